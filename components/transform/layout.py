@@ -1,0 +1,50 @@
+"""Shape of the packed features: what the transform graph emits and the network reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.contract import Contract
+
+IDS = "ids"
+"""Name of the packed categorical features: int64 [batch, len(categorical)]."""
+
+NUMS = "nums"
+"""Name of the packed numeric features: float32 [batch, numeric_width]."""
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """Columns of `ids` and `nums`, in order.
+
+    Attributes:
+      categorical: feature names; column i of `ids` holds local ids in [0, rows[i]).
+      rows: rows of each feature's embedding table.
+      widths: embedding width of each feature.
+      numeric: feature names; `nums` holds their values, then their missing flags (0 or 1).
+    """
+
+    categorical: tuple[str, ...]
+    rows: tuple[int, ...]
+    widths: tuple[int, ...]
+    numeric: tuple[str, ...]
+
+    @classmethod
+    def from_contract(cls, contract: Contract) -> FeatureLayout:
+        categorical, numeric = contract.features.categorical, contract.features.numeric
+        return cls(
+            categorical=tuple(f.name for f in categorical),
+            rows=tuple(f.rows for f in categorical),
+            widths=tuple(f.width for f in categorical),
+            numeric=tuple(f.name for f in numeric),
+        )
+
+    @property
+    def numeric_width(self) -> int:
+        """Width of `nums`."""
+        return 2 * len(self.numeric)
+
+    @property
+    def input_width(self) -> int:
+        """Width of the network's input: all embeddings side by side, then `nums`."""
+        return sum(self.widths) + self.numeric_width

@@ -1,0 +1,225 @@
+"""The data set contract: what a click log's columns mean, and which of them a model may see.
+
+One YAML file describes one log. `load_contract` reads it; every mistake in it is an `InputError`
+that names the file and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from schemas import labelled
+from schemas.base import Frozen
+from schemas.errors import InputError
+
+SCHEMA_DIR = Path(__file__).parent
+Column = Annotated[str, Field(min_length=1)]
+
+
+class CsvFormat(Frozen):
+    """How a delimited text file is laid out."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    columns: tuple[Column, ...] = ()
+    """Column names of a file without a header line; empty when the file has one."""
+    null_values: tuple[str, ...] = ("",)
+
+
+class InputFormat(Frozen):
+    """Where the rows come from.
+
+    `pattern` is a glob; `{YYYY}`, `{MM}` and `{DD}` in it mark daily partitions by click date, or
+    `{SPAN}` the number of days since 1970-01-01. An `adapter` turns a published log into contract
+    columns and reads the files that it documents itself.
+    """
+
+    format: Literal["parquet", "csv", "tfrecord", "adapter", "bigquery"]
+    pattern: str = ""
+    adapter: str = ""
+    query: str = ""
+    """BigQuery SQL; `{start}` and `{end}` become the first day and the day after the last."""
+    csv: CsvFormat = CsvFormat()
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings of the adapter, checked by the adapter."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InputFormat:
+        needs = {"adapter": "adapter", "bigquery": "query"}.get(self.format, "pattern")
+        if not getattr(self, needs):
+            raise ValueError(f"format {self.format!r} needs `{needs}`")
+        partitions = [p for p in ("{YYYY}", "{MM}", "{DD}") if p in self.pattern]
+        if partitions and len(partitions) < 3:
+            raise ValueError(
+                f"pattern {self.pattern!r} has {', '.join(partitions)}: "
+                "wanted all of {YYYY}, {MM} and {DD}, or {SPAN}, or none"
+            )
+        return self
+
+
+class Roles(Frozen):
+    """Which column plays which part."""
+
+    timestamp: Column
+    """Time of the click, int64 in `timestamp_unit`, or an Arrow timestamp."""
+    label: Column
+    """1 when the click converted inside the attribution window, else 0."""
+    setup: Annotated[tuple[Column, ...], Field(min_length=1)]
+    """The columns whose values together are one conversion setup (an advertiser's goal)."""
+    conversion_timestamp: Column | None = None
+    """Time of the conversion; null or -1 where there is none."""
+    advertiser: Column | None = None
+    advertiser_type: Column | None = None
+    conversion_category: Column | None = None
+    spend: Column | None = None
+
+
+class Categorical(Frozen):
+    """A string feature, embedded. Hashed into `buckets`, or looked up in a learned vocabulary."""
+
+    name: Column
+    buckets: Annotated[int, Field(ge=2, le=2**28)] | None = None
+    vocabulary: PositiveInt | None = None
+    """Most frequent values kept; one more id stands for all others."""
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+
+    @model_validator(mode="after")
+    def _hash_or_vocabulary(self) -> Categorical:
+        if (self.buckets is None) == (self.vocabulary is None):
+            raise ValueError(f"feature {self.name!r} needs exactly one of `buckets`, `vocabulary`")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows of the feature's embedding table."""
+        return self.buckets if self.buckets is not None else (self.vocabulary or 0) + 1
+
+
+class Numeric(Frozen):
+    """A float feature; missing values become the mean and raise a missing flag."""
+
+    name: Column
+    transform: Literal["identity", "zscore", "log1p"] = "zscore"
+    """`log1p` is sign(x) log(1+|x|), z-scored."""
+
+
+class Features(Frozen):
+    categorical: tuple[Categorical, ...] = ()
+    numeric: tuple[Numeric, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in (*self.categorical, *self.numeric))
+
+
+class Contract(Frozen):
+    """A click log's data set contract."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    description: str
+    licence: str = ""
+    provenance: str = ""
+    input: InputFormat
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
+    attribution_window_days: Annotated[int, Field(ge=1, le=366)]
+    roles: Roles
+    features: Features
+    leaks: tuple[Column, ...] = ()
+    """Columns that hold knowledge from after the click and must never be features."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Contract:
+        names = self.features.names
+        if not names:
+            raise ValueError("features: at least one categorical or numeric feature is wanted")
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"features: listed twice: {', '.join(twice)}")
+        r = self.roles
+        after_the_click = {*self.leaks, r.label, r.conversion_timestamp} - {None}
+        if leaking := [n for n in names if n in after_the_click]:
+            raise ValueError(
+                f"features: {', '.join(leaking)} leaks the outcome (listed under `leaks`, or the "
+                "label, or the conversion time); take it out of the features"
+            )
+        if reserved := sorted({*names, *self.log_columns} & labelled.RESERVED):
+            raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
+        numeric = {f.name for f in self.features.numeric}
+        if clash := sorted(numeric & set(self.string_columns)):
+            raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
+        return self
+
+    @property
+    def string_columns(self) -> tuple[str, ...]:
+        """Columns stored as bytes: keys and categorical features."""
+        r = self.roles
+        keys = (*r.setup, r.advertiser, r.advertiser_type, r.conversion_category)
+        return _unique(*keys, *(f.name for f in self.features.categorical))
+
+    @property
+    def float_columns(self) -> tuple[str, ...]:
+        return _unique(*(f.name for f in self.features.numeric), self.roles.spend)
+
+    @property
+    def int_columns(self) -> tuple[str, ...]:
+        """int64 columns: click time (s), label, conversion time (s, -1 where there is none)."""
+        return _unique(self.roles.timestamp, self.roles.label, self.roles.conversion_timestamp)
+
+    @property
+    def log_columns(self) -> tuple[str, ...]:
+        """Every column that is read from the log; all others are left behind."""
+        return _unique(*self.int_columns, *self.string_columns, *self.float_columns)
+
+
+def _unique(*names: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for n in names if n is not None))
+
+
+def contract_path(name_or_path: str) -> Path:
+    """The file of a contract that ships with hardtower, or the path given.
+
+    Raises:
+      InputError: there is no such file.
+    """
+    shipped = SCHEMA_DIR / f"{name_or_path}.yaml"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SCHEMA_DIR.glob("*.yaml")))
+        raise InputError(f"contract: no file {name_or_path!r}; wanted a path or one of: {known}")
+    return path
+
+
+def load_contract(name_or_path: str) -> Contract:
+    """Reads and checks a contract.
+
+    Raises:
+      InputError: the file is missing, is not YAML, or breaks the contract's rules.
+    """
+    path = contract_path(name_or_path)
+    return parse_contract(path.read_text(encoding="utf-8"), source=str(path))
+
+
+def parse_contract(text: str, source: str = "contract") -> Contract:
+    """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
+    try:
+        return Contract.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise InputError(f"{source}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """One line for the first of pydantic's findings: key, reason, value seen."""
+    finding = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in finding["loc"])
+    reason = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "extra_forbidden":
+        reason = "unknown key"
+    seen = repr(finding.get("input"))
+    shown = f" (seen: {seen})" if key and len(seen) <= 120 else ""
+    more = f" [and {error.error_count() - 1} more]" if error.error_count() > 1 else ""
+    return f"{key}: {reason}{shown}{more}" if key else f"{reason}{more}"

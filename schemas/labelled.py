@@ -1,0 +1,48 @@
+"""Names of the fields that the TaskLabeler appends to every click, reserved in all contracts."""
+
+SETUP_ID = "setup_id"
+"""bytes: the conversion setup, see `schemas.setup_id`."""
+
+TASK = "task"
+"""bytes: `hard` or `soft`, the assignment of the setup on the day of the click."""
+
+WEIGHT_HARD = "task_weight_hard"
+WEIGHT_SOFT = "task_weight_soft"
+"""float: 1 in the example's own task and 0 in the other (paper, section 3.1.1)."""
+
+TASK_REASON = "task_reason"
+"""bytes: why the setup has its task that day: history, prior, held, cold_start or pinned."""
+
+HISTORICAL_CVR = "historical_cvr"
+"""float: decayed CVR of the setup, smoothed, as known at the start of the day of the click."""
+
+CVR_BUCKET = "cvr_bucket"
+"""bytes: the range that `historical_cvr` falls in, for slices."""
+
+THRESHOLD_BAND = "threshold_band"
+"""bytes: `between` when online alpha < historical CVR <= alpha, else `outside`."""
+
+SETUP_HISTORY = "setup_history"
+"""bytes: `new` when the setup had fewer observed clicks than asked for, else `known`."""
+
+CATEGORY = "setup_category"
+"""bytes: declared conversion category, the empty string where the contract has none."""
+
+ADVERTISER_TYPE = "setup_advertiser_type"
+"""bytes: advertiser type, the empty string where the contract has none."""
+
+HARD = "hard"
+SOFT = "soft"
+
+BYTES_FIELDS = (
+    SETUP_ID,
+    TASK,
+    TASK_REASON,
+    CVR_BUCKET,
+    THRESHOLD_BAND,
+    SETUP_HISTORY,
+    CATEGORY,
+    ADVERTISER_TYPE,
+)
+FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR)
+RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS)

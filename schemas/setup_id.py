@@ -1,0 +1,31 @@
+"""The canonical id of a conversion setup: its column values in contract order."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SEPARATOR = "|"
+ESCAPE = "\\"
+
+
+def setup_id(values: Sequence[str]) -> str:
+    """Joins the values with `|`; a `|` or backslash inside a value is escaped by a backslash.
+
+    >>> setup_id(["acme", "buy|now"])
+    'acme|buy\\\\|now'
+    """
+    return SEPARATOR.join(
+        value.replace(ESCAPE, ESCAPE * 2).replace(SEPARATOR, ESCAPE + SEPARATOR) for value in values
+    )
+
+
+def setup_ids(columns: Sequence[pa.Array]) -> pa.Array:
+    """`setup_id` over string arrays of one length; null where any of them is null."""
+    escaped = [
+        pc.replace_substring(
+            pc.replace_substring(column, ESCAPE, ESCAPE * 2), SEPARATOR, ESCAPE + SEPARATOR
+        )
+        for column in columns
+    ]
+    return pc.binary_join_element_wise(*escaped, SEPARATOR)
