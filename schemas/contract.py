@@ -113,7 +113,7 @@ class Features(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(f.name for f in (*self.categorical, *self.numeric))
+        return (*(f.name for f in self.categorical), *(f.name for f in self.numeric))
 
 
 class Contract(Frozen):

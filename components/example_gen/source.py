@@ -31,9 +31,7 @@ class Window:
 
     @property
     def days(self) -> tuple[date, ...]:
-        return tuple(
-            self.start + timedelta(days=i) for i in range((self.end - self.start).days)
-        )
+        return tuple(self.start + timedelta(days=i) for i in range((self.end - self.start).days))
 
 
 class Source(Protocol):

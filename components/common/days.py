@@ -1,0 +1,18 @@
+"""Days as whole numbers since 1970-01-01 UTC, the form that arrays hold."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+EPOCH = date(1970, 1, 1)
+SECONDS_PER_DAY = 86_400
+
+
+def to_day(day: date) -> int:
+    """Days since 1970-01-01."""
+    return (day - EPOCH).days
+
+
+def to_date(day: int) -> date:
+    """The inverse of `to_day`."""
+    return EPOCH + timedelta(days=int(day))

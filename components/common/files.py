@@ -1,0 +1,40 @@
+"""Small whole files on any file system that TensorFlow reaches."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+
+def write_text(text: str, path: str) -> None:
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(text)
+
+
+def read_text(path: str) -> str:
+    with tf.io.gfile.GFile(path, "r") as file:
+        return str(file.read())
+
+
+def write_json(value: Any, path: str) -> None:
+    write_text(json.dumps(value, indent=1) + "\n", path)
+
+
+def read_json(path: str) -> Any:
+    return json.loads(read_text(path))
+
+
+def write_parquet(table: pa.Table, path: str) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(sink.getvalue().to_pybytes())
+
+
+def read_parquet(path: str) -> pa.Table:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return pq.read_table(pa.BufferReader(file.read()))

@@ -1,0 +1,58 @@
+"""Slices of the evaluation: which columns they need, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from schemas import labelled
+from schemas.contract import Contract
+from schemas.errors import InputError
+
+ALL = "all"
+HARD = f"{labelled.TASK}={labelled.HARD}"
+
+Columns = tuple[str, ...]
+
+
+def usable_slices(slices: Sequence[Columns], contract: Contract) -> tuple[Columns, ...]:
+    """The slices that the contract's examples can fill, in the order given.
+
+    Slices by conversion category or advertiser type are left out where the contract has no such
+    role: they would repeat the slice of all examples under another name.
+
+    Raises:
+      InputError: a column is neither a field of the task labeller nor a string column.
+    """
+    known = {*labelled.BYTES_FIELDS, *contract.string_columns}
+    for columns in slices:
+        for column in columns:
+            if column not in known:
+                raise InputError(
+                    f"evaluation.slices: {column!r} cannot be sliced by; wanted one of "
+                    f"{', '.join(sorted(known))}"
+                )
+    roles = contract.roles
+    empty = {
+        column
+        for column, role in (
+            (labelled.CATEGORY, roles.conversion_category),
+            (labelled.ADVERTISER_TYPE, roles.advertiser_type),
+        )
+        if role is None
+    }
+    return tuple(columns for columns in slices if not empty & set(columns))
+
+
+def slice_columns(slices: Iterable[Columns]) -> Columns:
+    """Every column that the slices need, each once."""
+    return tuple(dict.fromkeys(column for columns in slices for column in columns))
+
+
+def slice_name(pairs: Iterable[tuple[str, str]]) -> str:
+    """`all`, or `column=value` joined by `&`."""
+    return "&".join(f"{column}={value}" for column, value in pairs) or ALL
+
+
+def within_hard(name: str) -> bool:
+    """Whether a slice is a part of the hard examples, not the whole of them."""
+    return name != HARD and HARD in name.split("&")

@@ -1,0 +1,153 @@
+"""Ingest of a whole log, one Beam element a shard."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from components.common.files import read_text, write_json, write_text
+from components.example_gen.readers import open_source
+from components.example_gen.settings import IngestSettings
+from components.example_gen.shard import ingest_shard
+from components.example_gen.source import Window
+from schemas.contract import Contract
+from schemas.errors import InputError
+
+logger = logging.getLogger("hardtower")
+
+
+class IngestShard(beam.DoFn):
+    """(number, shard key) -> JSON of its report, or of the error that its input raised.
+
+    Errors travel as values: a runner would wrap the exception and lose its type.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        root: str,
+        window: Window,
+        shards: int,
+        split_uri: str,
+        rejected_uri: str,
+    ) -> None:
+        self._contract, self._root, self._window = contract, root, window
+        self._shards, self._split_uri, self._rejected_uri = shards, split_uri, rejected_uri
+
+    def setup(self) -> None:
+        self._source = open_source(self._contract, Path(self._root), self._window)
+
+    def process(self, element: tuple[int, str]) -> Iterator[str]:
+        number, key = element
+        try:
+            report = ingest_shard(
+                self._source,
+                key,
+                number,
+                self._shards,
+                self._contract,
+                self._window,
+                self._split_uri,
+                self._rejected_uri,
+            )
+        except InputError as error:
+            yield json.dumps({"shard": key, "error": str(error)})
+        else:
+            yield json.dumps(report.as_dict())
+
+
+def ingest(
+    contract: Contract,
+    root: Path,
+    window: Window,
+    settings: IngestSettings,
+    split_uri: str,
+    report_uri: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+) -> dict[str, Any]:
+    """Reads the window of a log, checks each row and writes tf.Examples.
+
+    Args:
+      split_uri: folder of the examples.
+      report_uri: folder for `ingest.json` and, where rows were refused, `rejected/*.parquet` with
+        the row's place in its file.
+
+    Returns:
+      The content of `ingest.json`: rows, outside, rejected, rules, shards, window.
+
+    Raises:
+      InputError: a file is missing or unreadable, the window holds no row, or more rows break the
+        contract than `settings` allows.
+    """
+    keys = open_source(contract, root, window).shards()
+    logger.info("ExampleGen: %d shards, clicks of %s .. %s", len(keys), *_ends(window))
+    found = f"{report_uri}/shards.jsonl"
+    with make_pipeline() as pipeline:
+        read = IngestShard(
+            contract, str(root), window, len(keys), split_uri, f"{report_uri}/rejected"
+        )
+        (
+            pipeline
+            | "Shards" >> beam.Create(list(enumerate(keys)))
+            | "SpreadShards" >> beam.Reshuffle()
+            | "IngestShard" >> beam.ParDo(read)
+            | "AllReports" >> beam.CombineGlobally(lambda lines: "\n".join(sorted(lines)))
+            | "WriteReports" >> beam.Map(write_text, found)
+        )
+    reports = [json.loads(line) for line in read_text(found).splitlines() if line]
+    for shard in reports:
+        if "error" in shard:
+            raise InputError(shard["error"])
+    report = _summary(reports, window)
+    write_json(report, f"{report_uri}/ingest.json")
+    _judge(report, contract, window, settings)
+    logger.info(
+        "ExampleGen: %d clicks, %d rows set aside, %d outside the window",
+        report["rows"] - report["rejected"],
+        report["rejected"],
+        report["outside"],
+    )
+    return report
+
+
+def _ends(window: Window) -> tuple[str, str]:
+    return str(window.start), str(window.days[-1])
+
+
+def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
+    rules: dict[str, int] = {}
+    for shard in reports:
+        for rule, rows in shard["rules"].items():
+            rules[rule] = rules.get(rule, 0) + rows
+    return {
+        "first_day": _ends(window)[0],
+        "last_day": _ends(window)[1],
+        "shards": len(reports),
+        "rows": sum(shard["rows"] for shard in reports),
+        "outside": sum(shard["outside"] for shard in reports),
+        "rejected": sum(shard["rejected"] for shard in reports),
+        "rules": rules,
+        "first_fault": next((s["first_fault"] for s in reports if s["first_fault"]), ""),
+    }
+
+
+def _judge(
+    report: dict[str, Any], contract: Contract, window: Window, settings: IngestSettings
+) -> None:
+    rows, rejected = report["rows"], report["rejected"]
+    if rows == 0:
+        raise InputError(
+            f"contract {contract.name}: no click between {window.start} and {window.days[-1]} "
+            f"({report['outside']} rows lie outside); wanted at least one: mind as_of, "
+            "window_days and timestamp_unit"
+        )
+    if rejected > settings.max_bad_row_share * rows:
+        raise InputError(
+            f"{report['first_fault']} [{rejected} of {rows} rows break the contract; "
+            f"max_bad_row_share allows {settings.max_bad_row_share:.3%}]"
+        )

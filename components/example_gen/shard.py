@@ -1,0 +1,110 @@
+"""One shard of a log, from its rows to records on disk and rows set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.common.rows import Fault, find_faults
+from components.common.tfrecords import ShardWriter
+from components.example_gen.encode import Encoder
+from components.example_gen.normalise import normalise
+from components.example_gen.source import Source, Window
+from schemas.contract import Contract
+
+
+@dataclass
+class ShardReport:
+    """What became of a shard's rows.
+
+    Attributes:
+      rows: rows in the window, sound or not.
+      outside: rows outside the window, left unread by the rest of the run.
+      rejected: rows that break a rule of the contract.
+      rules: rows by broken rule, "column: wanted ..." (a row may break several).
+      first_fault: the first broken row in words, empty when there is none.
+    """
+
+    shard: str
+    rows: int
+    outside: int
+    rejected: int
+    rules: dict[str, int]
+    first_fault: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ingest_shard(
+    source: Source,
+    key: str,
+    number: int,
+    shards: int,
+    contract: Contract,
+    window: Window,
+    split_uri: str,
+    rejected_uri: str,
+) -> ShardReport:
+    """Writes the shard's sound rows of the window as records, and its bad rows aside."""
+    encoder, report = Encoder(), ShardReport(key, 0, 0, 0, {}, "")
+    writer = ShardWriter(split_uri, number, shards)
+    rejected: list[pa.Table] = []
+    seen = 0
+    try:
+        for batch in _normalised(source, key, contract):
+            faults = find_faults(batch, contract)
+            bad = np.zeros(batch.num_rows, bool)
+            for fault in faults:
+                bad |= fault.rows
+            time = batch.column(contract.roles.timestamp).fill_null(0).to_numpy()
+            start, end = window.seconds
+            inside = (time >= start) & (time < end) & ~bad
+            report.rows += int(inside.sum() + bad.sum())
+            report.outside += int((~inside & ~bad).sum())
+            report.rejected += int(bad.sum())
+            if faults:
+                rejected.append(_set_aside(batch, bad, seen))
+                _describe(report, faults, batch, key, seen)
+            sound = batch if inside.all() else batch.filter(pa.array(inside))
+            writer.write(encoder.encode(sound))
+            seen += batch.num_rows
+    finally:
+        writer.close()
+    if rejected:
+        Path(rejected_uri).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.concat_tables(rejected), f"{rejected_uri}/rejected-{number:05d}.parquet")
+    return report
+
+
+def _normalised(source: Source, key: str, contract: Contract) -> Iterator[pa.RecordBatch]:
+    for batch in source.read(key):
+        if batch.num_rows:
+            yield normalise(batch, contract, key)
+
+
+def _set_aside(batch: pa.RecordBatch, bad: np.ndarray[Any, Any], seen: int) -> pa.Table:
+    rows = pa.array(np.flatnonzero(bad) + seen + 1)
+    return pa.Table.from_batches([batch.filter(pa.array(bad))]).add_column(0, "row", rows)
+
+
+def _describe(
+    report: ShardReport, faults: list[Fault], batch: pa.RecordBatch, key: str, seen: int
+) -> None:
+    for fault in faults:
+        rule = f"{fault.column}: wanted {fault.wanted}"
+        report.rules[rule] = report.rules.get(rule, 0) + int(fault.rows.sum())
+    if not report.first_fault:
+        first = min(faults, key=lambda fault: int(fault.rows.argmax()))
+        row = int(first.rows.argmax())
+        value = batch.column(first.column)[row].as_py()
+        report.first_fault = (
+            f"{key}: row {seen + row + 1}, column {first.column}: seen {value!r}, "
+            f"wanted {first.wanted}"
+        )

@@ -1,0 +1,80 @@
+"""The TFX face of the pusher."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.common.run_info import RunInfo
+from components.pusher.executor import Executor
+from components.pusher.settings import PushSettings
+from components.task_labeler.artifacts import TaskAssignments
+
+
+class HardTowerPusherSpec(types.ComponentSpec):
+    """Inputs, outputs and execution properties of the pusher."""
+
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "task_assignments": ChannelParameter(type=TaskAssignments),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
+    PARAMETERS = {
+        "serving_dir": ExecutionParameter(type=str),
+        "settings": ExecutionParameter(type=str),
+        "run": ExecutionParameter(type=str),
+    }
+
+
+class HardTowerPusher(base_component.BaseComponent):
+    """Publishes a blessed hard-tower graph with its routing table as a new serving version.
+
+    Output `pushed`: a `PushedModel` with custom properties `pushed` (0 or 1), `pushed_version` and
+    `pushed_destination`, holding `push.json` (`PushRecord`) and `manifest.json` (`Manifest`).
+    """
+
+    SPEC_CLASS = HardTowerPusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        model: types.BaseChannel,
+        blessing: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        task_assignments: types.BaseChannel,
+        examples: types.BaseChannel,
+        serving_dir: str | RuntimeParameter,
+        settings: PushSettings,
+        run: RunInfo,
+    ) -> None:
+        """
+        Args:
+          model: `Model` with `Format-Serving` and `Format-Full`.
+          blessing: `ModelBlessing` of that model.
+          evaluation: `ModelEvaluation` with `metrics.json` and `verdict.json`.
+          task_assignments: `TaskAssignments` that the model was trained under.
+          examples: labelled `Examples` with an `eval` split.
+          serving_dir: folder that TF Serving watches.
+          settings: versions kept and warm-up.
+          run: provenance, written into the manifest.
+        """
+        super().__init__(
+            HardTowerPusherSpec(
+                model=model,
+                blessing=blessing,
+                evaluation=evaluation,
+                task_assignments=task_assignments,
+                examples=examples,
+                serving_dir=serving_dir,
+                settings=settings.model_dump_json(),
+                run=run.model_dump_json(),
+                pushed=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

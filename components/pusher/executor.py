@@ -1,0 +1,99 @@
+"""Executor of the pusher."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components.common.artifact_dirs import local_dir, local_path, read_json
+from components.common.run_info import RunInfo
+from components.common.tfrecords import read_batches, shard_files
+from components.pusher.digest import model_digest
+from components.pusher.manifest import MANIFEST_FILE, Manifest, build_manifest
+from components.pusher.push import ROUTING_FILE, Cargo, not_blessed, push
+from components.pusher.record import RECORD_FILE, PushRecord
+from components.pusher.settings import PushSettings
+from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
+from components.trainer.pruning import prove_pruning
+
+SERVING_FORMAT = "Format-Serving"
+FULL_FORMAT = "Format-Full"
+EVAL_SPLIT = "eval"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Proves the pruning of a blessed model and publishes it; records why otherwise."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        settings = PushSettings.model_validate_json(exec_properties["settings"])
+        run = RunInfo.model_validate_json(exec_properties["run"])
+        if not run.run_id and self._context is not None:
+            run = run.model_copy(update={"run_id": self._context.pipeline_run_id})
+        pushed = artifact_utils.get_single_instance(output_dict["pushed"])
+        blessing = artifact_utils.get_single_instance(input_dict["blessing"])
+        with ExitStack() as stack:
+            model, assignments, evaluation = (
+                stack.enter_context(local_dir(artifact_utils.get_single_uri(input_dict[key])))
+                for key in ("model", "task_assignments", "evaluation")
+            )
+            serving = model / SERVING_FORMAT
+            manifest = build_manifest(
+                run=run,
+                assignment=read_json(assignments / "settings.json", {}),
+                splits=read_json(assignments / "splits.json", {}),
+                metrics=read_json(evaluation / "metrics.json", []),
+                verdict=read_json(evaluation / "verdict.json", {}),
+                model_digest=model_digest(serving),
+                created=datetime.now(UTC),
+            )
+            if model_utils.is_model_blessed(blessing):
+                examples = _eval_examples(input_dict["examples"], settings.proof_examples)
+                proof = prove_pruning(serving, model / FULL_FORMAT, examples)
+                features = raw_features(serving)
+                requests = warmup_requests([only_features(e, features) for e in examples], settings)
+                cargo = Cargo(
+                    serving,
+                    assignments / ROUTING_FILE,
+                    manifest,
+                    write_warmup=lambda folder: write_warmup(folder, requests),
+                )
+                serving_dir = local_path("serving_dir", exec_properties["serving_dir"])
+                record = push(cargo, serving_dir, settings, dataclasses.asdict(proof))
+            else:
+                record = not_blessed(manifest)
+        logging.info("%s", record.reason)
+        _write(pushed, record, manifest.model_copy(update={"version": record.version}))
+
+
+def _eval_examples(artifacts: list[types.Artifact], count: int) -> list[bytes]:
+    uri = artifact_utils.get_split_uri(artifacts, EVAL_SPLIT)
+    batches = chain.from_iterable(read_batches(file) for file in shard_files(uri))
+    return list(islice(chain.from_iterable(batches), count))
+
+
+def _write(pushed: types.Artifact, record: PushRecord, manifest: Manifest) -> None:
+    pushed.set_int_custom_property("pushed", int(record.pushed))
+    if record.version is not None and record.path is not None:
+        pushed.set_string_custom_property("pushed_version", str(record.version))
+        pushed.set_string_custom_property("pushed_destination", record.path)
+    for name, contents in ((RECORD_FILE, record), (MANIFEST_FILE, manifest)):
+        with fileio.open(f"{pushed.uri}/{name}", "w") as file:
+            file.write(json.dumps(contents.model_dump(mode="json"), indent=2) + "\n")

@@ -1,0 +1,193 @@
+"""Numbered versions in a serving folder, each of them there in full or not at all.
+
+TF Serving loads the highest numbered sub-folder and ignores names that are not numbers. A version
+is put together under a dotted name on the same file system and appears by one rename; it goes the
+same way. The folder must be on a file system where renaming a directory is atomic (a disk, a
+volume), which object stores mounted as folders are not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import InputError
+
+STAGING = ".staging-"
+REMOVED = ".removed-"
+LOCK = ".lock"
+"""Held by whoever changes the folder; holds the highest number ever given out."""
+
+_NUMBER = re.compile(r"0|[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version that serves; `new` is false when it was there before."""
+
+    version: int
+    path: Path
+    new: bool
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """The version taken away and the one that serves instead."""
+
+    removed: int
+    serving: int
+
+
+class ServingFolder:
+    """The folder that TF Serving watches.
+
+    Args:
+      root: the folder; made by the first push.
+      keep: versions kept after a push, at least 1.
+      clock: seconds since 1970-01-01.
+    """
+
+    def __init__(
+        self, root: Path, keep: int = 5, clock: Callable[[], float] = time.time
+    ) -> None:
+        if keep < 1:
+            raise InputError(f"keep: {keep} versions; wanted at least 1")
+        self.root = root
+        self._keep = keep
+        self._clock = clock
+
+    def versions(self) -> list[int]:
+        """Numbers of the versions that are there, increasing."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in os.scandir(self.root)
+            if _NUMBER.fullmatch(entry.name) and entry.is_dir()
+        )
+
+    def path(self, version: int) -> Path:
+        return self.root / str(version)
+
+    def newest(self) -> int | None:
+        """The version that serves, if any."""
+        return max(self.versions(), default=None)
+
+    def publish(
+        self,
+        fill: Callable[[Path, int], None],
+        already: Callable[[Path], bool] = lambda newest: False,
+    ) -> Published:
+        """Publishes what `fill(folder, version)` puts into an empty folder as a new version.
+
+        The version is the time in seconds, or one more than the highest number given out before
+        where that is larger. Nothing changes for readers when `fill` raises.
+
+        Args:
+          fill: writes the version's files.
+          already: asked about the newest version's folder, under the lock; true means that there
+            is nothing to publish.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._lock() as lock:
+            self._sweep()
+            newest = self.newest()
+            if newest is not None and already(self.path(newest)):
+                return Published(newest, self.path(newest), new=False)
+            version = max(int(self._clock()), (newest or 0) + 1, _last_number(lock) + 1)
+            # Not tempfile: its folders are closed to the user that TF Serving runs as.
+            staging = self.root / f"{STAGING}{version}"
+            staging.mkdir()
+            try:
+                fill(staging, version)
+                _sync_tree(staging)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+            _record_number(lock, version)
+            os.rename(staging, self.path(version))
+            _sync(self.root)
+            for old in self.versions()[: -self._keep]:
+                self._remove(old)
+        return Published(version, self.path(version), new=True)
+
+    def rollback(self) -> RolledBack:
+        """Takes the newest version away, so that the one before it serves again.
+
+        Its number is never given out again: a server that still holds it would not see the
+        change.
+
+        Raises:
+          InputError: there are fewer than two versions.
+        """
+        if not self.versions():
+            raise InputError(f"{self.root}: no versions in this folder; wanted a serving folder")
+        with self._lock() as lock:
+            self._sweep()
+            versions = self.versions()
+            if len(versions) < 2:
+                raise InputError(
+                    f"{self.root}: only version {versions[0]} is left; wanted an older one to "
+                    "roll back to"
+                )
+            *_, serving, newest = versions
+            _record_number(lock, max(newest, _last_number(lock)))
+            self._remove(newest)
+        return RolledBack(removed=newest, serving=serving)
+
+    @contextmanager
+    def _lock(self) -> Iterator[int]:
+        """Keeps other writers out, of this process or another; the kernel frees it on death."""
+        handle = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _remove(self, version: int) -> None:
+        aside = self.root / f"{REMOVED}{version}-{uuid.uuid4().hex}"
+        os.rename(self.path(version), aside)
+        _sync(self.root)
+        shutil.rmtree(aside)
+
+    def _sweep(self) -> None:
+        """Deletes what writers that were killed left behind; only under the lock."""
+        for entry in list(os.scandir(self.root)):
+            if entry.name.startswith((STAGING, REMOVED)):
+                shutil.rmtree(entry.path)
+
+
+def _last_number(lock: int) -> int:
+    text = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if _NUMBER.fullmatch(text) else 0
+
+
+def _record_number(lock: int, version: int) -> None:
+    # Numbers only grow, so a shorter text never leaves digits of a longer one behind.
+    os.pwrite(lock, str(version).encode("ascii"), 0)
+    os.fsync(lock)
+
+
+def _sync_tree(folder: Path) -> None:
+    """Forces every file and folder of a tree to disk."""
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            _sync(Path(parent) / name)
+        _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

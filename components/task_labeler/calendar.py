@@ -1,0 +1,69 @@
+"""The days of a run: its calendar and its train, calibration and eval periods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from components.common.days import to_date, to_day
+from components.task_labeler.settings import SplitSettings
+from schemas.errors import InputError
+
+TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
+SPLITS = (TRAIN, CALIBRATION, EVAL)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Click days from `first` up to, not including, `end`, as days since 1970-01-01."""
+
+    first: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{to_date(self.first)} .. {to_date(self.end - 1)}"
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Days that assignments are made for: `first`, the first click's, up to the as-of day."""
+
+    first: int
+    as_of: int
+
+    @property
+    def days(self) -> int:
+        return self.as_of - self.first + 1
+
+
+def split_periods(
+    first_day: int, as_of: date, attribution_days: int, settings: SplitSettings
+) -> dict[str, Period]:
+    """Lays the periods out backwards from the last day whose labels are mature.
+
+    A click of day c is mature when c + attribution window < as-of day, so that every conversion
+    that it may still have had would have been seen.
+
+    Raises:
+      InputError: the log is too short for the periods.
+    """
+    gap = attribution_days if settings.gap_days is None else settings.gap_days
+    mature_end = to_day(as_of) - attribution_days
+    eval_first = mature_end - settings.eval_days
+    calibration_end = eval_first - gap
+    calibration_first = calibration_end - settings.calibration_days
+    train_end = calibration_first - settings.calibration_gap_days
+    train_first = first_day + settings.warmup_days
+    if train_first >= train_end:
+        raise InputError(
+            f"splits: no day is left to train on: the log begins on {to_date(first_day)}, "
+            f"warmup_days is {settings.warmup_days}, and the train period would have to end before "
+            f"{to_date(train_end)} (as_of {as_of}, attribution window {attribution_days} d, "
+            f"eval_days {settings.eval_days}, gap {gap} d, calibration_days "
+            f"{settings.calibration_days}); wanted a longer log or shorter periods"
+        )
+    return {
+        TRAIN: Period(train_first, train_end),
+        CALIBRATION: Period(calibration_first, calibration_end),
+        EVAL: Period(eval_first, mature_end),
+    }

@@ -1,0 +1,70 @@
+"""TFX face of the task labeller."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import channel_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.task_labeler.artifacts import TaskAssignments
+from components.task_labeler.executor import Executor
+from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.contract import Contract
+
+
+class TaskLabelerSpec(ComponentSpec):
+    """Clicks in; labelled clicks in three periods and the assignments out."""
+
+    PARAMETERS = {
+        "contract": ExecutionParameter(type=str),
+        "as_of": ExecutionParameter(type=str),
+        "labelling": ExecutionParameter(type=str),
+        "splits": ExecutionParameter(type=str),
+        "check_rows": ExecutionParameter(type=int),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
+    OUTPUTS = {
+        "labelled_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "task_assignments": ChannelParameter(type=TaskAssignments),
+    }
+
+
+class TaskLabeler(base_beam_component.BaseBeamComponent):
+    """Splits conversion setups into hard and soft by their decayed CVR (paper, section 3.1.2).
+
+    Args:
+      examples: clicks with the contract's columns.
+      as_of: ISO date, the first day whose events the run must not see; empty for the day (UTC) of
+        the execution.
+      check_rows: whether to check rows against the contract first, for clicks that no other
+        stage has checked.
+      code: fingerprint of the program; changes invalidate cached results.
+    """
+
+    SPEC_CLASS = TaskLabelerSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        contract: Contract,
+        as_of: str,
+        labelling: LabellingSettings,
+        splits: SplitSettings,
+        check_rows: bool,
+        code: str,
+    ) -> None:
+        spec = TaskLabelerSpec(
+            examples=examples,
+            contract=contract.model_dump_json(),
+            as_of=as_of,
+            labelling=labelling.model_dump_json(),
+            splits=splits.model_dump_json(),
+            check_rows=int(check_rows),
+            code=code,
+            labelled_examples=channel_utils.as_channel([standard_artifacts.Examples()]),
+            task_assignments=channel_utils.as_channel([TaskAssignments()]),
+        )
+        super().__init__(spec=spec)

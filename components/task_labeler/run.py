@@ -1,0 +1,168 @@
+"""The task labeller from shards to outputs, on whatever runner the pipelines are made for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from components.common.days import to_date, to_day
+from components.common.files import read_json, read_parquet, write_json, write_parquet
+from components.task_labeler import outputs
+from components.task_labeler.assign import DayTotals
+from components.task_labeler.beam import (
+    GROUPS,
+    LabelShard,
+    assign_pass,
+    context_of,
+    label_pass,
+)
+from components.task_labeler.calendar import SPLITS, split_periods
+from components.task_labeler.clicks import ClickReader
+from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.contract import Contract
+from schemas.errors import InputError
+
+logger = logging.getLogger("hardtower")
+
+MakePipeline = Callable[[], beam.Pipeline]
+
+
+def label_clicks(
+    files: Sequence[str],
+    contract: Contract,
+    as_of: date,
+    labelling: LabellingSettings,
+    splits: SplitSettings,
+    split_uris: Mapping[str, str],
+    assignments_uri: str,
+    temp: str,
+    make_pipeline: MakePipeline,
+) -> str:
+    """Assigns setups, labels clicks and writes both.
+
+    Args:
+      files: shards of tf.Examples with the contract's columns.
+      as_of: the first day whose events the run must not see.
+      split_uris: folder of each split of labelled examples.
+      assignments_uri: folder of the TaskAssignments artifact.
+      temp: folder for intermediate files.
+
+    Returns:
+      The assignment id.
+
+    Raises:
+      InputError: there are no clicks, the log is too short for the periods, or a period holds no
+        hard example or no hard conversion.
+    """
+    if not files:
+        raise InputError(f"no click before {as_of}: wanted at least one shard of examples")
+    shards = list(enumerate(files))
+    tf.io.gfile.makedirs(temp)
+    with make_pipeline() as pipeline:
+        assign_pass(pipeline, shards, contract, as_of, labelling, temp)
+
+    groups = read_parquet(f"{temp}/{GROUPS}")
+    if groups.num_rows == 0:
+        raise InputError(f"no click before {as_of}: the examples are empty")
+    context = context_of(groups, as_of, contract, labelling)
+    first = context.calendar.first
+    periods = split_periods(first, as_of, contract.attribution_window_days, splits)
+    history = _whole_history(temp)
+    write_parquet(history, f"{assignments_uri}/history.parquet")
+    totals = _day_totals(temp)
+    logger.info(
+        "TaskLabeler: %d setups on %s .. %s, %d flips",
+        totals.counts["setups"],
+        to_date(first),
+        as_of,
+        int(totals.by_day["flips"].sum()),
+    )
+
+    label = LabelShard(
+        contract,
+        to_day(as_of) * 86_400,
+        labelling,
+        f"{assignments_uri}/history.parquet",
+        len(shards),
+        split_uris,
+        periods,
+    )
+    with make_pipeline() as pipeline:
+        label_pass(pipeline, shards, label, f"{temp}/split_totals.json")
+    split_totals = {(s, what): n for s, what, n in read_json(f"{temp}/split_totals.json")}
+    report = outputs.split_report(split_totals, periods)
+    _require_hard(report, labelling)
+
+    identity = outputs.assignment_id(history, labelling, contract)
+    today = to_day(as_of)
+    write_parquet(outputs.assignment_runs(history), f"{assignments_uri}/assignments.parquet")
+    routing = outputs.routing_table(history, today, labelling)
+    write_parquet(routing, f"{assignments_uri}/routing.parquet")
+    write_json(report, f"{assignments_uri}/splits.json")
+    write_json(outputs.stability(totals, context), f"{assignments_uri}/stability.json")
+    settings = {
+        "assignment_id": identity,
+        "as_of": as_of.isoformat(),
+        "contract": contract.name,
+        "setup": list(contract.roles.setup),
+        "alpha": labelling.alpha,
+        "online_alpha": labelling.online_alpha,
+        "labelling": labelling.model_dump(mode="json"),
+        "splits": splits.model_dump(mode="json"),
+        "unknown_setups": outputs.unknown_setups(context, labelling),
+    }
+    write_json(settings, f"{assignments_uri}/settings.json")
+    tf.io.gfile.rmtree(temp)
+    return identity
+
+
+def refuse_faults(files: Sequence[str], contract: Contract) -> None:
+    """Checks rows that no earlier stage has checked (a log read by TFX's own BigQuery component).
+
+    Raises:
+      InputError: a row breaks a rule of the contract.
+    """
+    reader = ClickReader(contract, as_of=0)
+    for path in files:
+        for fault, rows in reader.faults(path):
+            raise InputError(
+                f"{path}: column {fault.column}: {rows} rows break a rule; wanted {fault.wanted}; "
+                "mend or filter them in the query"
+            )
+
+
+def _whole_history(temp: str) -> pa.Table:
+    tables = [read_parquet(p) for p in sorted(tf.io.gfile.glob(f"{temp}/history-*.parquet"))]
+    return pa.concat_tables(tables).sort_by([("setup_id", "ascending"), ("day", "ascending")])
+
+
+def _day_totals(temp: str) -> DayTotals:
+    parts = [read_json(p) for p in sorted(tf.io.gfile.glob(f"{temp}/totals-*.json"))]
+    totals = [
+        DayTotals({k: np.array(v) for k, v in part["by_day"].items()}, part["counts"])
+        for part in parts
+    ]
+    whole = totals[0]
+    for other in totals[1:]:
+        whole = whole + other
+    return whole
+
+
+def _require_hard(
+    report: Mapping[str, Mapping[str, int | str]], labelling: LabellingSettings
+) -> None:
+    for split in SPLITS:
+        found = report[split]
+        for name in ("hard example", "hard positive"):
+            if not found.get(f"{name.replace(' ', '_')}s"):
+                raise InputError(
+                    f"splits: the {split} period {found['first_day']} .. {found['last_day']} has "
+                    f"no {name} ({found.get('examples', 0)} examples, alpha {labelling.alpha}); "
+                    "wanted at least one: raise alpha or lengthen the period"
+                )

@@ -1,0 +1,101 @@
+"""Two SavedModels of one trained network: the serving graph and the full graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from components.trainer.network import TowerPath, TwoTowerDCN
+from components.transform.graph import TransformGraph
+from components.transform.raw import feature_spec
+from schemas.contract import Contract
+from schemas.labelled import HARD, SOFT
+
+SERVING_DEFAULT = "serving_default"
+"""Signature of both graphs on serialized tf.Examples."""
+
+RAW = "raw"
+"""Signature of the serving graph on one tensor a feature."""
+
+EXAMPLES = "examples"
+PROBABILITY = "probability"
+
+
+def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
+    """Inputs of the `raw` signature: a [batch] tensor of each feature, by column name."""
+    return {
+        name: tf.TensorSpec([None], feature.dtype, name=name)
+        for name, feature in feature_spec(contract).items()
+    }
+
+
+class ServingGraph(tf.Module):
+    """Transform and one tower; it tracks no variable of another tower (paper, section 3.2.1)."""
+
+    def __init__(self, transform: TransformGraph, path: TowerPath, contract: Contract) -> None:
+        super().__init__(name="serving")
+        self.transform = transform
+        self.path = path
+        self._spec = feature_spec(contract)
+        self.from_examples = tf.function(
+            self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
+        )
+        self.from_raw = tf.function(
+            self._from_raw, input_signature=[raw_signature(contract)]
+        )
+
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._from_raw(tf.io.parse_example(examples, self._spec))
+
+    def _from_raw(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {PROBABILITY: tf.sigmoid(self.path(*self.transform(raw)))}
+
+
+class FullGraph(tf.Module):
+    """Transform and every tower, for study and as the reference of the pruning proof."""
+
+    def __init__(self, transform: TransformGraph, network: TwoTowerDCN, contract: Contract) -> None:
+        super().__init__(name="full")
+        self.transform = transform
+        self.network = network
+        self._spec = feature_spec(contract)
+        self.from_examples = tf.function(
+            self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
+        )
+
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, nums = self.transform(tf.io.parse_example(examples, self._spec))
+        logits = self.network.logits(ids, nums)
+        towers = {task: self.network.tower_of(task) for task in (HARD, SOFT)}
+        serving = self.network.serving_tower
+        return {task: tf.sigmoid(logits[tower or serving]) for task, tower in towers.items()}
+
+
+def export_serving(
+    network: TwoTowerDCN, transform: TransformGraph, contract: Contract, directory: str
+) -> None:
+    """Writes the serving graph.
+
+    Signatures `serving_default` (`examples`, string [n], serialized tf.Examples of which only the
+    contract's features are read) and `raw` (see `raw_signature`) both answer `probability`,
+    float32 [n], of a hard conversion.
+    """
+    graph = ServingGraph(transform, network.path(network.serving_tower), contract)
+    signatures = {
+        SERVING_DEFAULT: graph.from_examples.get_concrete_function(),
+        RAW: graph.from_raw.get_concrete_function(),
+    }
+    tf.saved_model.save(graph, directory, signatures)
+
+
+def export_full(
+    network: TwoTowerDCN, transform: TransformGraph, contract: Contract, directory: str
+) -> None:
+    """Writes the full graph: `serving_default` answers `hard` and `soft`, float32 [n].
+
+    A network of one tower answers both by it.
+    """
+    graph = FullGraph(transform, network, contract)
+    signatures = {SERVING_DEFAULT: graph.from_examples.get_concrete_function()}
+    tf.saved_model.save(graph, directory, signatures)

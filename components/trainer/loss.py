@@ -1,0 +1,70 @@
+"""The multi-task loss (paper, equation 1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from components.trainer.settings import LossSettings
+
+
+class Losses(NamedTuple):
+    """A batch's loss and what it is made of, float32 scalars.
+
+    Attributes:
+      total: what is minimised.
+      hard_sum, soft_sum: weighted log loss summed over each task's examples, nats.
+      hard_weight, soft_weight: the sum of those examples' weights; their number by default.
+    """
+
+    total: tf.Tensor
+    hard_sum: tf.Tensor
+    soft_sum: tf.Tensor
+    hard_weight: tf.Tensor
+    soft_weight: tf.Tensor
+
+
+def multi_task_loss(
+    logit: tf.Tensor,
+    label: tf.Tensor,
+    is_hard: tf.Tensor,
+    settings: LossSettings | None,
+    weight: tf.Tensor | None = None,
+) -> Losses:
+    """Equation (1): W_soft L_soft + W_hard L_hard, each example in its own task only.
+
+    With e_i the log loss of example i, w_i its weight and T the examples of a task,
+
+        task_mean    L_T = sum_{i in T} w_i e_i / sum_{i in T} w_i
+        batch_mean   L_T = sum_{i in T} w_i e_i / sum_i w_i
+
+    and L_T = 0 where T is empty or weighs nothing. Under `task_mean` W_T is the share of task T
+    in the loss of any batch that holds both tasks; under `batch_mean` it multiplies the weight of
+    every example of T. Both agree up to a factor when the tasks are equally frequent.
+
+    Args:
+      logit: float32 [batch], each example's logit from its own tower.
+      label: float32 [batch], 0 or 1.
+      is_hard: bool [batch].
+      settings: W and reduction; none is the plain mean over the batch, for one tower.
+      weight: float32 [batch], not negative; none is 1 for all.
+    """
+    e = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
+    w = tf.ones_like(e) if weight is None else weight
+    in_hard = tf.cast(is_hard, e.dtype)
+    hard_weight, soft_weight = tf.reduce_sum(w * in_hard), tf.reduce_sum(w * (1 - in_hard))
+    hard_sum, soft_sum = tf.reduce_sum(w * e * in_hard), tf.reduce_sum(w * e * (1 - in_hard))
+    all_weight = hard_weight + soft_weight
+    if settings is None:
+        total = _ratio(hard_sum + soft_sum, all_weight)
+    else:
+        by_task = settings.reduction == "task_mean"
+        hard = _ratio(hard_sum, hard_weight if by_task else all_weight)
+        soft = _ratio(soft_sum, soft_weight if by_task else all_weight)
+        total = settings.weight_soft * soft + settings.weight_hard * hard
+    return Losses(total, hard_sum, soft_sum, hard_weight, soft_weight)
+
+
+def _ratio(total: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(total, weight)

@@ -1,0 +1,104 @@
+"""What is recorded while training: means over the steps, and looks at the calibration split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from components.trainer.columns import Columns
+from components.trainer.loss import Losses
+from components.trainer.metrics import auc, log_loss
+from components.trainer.network import TwoTowerDCN
+from components.trainer.scoring import Scorer
+from schemas.labelled import HARD, SOFT
+
+Row = dict[str, float | int | None]
+"""One look: see `train` for its keys."""
+
+Progress = Callable[[Mapping[str, float | int | None]], None]
+
+
+class Interval:
+    """Sums over the steps since the last look."""
+
+    def __init__(self) -> None:
+        self._steps = self._examples = 0
+        self._total = self._hard = self._soft = self._hard_weight = self._soft_weight = 0.0
+        self._started = time.perf_counter()
+
+    def add(self, losses: Losses, examples: int) -> None:
+        self._steps += 1
+        self._examples += examples
+        self._total += float(losses.total)
+        self._hard += float(losses.hard_sum)
+        self._soft += float(losses.soft_sum)
+        self._hard_weight += float(losses.hard_weight)
+        self._soft_weight += float(losses.soft_weight)
+
+    def summary(self) -> Row:
+        elapsed = time.perf_counter() - self._started
+        return {
+            "train_loss": self._total / self._steps,
+            "train_loss_hard": self._hard / self._hard_weight if self._hard_weight else None,
+            "train_loss_soft": self._soft / self._soft_weight if self._soft_weight else None,
+            "examples_per_second": self._examples / elapsed,
+        }
+
+
+class Look(NamedTuple):
+    """One look at the calibration split.
+
+    Attributes:
+      hard_log_loss: nats; what early stopping follows.
+      row: log loss (nats) and AUC by task; none where a task has no tower or no examples, and an
+        AUC of examples that all have the same label.
+    """
+
+    hard_log_loss: float
+    row: Row
+
+
+class Calibration:
+    """Scores the calibration split, each task's examples by the tower that learns from them."""
+
+    def __init__(self, network: TwoTowerDCN, columns: Columns, batch_size: int) -> None:
+        """Takes a split that holds hard examples."""
+        towers = {task: network.tower_of(task) for task in (HARD, SOFT)}
+        scorers = {t: Scorer(network, t, batch_size) for t in set(towers.values()) if t}
+        parts = {HARD: columns.take(columns.hard), SOFT: columns.take(~columns.hard)}
+        self._scored = {
+            task: (scorers[tower], parts[task])
+            for task, tower in towers.items()
+            if tower and len(parts[task])
+        }
+
+    def look(self) -> Look:
+        """Scores the split with the weights as they are now."""
+        losses: dict[str, float] = {}
+        row: Row = {f"calibration_{m}_{t}": None for t in (HARD, SOFT) for m in ("log_loss", "auc")}
+        for task, (scorer, part) in self._scored.items():
+            logit = scorer.logits(part)
+            losses[task] = log_loss(logit, part.label)
+            row[f"calibration_log_loss_{task}"] = losses[task]
+            row[f"calibration_auc_{task}"] = auc(logit, part.label)
+        return Look(losses[HARD], row)
+
+
+def write_scalars(writer: tf.summary.SummaryWriter, row: Row) -> None:
+    """Writes a look's numbers as TensorBoard scalars at its step."""
+    with writer.as_default(step=int(row["step"] or 0)):
+        for name, value in row.items():
+            if value is not None and name != "step":
+                tf.summary.scalar(name, value)
+    writer.flush()
+
+
+def scalar_writer(log_dir: Path | None) -> tf.summary.SummaryWriter:
+    """A TensorBoard writer into a directory; into nothing where there is none."""
+    if log_dir is None:
+        return tf.summary.create_noop_writer()
+    return tf.summary.create_file_writer(str(log_dir))

@@ -1,0 +1,144 @@
+"""Every knob of the pipeline, typed, validated and frozen.
+
+This module and all that it imports stay free of TFX and TensorFlow: the command line answers
+`--help` and argument errors before either is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+
+from components.common.as_of import resolve_as_of
+from components.data_gate.settings import DataGateSettings
+from components.evaluator.settings import EvaluationSettings, GateSettings
+from components.example_gen.settings import IngestSettings
+from components.pusher.settings import PushSettings
+from components.task_labeler.settings import LabellingSettings, SplitSettings
+from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from schemas.base import Frozen
+from schemas.contract import Contract, first_problem, load_contract
+from schemas.errors import InputError
+
+CONFIG_DIR = Path(__file__).parent / "configs"
+
+
+class InputSettings(Frozen):
+    """Changes to the contract's `input` for this run."""
+
+    root: str = "."
+    """Folder that relative patterns, and the files of an adapter, start from."""
+    pattern: str = ""
+    """Replaces the contract's pattern."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Laid over the contract's adapter options."""
+
+
+class StatisticsSettings(Frozen):
+    """What StatisticsGen looks at."""
+
+    sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the examples that statistics are computed from."""
+
+
+class PipelineConfig(Frozen):
+    """One pipeline: a log, how it is labelled, what is trained on it, when a model may ship."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    """Names the pipeline in the metadata store and on Kubeflow."""
+    contract: str
+    """A contract that ships with hardtower, or the path of one."""
+    as_of: str = ""
+    """The first day (UTC) whose events the run must not see; empty for today."""
+    window_days: PositiveInt
+    """Days of clicks before `as_of` that are read."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    input: InputSettings = InputSettings()
+    ingest: IngestSettings = IngestSettings()
+    labelling: LabellingSettings = LabellingSettings()
+    splits: SplitSettings = SplitSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
+    data_gate: DataGateSettings = DataGateSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
+    push: PushSettings = PushSettings()
+    beam_args: tuple[str, ...] = ("--runner=DirectRunner",)
+    """Beam pipeline options of every Beam component."""
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PipelineConfig:
+        if self.as_of:
+            resolve_as_of(self.as_of)
+        return self
+
+    @cached_property
+    def data_contract(self) -> Contract:
+        """The contract with this run's changes to its `input`.
+
+        Raises:
+          InputError: the contract is missing or wrong.
+        """
+        contract = load_contract(self.contract)
+        form = contract.input.model_dump()
+        form["options"] = {**form["options"], **self.input.options}
+        if self.input.pattern:
+            form["pattern"] = self.input.pattern
+        return Contract.model_validate(contract.model_dump() | {"input": form})
+
+
+def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineConfig:
+    """Reads a configuration and lays `key.subkey=value` overrides over it, values in YAML.
+
+    Raises:
+      InputError: the file is missing or not YAML, or a key or value is wrong; the message names
+        the file and the key.
+    """
+    shipped = CONFIG_DIR / f"{name_or_path}.yaml"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
+        raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: seen {type(raw).__name__}, wanted keys and values")
+    for override in overrides:
+        _override(raw, override)
+    try:
+        config = PipelineConfig.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from error
+    _ = config.data_contract
+    return config
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set: seen {override!r}, wanted key=value")
+    *parents, leaf = key.split(".")
+    place = raw
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise InputError(f"--set {override}: {parent!r} holds a value, not keys")
+    try:
+        place[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML") from error
