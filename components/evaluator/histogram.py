@@ -107,6 +107,5 @@ def _collect(bins: Bins, negatives: Floats, positives: Floats) -> Histogram:
     unique, place = np.unique(bins, return_inverse=True)
     return Histogram(
         unique,
-        np.bincount(place, negatives, len(unique)),
-        np.bincount(place, positives, len(unique)),
+        *(np.bincount(place, w, len(unique)).astype(np.float64) for w in (negatives, positives)),
     )

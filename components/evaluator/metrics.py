@@ -114,7 +114,7 @@ def load_records(output_path: str, slices: Iterable[Columns]) -> list[Record]:
             key.column: key.bytes_value.decode() for key in result.slice_key.single_slice_keys
         }
         place, columns = places[frozenset(pairs)]
-        name = slice_name((column, pairs[column]) for column in columns)
+        name = slice_name(tuple((column, pairs[column]) for column in columns))
         values = {
             (item.key.model_name, item.key.name): item.value.double_value.value
             for item in result.metric_keys_and_values

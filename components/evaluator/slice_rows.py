@@ -12,44 +12,13 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import slice_key_extractor
 from tensorflow_model_analysis.slicer import slicer_lib
 
-from components.evaluator.slices import Columns
+from components.evaluator.slices import Columns, split_by_slice
 from components.evaluator.table import LABEL, models_of, prediction_column
-
-SliceKey = tuple[tuple[str, str], ...]
-
-
-def split_by_slice(
-    batch: pa.RecordBatch, slices: Sequence[Columns]
-) -> Iterator[tuple[SliceKey, npt.NDArray[np.intp]]]:
-    """The rows of every slice in the batch.
-
-    Args:
-      batch: rows of the predictions table.
-      slices: columns to slice by, crossed.
-
-    Yields:
-      The slice's (column, value) pairs sorted by column, as TFMA has them, and its row numbers.
-    """
-    if batch.num_rows == 0:
-        return
-    for columns in slices:
-        cell = np.zeros(batch.num_rows, np.int64)
-        for column in columns:
-            codes = batch.column(column).dictionary_encode()
-            mixed = cell * len(codes.dictionary) + codes.indices.to_numpy()
-            # Renumbered each time, so that crossing many columns cannot overflow.
-            _, cell = np.unique(mixed, return_inverse=True)
-        order = np.argsort(cell, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
-            first = int(rows[0])
-            pairs = ((column, batch.column(column)[first].as_py()) for column in columns)
-            yield tuple(sorted(pairs)), rows
 
 
 class _SliceRows(beam.DoFn):
@@ -64,7 +33,9 @@ class _SliceRows(beam.DoFn):
             model: batch.column(prediction_column(model)).to_numpy().astype(np.float64)
             for model in models_of(batch.schema)
         }
-        for key, rows in split_by_slice(batch, self._slices):
+        for pairs, rows in split_by_slice(batch, self._slices):
+            # TFMA's slice keys are sorted by column.
+            key = tuple(sorted(pairs))
             yield {
                 tfma.LABELS_KEY: label[rows],
                 tfma.PREDICTIONS_KEY: {model: p[rows] for model, p in predictions.items()},

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from schemas import labelled
 from schemas.contract import Contract
@@ -12,6 +16,8 @@ ALL = "all"
 HARD = f"{labelled.TASK}={labelled.HARD}"
 
 Columns = tuple[str, ...]
+Pairs = tuple[tuple[str, str], ...]
+"""Column and value of each column that a slice is cut by; none for the slice of all."""
 
 
 def usable_slices(slices: Sequence[Columns], contract: Contract) -> tuple[Columns, ...]:
@@ -48,7 +54,7 @@ def slice_columns(slices: Iterable[Columns]) -> Columns:
     return tuple(dict.fromkeys(column for columns in slices for column in columns))
 
 
-def slice_name(pairs: Iterable[tuple[str, str]]) -> str:
+def slice_name(pairs: Pairs) -> str:
     """`all`, or `column=value` joined by `&`."""
     return "&".join(f"{column}={value}" for column, value in pairs) or ALL
 
@@ -56,3 +62,30 @@ def slice_name(pairs: Iterable[tuple[str, str]]) -> str:
 def within_hard(name: str) -> bool:
     """Whether a slice is a part of the hard examples, not the whole of them."""
     return name != HARD and HARD in name.split("&")
+
+
+def split_by_slice(
+    batch: pa.RecordBatch, slices: Sequence[Columns]
+) -> Iterator[tuple[Pairs, npt.NDArray[np.intp]]]:
+    """The rows of every slice in the batch.
+
+    Args:
+      batch: rows of the predictions table.
+      slices: columns to slice by, crossed.
+
+    Yields:
+      The slice's columns in the order given with their values, and its row numbers, increasing.
+    """
+    if batch.num_rows == 0:
+        return
+    for columns in slices:
+        cell = np.zeros(batch.num_rows, np.int64)
+        for column in columns:
+            codes = batch.column(column).dictionary_encode()
+            mixed = cell * len(codes.dictionary) + codes.indices.to_numpy()
+            # Renumbered each time, so that crossing many columns cannot overflow.
+            _, cell = np.unique(mixed, return_inverse=True)
+        order = np.argsort(cell, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
+            first = int(rows[0])
+            yield tuple((c, batch.column(c)[first].as_py()) for c in columns), rows

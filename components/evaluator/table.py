@@ -67,6 +67,11 @@ class Scored:
     def __len__(self) -> int:
         return len(self.label)
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Scored:
+        """The examples at the given row numbers; setups keep their numbers."""
+        predictions = {model: p[rows] for model, p in self.predictions.items()}
+        return Scored(self.setup[rows], self.setups, self.label[rows], predictions)
+
     @classmethod
     def from_table(cls, table: pa.Table) -> Scored:
         codes = table.column(labelled.SETUP_ID).combine_chunks().dictionary_encode()

@@ -8,7 +8,7 @@ all rows of a slice at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -17,21 +17,20 @@ from tensorflow_model_analysis.metrics import metric_types, metric_util
 
 from components.evaluator.sums import Floats
 
-State = TypeVar("State")
 Reader = Callable[[Any], tuple[Floats, Floats, Floats]]
 """Labels, predictions and weights of an extract, float64 [n] each, n >= 1."""
 
 
 def derived(
     combiner: Callable[[tfma.metrics.MetricKey, Reader], beam.CombineFn],
-    value: Callable[[State], float],
+    value: Callable[[Any], float],
 ) -> Callable[..., list[Any]]:
     """Computations of a metric that is a function of a combiner's state, for every model.
 
     Args:
       combiner: called with the key that its output is stored under and the reader of its inputs.
         TFMA runs it once per model and slice, however many metrics share it.
-      value: the metric.
+      value: the metric, given the combiner's output.
     """
     state_name = f"_{combiner.__name__.strip('_').lower()}"
 

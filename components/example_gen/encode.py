@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
 
@@ -28,8 +27,13 @@ def _as_lists(column: pa.Array) -> pa.Array:
         column = column.cast(pa.binary())
     elif pa.types.is_floating(column.type):
         column = column.cast(pa.float32(), safe=False)
-    present = pc.is_valid(column).to_numpy(zero_copy_only=False)
-    offsets = np.zeros(len(column) + 1, np.int32)
-    np.cumsum(present, out=offsets[1:])
-    values = column if column.null_count == 0 else column.filter(pc.is_valid(column))
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+    if column.null_count == 0:
+        offsets = pa.array(np.arange(len(column) + 1, dtype=np.int32))
+        return pa.ListArray.from_arrays(offsets, column)
+    present = column.is_valid()
+    here = present.to_numpy(zero_copy_only=False)
+    starts = np.zeros(len(column) + 1, np.int32)
+    np.cumsum(here, out=starts[1:])
+    # A null list, not an empty one: TensorFlow's parser counts an empty list as a wrong length.
+    offsets = pa.array(starts, mask=np.append(~here, False))
+    return pa.ListArray.from_arrays(offsets, column.filter(present))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,6 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
-from components.example_gen.adapters import open_adapter
 from components.example_gen.fingerprint import file_fingerprint
 from components.example_gen.partitions import window_files
 from components.example_gen.source import Source, Window
@@ -30,6 +32,9 @@ def open_source(contract: Contract, root: Path, window: Window) -> Source:
     """
     form = contract.input.format
     if form == "adapter":
+        # The adapters load pandas, which no other format needs.
+        from components.example_gen.adapters import open_adapter
+
         return open_adapter(contract.input.adapter, root, window, contract.input.options)
     if form == "bigquery":
         raise InputError(f"contract {contract.name}: BigQuery is read by TFX's BigQueryExampleGen")
@@ -109,7 +114,7 @@ class CsvSource(FileSource):
                 except StopIteration:
                     return
                 except pa.ArrowException as error:
-                    raise InputError(f"{shard}: {error}") from error
+                    raise self._error(shard, error) from error
                 yield pa.RecordBatch.from_arrays([batch.column(n) for n in names], names)
 
     def _open(self, path: str) -> pc_csv.CSVStreamingReader:
@@ -134,7 +139,25 @@ class CsvSource(FileSource):
                 ),
             )
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: {error}") from error
+            raise self._error(path, error) from error
+
+    def _error(self, path: str, error: Exception) -> InputError:
+        """Arrow counts columns from 0 and knows no names."""
+        names = list(self._contract.input.csv.columns)
+        if not names:
+            with open_text(path) as file:
+                names = next(csv.reader(file, delimiter=self._contract.input.csv.delimiter), [])
+        text = re.sub(
+            r"column #(\d+)",
+            lambda found: f"column {dict(enumerate(names)).get(int(found[1]), found[0])}",
+            " ".join(str(error).split()),
+        )
+        return InputError(f"{path}: {text}")
+
+
+def open_text(path: str) -> io.TextIOWrapper:
+    """The file as text, decompressed by its name's ending as Arrow does."""
+    return io.TextIOWrapper(pa.input_stream(path, compression="detect"), errors="replace")
 
 
 class TfRecordSource(FileSource):

@@ -23,6 +23,7 @@ class HardTowerPusherSpec(types.ComponentSpec):
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "task_assignments": ChannelParameter(type=TaskAssignments),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
     PARAMETERS = {
@@ -53,6 +54,7 @@ class HardTowerPusher(base_component.BaseComponent):
         serving_dir: str | RuntimeParameter,
         settings: PushSettings,
         run: RunInfo,
+        statistics: types.BaseChannel | None = None,
     ) -> None:
         """
         Args:
@@ -64,6 +66,7 @@ class HardTowerPusher(base_component.BaseComponent):
           serving_dir: folder that TF Serving watches.
           settings: versions kept and warm-up.
           run: provenance, written into the manifest.
+          statistics: `ExampleStatistics` with a `train` split, kept as the reference of drift.
         """
         super().__init__(
             HardTowerPusherSpec(
@@ -72,6 +75,7 @@ class HardTowerPusher(base_component.BaseComponent):
                 evaluation=evaluation,
                 task_assignments=task_assignments,
                 examples=examples,
+                statistics=statistics,
                 serving_dir=serving_dir,
                 settings=settings.model_dump_json(),
                 run=run.model_dump_json(),

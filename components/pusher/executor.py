@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,21 +15,24 @@ from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.utils import path_utils
 
-from components.common.artifact_dirs import local_dir, local_path, read_json
+from components.common.artifact_dirs import local_dir
+from components.common.local_files import local_path, read_json
 from components.common.run_info import RunInfo
 from components.common.tfrecords import read_batches, shard_files
 from components.pusher.digest import model_digest
 from components.pusher.manifest import MANIFEST_FILE, Manifest, build_manifest
 from components.pusher.push import ROUTING_FILE, Cargo, not_blessed, push
-from components.pusher.record import RECORD_FILE, PushRecord
+from components.pusher.record import RECORD_FILE, Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
+from components.trainer.export import FULL_DIRECTORY
 from components.trainer.pruning import prove_pruning
 
-SERVING_FORMAT = "Format-Serving"
-FULL_FORMAT = "Format-Full"
 EVAL_SPLIT = "eval"
+TRAIN_SPLIT = "train"
+STATISTICS_FILE = "FeatureStats.pb"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -54,7 +56,7 @@ class Executor(base_executor.BaseExecutor):
                 stack.enter_context(local_dir(artifact_utils.get_single_uri(input_dict[key])))
                 for key in ("model", "task_assignments", "evaluation")
             )
-            serving = model / SERVING_FORMAT
+            serving = Path(path_utils.serving_model_dir(str(model)))
             manifest = build_manifest(
                 run=run,
                 assignment=read_json(assignments / "settings.json", {}),
@@ -66,17 +68,18 @@ class Executor(base_executor.BaseExecutor):
             )
             if model_utils.is_model_blessed(blessing):
                 examples = _eval_examples(input_dict["examples"], settings.proof_examples)
-                proof = prove_pruning(serving, model / FULL_FORMAT, examples)
+                proof = prove_pruning(str(serving), str(model / FULL_DIRECTORY), examples)
                 features = raw_features(serving)
                 requests = warmup_requests([only_features(e, features) for e in examples], settings)
                 cargo = Cargo(
                     serving,
                     assignments / ROUTING_FILE,
+                    _train_statistics(input_dict, stack),
                     manifest,
                     write_warmup=lambda folder: write_warmup(folder, requests),
                 )
                 serving_dir = local_path("serving_dir", exec_properties["serving_dir"])
-                record = push(cargo, serving_dir, settings, dataclasses.asdict(proof))
+                record = push(cargo, serving_dir, settings, Pruning.of(proof))
             else:
                 record = not_blessed(manifest)
         logging.info("%s", record.reason)
@@ -87,6 +90,13 @@ def _eval_examples(artifacts: list[types.Artifact], count: int) -> list[bytes]:
     uri = artifact_utils.get_split_uri(artifacts, EVAL_SPLIT)
     batches = chain.from_iterable(read_batches(file) for file in shard_files(uri))
     return list(islice(chain.from_iterable(batches), count))
+
+
+def _train_statistics(input_dict: dict[str, list[types.Artifact]], stack: ExitStack) -> Path | None:
+    if not (artifacts := input_dict.get("statistics")):
+        return None
+    uri = artifact_utils.get_split_uri(artifacts, TRAIN_SPLIT)
+    return stack.enter_context(local_dir(uri)) / STATISTICS_FILE
 
 
 def _write(pushed: types.Artifact, record: PushRecord, manifest: Manifest) -> None:

@@ -142,4 +142,5 @@ def hard_metrics(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, fl
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a model's numbers depend on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}
+    python = {"python": platform.python_version()}
+    return python | {name: metadata.version(name) for name in LIBRARIES}

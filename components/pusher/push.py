@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from components.common.reference import TRAIN_STATISTICS
 from components.pusher.digest import ASSETS_EXTRA, model_digest, model_files
 from components.pusher.manifest import MANIFEST_FILE, Manifest
-from components.pusher.record import PushRecord
+from components.pusher.record import Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
 
@@ -26,12 +26,15 @@ class Cargo:
     Attributes:
       model: the serving SavedModel.
       routing: the routing table, a parquet file.
+      statistics: TFDV statistics of the train split, the reference of later runs' drift; none
+        leaves them without.
       manifest: the manifest, its version still open.
       write_warmup: writes the warm-up file into the folder it is given.
     """
 
     model: Path
     routing: Path
+    statistics: Path | None
     manifest: Manifest
     write_warmup: Callable[[Path], None]
 
@@ -40,7 +43,7 @@ def push(
     cargo: Cargo,
     serving_dir: Path,
     settings: PushSettings,
-    pruning: Mapping[str, Any],
+    pruning: Pruning,
     clock: Callable[[], float] = time.time,
 ) -> PushRecord:
     """Publishes the cargo unless the newest version holds the same model and assignment.
@@ -63,6 +66,8 @@ def push(
         extra = folder / ASSETS_EXTRA
         extra.mkdir()
         shutil.copyfile(cargo.routing, extra / ROUTING_FILE)
+        if cargo.statistics is not None:
+            shutil.copyfile(cargo.statistics, folder / TRAIN_STATISTICS)
         numbered = manifest.model_copy(update={"version": version})
         (extra / MANIFEST_FILE).write_text(numbered.model_dump_json(indent=2) + "\n", "utf-8")
         cargo.write_warmup(extra)
@@ -93,7 +98,7 @@ def not_blessed(manifest: Manifest) -> PushRecord:
         reason=manifest.verdict.summary or "not blessed",
         model_digest=manifest.model_digest,
         assignment_id=manifest.assignment_id,
-        pruning={},
+        pruning=None,
     )
 
 

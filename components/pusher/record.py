@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Self
 
 from schemas.base import Frozen
 
+if TYPE_CHECKING:
+    from components.trainer.pruning import GraphInventory, PruningProof
+
 RECORD_FILE = "push.json"
+
+
+class Graph(Frozen):
+    """What a SavedModel consists of, in numbers; `size` is in bytes."""
+
+    variables: int
+    parameters: int
+    operations: int
+    size: int
+
+    @classmethod
+    def of(cls, inventory: GraphInventory) -> Self:
+        return cls(
+            variables=len(inventory.variables),
+            parameters=inventory.parameters,
+            operations=len(inventory.operations),
+            size=inventory.size,
+        )
+
+
+class Pruning(Frozen):
+    """That the serving graph is the full graph without the soft tower (paper, section 3.2.1)."""
+
+    serving: Graph
+    full: Graph
+    soft_variables: tuple[str, ...]
+    """Variables of the full graph that the serving graph goes without."""
+    examples: int
+    largest_difference: float
+    """Between the two graphs' hard probabilities on the examples."""
+
+    @classmethod
+    def of(cls, proof: PruningProof) -> Self:
+        return cls(
+            serving=Graph.of(proof.serving),
+            full=Graph.of(proof.full),
+            soft_variables=proof.soft_variables,
+            examples=proof.examples,
+            largest_difference=proof.largest_difference,
+        )
 
 
 class PushRecord(Frozen):
@@ -23,6 +65,5 @@ class PushRecord(Frozen):
     """Why the model was or was not pushed, for people."""
     model_digest: str
     assignment_id: str
-    pruning: Mapping[str, Any]
-    """The proof that the serving graph is the hard part of the full graph; empty when the model
-    was not blessed, since then nothing had to be proved."""
+    pruning: Pruning | None
+    """Null when the model was not blessed: then nothing had to be proved."""

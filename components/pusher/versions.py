@@ -55,9 +55,7 @@ class ServingFolder:
       clock: seconds since 1970-01-01.
     """
 
-    def __init__(
-        self, root: Path, keep: int = 5, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, root: Path, keep: int = 5, clock: Callable[[], float] = time.time) -> None:
         if keep < 1:
             raise InputError(f"keep: {keep} versions; wanted at least 1")
         self.root = root

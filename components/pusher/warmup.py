@@ -61,9 +61,7 @@ def warmup_requests(
     ]
 
 
-def _request(
-    examples: Sequence[bytes], settings: PushSettings
-) -> prediction_log_pb2.PredictionLog:
+def _request(examples: Sequence[bytes], settings: PushSettings) -> prediction_log_pb2.PredictionLog:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = settings.model_name
     request.model_spec.signature_name = SIGNATURE

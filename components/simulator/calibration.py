@@ -105,7 +105,7 @@ def solve_intercepts(
     """Intercepts b with  sum over creatives c of share(c) * E[sigmoid(b + effect(c) + e)] = CVR.
 
     Args:
-      wanted: logit CVR, [setups], clipped to what `LOWEST` and `HIGHEST` allow.
+      wanted: logit CVR, [setups], between `LOWEST` and `HIGHEST`.
       group: which distribution of e each setup has, [setups].
       means: those distributions.
       row, effect, share: the creatives of the setups as a long list: setup, effect on the
@@ -114,12 +114,11 @@ def solve_intercepts(
     Returns:
       b, [setups].
     """
-    target = np.clip(wanted, LOWEST, HIGHEST)
-    intercept = target.copy()
+    intercept = wanted.copy()
     # d logit(mean) / db lies in (0, 1], so that the full step never overshoots.
     for _ in range(500):
         mean = expit(means.logit(group[row], intercept[row] + effect))
-        error = target - logit(np.bincount(row, share * mean, minlength=len(target)))
+        error = wanted - logit(np.bincount(row, share * mean, minlength=len(wanted)))
         intercept += error
         if np.abs(error).max(initial=0.0) < 1e-9:
             break

@@ -136,9 +136,7 @@ class ClickSource:
                 label=label,
                 conversion_timestamp=self._conversions(rng, timestamp, setup, label),
                 cost=cost * np.exp(COST_NOISE * rng["spend"].standard_normal(count)),
-                signals=draw_signals(
-                    world, rng, user, self._category[setup], creative, publisher
-                ),
+                signals=draw_signals(world, rng, user, self._category[setup], creative, publisher),
             )
 
     def _devices(self, user: Ints, uniforms: Floats) -> Ints:

@@ -111,9 +111,9 @@ def _cohort(
         advertiser_weight=new.weight,
         goal_advertiser=(goal_owner + advertisers_before).astype(np.int32),
         goal_type=goal_type,
-        goal_declared=np.where(
-            wrong, (goal_type + shift) % len(settings.types), goal_type
-        ).astype(np.int32),
+        goal_declared=np.where(wrong, (goal_type + shift) % len(settings.types), goal_type).astype(
+            np.int32
+        ),
         campaign_advertiser=owner,
         campaign_weight=rank.astype(np.float64) ** -settings.popularity.campaigns,
         first_day=first_day,

@@ -58,15 +58,13 @@ def draw_context(settings: SimulatorSettings, users: Users) -> Context:
     device = soft_hard[:, :1] * (1 - hard) + soft_hard[:, 1:] * hard
     apps = zipf_weights(size.apps, popularity.apps)
     publishers = zipf_weights(size.publishers, popularity.publishers)
-    cities = np.bincount(users.city, users.weight, minlength=size.cities)
+    cities: Floats = np.bincount(users.city, users.weight, minlength=size.cities).astype(float)
     publisher = table(0, publishers, knobs.publisher_sd, knobs.publisher_correlation)
     app = table(1, apps, knobs.app_sd, knobs.app_correlation)
     quality = publisher.mean(axis=1) / (knobs.publisher_sd or 1.0)
     noise = generator(settings.seed, Purpose.CONTEXT, 2).standard_normal(size.publishers)
     return Context(
-        hour=hour_effects(
-            knobs.hour_amplitude, knobs.soft_peak_hour, knobs.hard_peak_hour, hard
-        ),
+        hour=hour_effects(knobs.hour_amplitude, knobs.soft_peak_hour, knobs.hard_peak_hour, hard),
         device=centred(device, device_weight),
         app=np.concatenate([app, np.zeros((1, len(hard)))]),
         publisher=publisher,
@@ -83,8 +81,7 @@ def creative_effects(settings: SimulatorSettings, population: Population) -> Flo
     """Effects of the creatives, [creatives, types], with weighted mean 0 within a campaign."""
     knobs = settings.context
     raw = knobs.creative_sd * (
-        population.creative_normals
-        @ directions(hardness(settings), knobs.creative_correlation).T
+        population.creative_normals @ directions(hardness(settings), knobs.creative_correlation).T
     )
     campaign = population.creative_campaign
     share = by_group(campaign, population.creative_weight)

@@ -11,7 +11,6 @@ from pydantic import Field, PositiveFloat, model_validator
 from schemas.base import Frozen
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Weight = Annotated[float, Field(ge=0)]
 
 
 class DelayMixture(Frozen):
@@ -57,7 +56,7 @@ class AdvertiserType(Frozen):
     """A line of business."""
 
     name: Name
-    weight: Weight
+    weight: PositiveFloat
     """Share of advertisers, up to scale."""
     categories: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Product categories, each as likely."""
@@ -80,8 +79,14 @@ class Device(Frozen):
 
 
 def _type(
-    name: str, cvr: float, hardness: float, sd: float, delay: tuple[float, float, float], cost: float
+    name: str,
+    cvr: float,
+    hardness: float,
+    sd: float,
+    delay: tuple[float, float, float],
+    cost: float,
 ) -> ConversionType:
+    """A type; `delay` is (share within minutes, share within hours, mean days of the others)."""
     minutes, hours, days = delay
     mixture = DelayMixture(within_minutes=minutes, within_hours=hours, days=days)
     return ConversionType(

@@ -27,7 +27,9 @@ class Delays:
                 for m in mixtures
             ]
         )
-        self._means = np.array([[m.minutes * 60, m.hours * 3600, m.days * 86_400] for m in mixtures])
+        self._means = np.array(
+            [[m.minutes * 60, m.hours * 3600, m.days * 86_400] for m in mixtures]
+        )
         self._reach = -np.expm1(-self.window / self._means)
 
     def cdf(self, kind: int, seconds: npt.ArrayLike) -> Floats:

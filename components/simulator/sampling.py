@@ -50,9 +50,7 @@ class GroupSampler:
         # One long ladder: group g owns the steps in (g, g + 1].
         self._ladder = np.cumsum(weights / totals[group])
 
-    def __call__(
-        self, groups: npt.NDArray[np.int32], uniforms: Floats
-    ) -> npt.NDArray[np.int32]:
+    def __call__(self, groups: npt.NDArray[np.int32], uniforms: Floats) -> npt.NDArray[np.int32]:
         """Member indexes [k] for groups [k] and uniforms in [0, 1), [k]."""
         members = np.searchsorted(self._ladder, groups + uniforms, side="right")
         # Rounding may leave a ladder step a hair off its whole number.

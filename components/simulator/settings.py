@@ -167,7 +167,8 @@ class SimulatorSettings(Frozen):
     types: Annotated[tuple[ConversionType, ...], Field(min_length=2)] = CONVERSION_TYPES
     advertiser_types: Annotated[tuple[AdvertiserType, ...], Field(min_length=1)] = ADVERTISER_TYPES
     missing: Mapping[str, Share] = Field(default_factory=lambda: dict(MISSING))
-    """Share of empty cells by column."""
+    """Share of empty cells by column; a table replaces the default one, and columns that it does
+    not name have none."""
 
     @model_validator(mode="after")
     def _consistent(self) -> SimulatorSettings:

@@ -69,9 +69,7 @@ class LogTables:
             "label": pa.array(clicks.label.astype(np.int64)),
             "conversion_timestamp": pa.array(clicks.conversion_timestamp),
             "user_id": _take(self._users, user, lost["user_id"]),
-            "user_segment": _take(
-                self._segments, world.users.segment[user], lost["user_segment"]
-            ),
+            "user_segment": _take(self._segments, world.users.segment[user], lost["user_segment"]),
             "user_interest": _take(
                 self._categories, world.users.interest[user], lost["user_interest"]
             ),

@@ -18,6 +18,10 @@ SERVING_DEFAULT = "serving_default"
 RAW = "raw"
 """Signature of the serving graph on one tensor a feature."""
 
+SERVING_DIRECTORY = "Format-Serving"
+FULL_DIRECTORY = "Format-Full"
+"""Where a Model artifact holds the two graphs; the first is TFX's own name."""
+
 EXAMPLES = "examples"
 PROBABILITY = "probability"
 
@@ -41,9 +45,7 @@ class ServingGraph(tf.Module):
         self.from_examples = tf.function(
             self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
         )
-        self.from_raw = tf.function(
-            self._from_raw, input_signature=[raw_signature(contract)]
-        )
+        self.from_raw = tf.function(self._from_raw, input_signature=[raw_signature(contract)])
 
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._from_raw(tf.io.parse_example(examples, self._spec))

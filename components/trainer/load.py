@@ -76,7 +76,9 @@ def load_columns(
     return _join([part for of_file in parts for part in of_file], sum(rows), contract)
 
 
-def _chunks(files: Sequence[str], transform: TransformGraph, contract: Contract) -> Iterator[_Chunk]:
+def _chunks(
+    files: Sequence[str], transform: TransformGraph, contract: Contract
+) -> Iterator[_Chunk]:
     """Batches of all files, in order within each file; files take turns."""
     label = contract.roles.label
     spec = feature_spec(contract)

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from components.trainer.batches import Batch
 from components.trainer.loss import Losses, multi_task_loss
-from components.trainer.network import Forward, TwoTowerDCN
+from components.trainer.network import TwoTowerDCN
 from components.trainer.optimizer import Adam, RowGradient
 from components.trainer.settings import LossSettings, TrainingSettings
+from components.trainer.stack import Forward
 
 
 class TrainStep(tf.Module):

@@ -15,8 +15,10 @@ def feature_spec(contract: Contract) -> dict[str, tf.io.FixedLenFeature]:
     A missing string becomes the empty string and a missing float NaN, as in
     `schemas.tfmd.feature_schema`.
     """
-    strings = {f.name: tf.io.FixedLenFeature([], tf.string, b"")
-               for f in contract.features.categorical}
-    floats = {f.name: tf.io.FixedLenFeature([], tf.float32, math.nan)
-              for f in contract.features.numeric}
+    strings = {
+        f.name: tf.io.FixedLenFeature([], tf.string, b"") for f in contract.features.categorical
+    }
+    floats = {
+        f.name: tf.io.FixedLenFeature([], tf.float32, math.nan) for f in contract.features.numeric
+    }
     return strings | floats

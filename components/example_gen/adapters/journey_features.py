@@ -147,9 +147,9 @@ def _products(
     tables: Tables, shown: Exposures, past: Purchases, mine: Purchases, weeks: float
 ) -> dict[str, Floats]:
     """Features of the coupon's products and of their groups, broadcastable to [hh, coupons]."""
-    households = len(np.unique(past.household))
-    own = _history(_of_coupons(mine, shown), shown, len(shown.coupons), weeks)
-    sold = _sales(_of_coupons(past, shown), len(shown.coupons), shown.start, weeks, households)
+    n_products, n_coupons = len(tables.products), len(shown.coupons)
+    own = _history(mine, _of_coupons(mine, shown, n_products), shown, n_coupons, weeks)
+    sold = _sales(past, _of_coupons(past, shown, n_products), shown.start, n_coupons, weeks)
     known = {f"pair_{name}": own[name] for name in HISTORY}
     known |= {f"coupon_{name}": sold[name] for name in SALES}
     known["coupon_line_value"] = sold["line_value"]
@@ -162,8 +162,8 @@ def _products(
         # The last place, index NO_PRODUCT_GROUP, is that of products of no known group.
         key_of[NO_PRODUCT_GROUP] = UNSEEN
         of_product = key_of[tables.products[group].to_numpy()]
-        own = _history(_keyed(mine, of_product), shown, len(codes), weeks)
-        sold = _sales(_keyed(past, of_product), len(codes), shown.start, weeks, households)
+        own = _history(mine, _keyed(mine, of_product), shown, len(codes), weeks)
+        sold = _sales(past, _keyed(past, of_product), shown.start, len(codes), weeks)
         unknown = codes[column] == NO_PRODUCT_GROUP
         for name in HISTORY:
             known[f"pair_{group}_{name}"] = np.where(unknown, np.nan, own[name][:, column])
@@ -175,52 +175,59 @@ def _products(
     return known
 
 
-def _of_coupons(purchases: Purchases, shown: Exposures) -> tuple[Purchases, Codes]:
-    """The lines of the coupons' products, once for each coupon, and the coupon's row."""
-    first = shown.members.sort_values("product", kind="stable")
-    product = first["product"].to_numpy(np.int64)
-    begin = np.searchsorted(product, purchases.product, "left")
-    times = np.searchsorted(product, purchases.product, "right") - begin
-    line = np.repeat(np.arange(len(times)), times)
-    nth = np.arange(len(line)) - np.repeat(np.cumsum(times) - times, times)
-    return purchases.take(line), first["coupon"].to_numpy(np.int64)[begin[line] + nth]
+def _of_coupons(purchases: Purchases, shown: Exposures, products: int) -> tuple[Codes, Codes]:
+    """Rows of the lines of the coupons' products, once for each coupon, and the coupon's row."""
+    members = shown.members.sort_values("product", kind="stable")
+    count = np.bincount(members["product"], minlength=products)
+    begin = np.cumsum(count) - count
+    times = count[purchases.product]
+    row = np.repeat(np.arange(len(times)), times)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+    return row, members["coupon"].to_numpy(np.int64)[begin[purchases.product[row]] + nth]
 
 
-def _keyed(purchases: Purchases, of_product: Codes) -> tuple[Purchases, Codes]:
-    """The lines whose product has a key, and the key."""
+def _keyed(purchases: Purchases, of_product: Codes) -> tuple[Codes, Codes]:
+    """Rows of the lines whose product has a key, and the key."""
     key = of_product[purchases.product]
-    return purchases.take(key != UNSEEN), key[key != UNSEEN]
+    row = np.flatnonzero(key != UNSEEN)
+    return row, key[row]
 
 
 def _history(
-    keyed: tuple[Purchases, Codes], shown: Exposures, n_keys: int, weeks: float
+    mine: Purchases,
+    keyed: tuple[Codes, Codes],
+    shown: Exposures,
+    n_keys: int,
+    weeks: float,
 ) -> dict[str, Floats]:
     """The recipients' purchases of each key's products: arrays [households, keys]."""
-    lines, key = keyed
+    row, key = keyed
     shape = (len(shown.households), n_keys)
-    cell = lines.household * n_keys + key
-    baskets = _first(cell, lines.basket)
-    recent = baskets & (lines.time >= shown.start - RECENT_WEEKS * WEEK)
+    cell = mine.household[row] * n_keys + key
+    time = mine.time[row]
+    baskets = _first(cell, mine.basket[row])
+    recent = baskets & (time >= shown.start - RECENT_WEEKS * WEEK)
     last = np.full(shape[0] * n_keys, -np.inf)
-    np.maximum.at(last, cell, lines.time.astype(np.float64))
+    np.maximum.at(last, cell, time.astype(np.float64))
     return {
         "baskets_per_week": _tally(cell[baskets], shape) / weeks,
         "recent_baskets_per_week": _tally(cell[recent], shape) / min(weeks, RECENT_WEEKS),
-        "spend_per_week": _tally(cell, shape, lines.spend) / weeks,
+        "spend_per_week": _tally(cell, shape, mine.spend[row]) / weeks,
         "days_since_basket": _days_since(last, shown.start).reshape(shape),
-        "products": _tally(cell[_first(cell, lines.product)], shape),
+        "products": _tally(cell[_first(cell, mine.product[row])], shape),
     }
 
 
 def _sales(
-    keyed: tuple[Purchases, Codes], n_keys: int, start: int, weeks: float, households: int
+    past: Purchases, keyed: tuple[Codes, Codes], start: int, n_keys: int, weeks: float
 ) -> dict[str, Floats]:
     """All households' purchases of each key's products: arrays [keys]."""
-    lines, key = keyed
+    row, key = keyed
     shape = (n_keys,)
-    recent = lines.time >= start - RECENT_WEEKS * WEEK
-    bought = np.zeros((int(lines.household.max(initial=0)) + 1, n_keys), np.bool_)
-    bought[lines.household, key] = True
+    households = np.count_nonzero(np.bincount(past.household))
+    recent = past.time[row] >= start - RECENT_WEEKS * WEEK
+    bought = np.zeros((int(past.household.max(initial=0)) + 1, n_keys), np.bool_)
+    bought[past.household[row], key] = True
     count = _tally(key, shape)
     return {
         "sales_per_household_week": count / households / weeks,
@@ -228,7 +235,7 @@ def _sales(
         / households
         / min(weeks, RECENT_WEEKS),
         "buyer_share": bought.sum(axis=0) / households,
-        "line_value": _ratio(_tally(key, shape, lines.spend), count),
+        "line_value": _ratio(_tally(key, shape, past.spend[row]), count),
     }
 
 

@@ -80,7 +80,7 @@ class Purchases:
     coupon: npt.NDArray[np.bool_]
     opens_basket: npt.NDArray[np.bool_]
 
-    def take(self, rows: slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Purchases:
+    def take(self, rows: slice | npt.NDArray[np.bool_]) -> Purchases:
         return Purchases(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def between(self, start: int, end: int) -> Purchases:

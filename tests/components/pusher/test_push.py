@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +18,26 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from components.common.reference import TRAIN_STATISTICS
 from components.common.run_info import RunInfo
 from components.pusher.digest import config_digest, model_digest
 from components.pusher.manifest import Manifest, build_manifest
 from components.pusher.push import Cargo, not_blessed, push
+from components.pusher.record import Graph, Pruning
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
 
 SETTINGS = PushSettings(keep=2, warmup_requests=3, warmup_batch=4)
+
+
+PRUNING = Pruning(
+    serving=Graph(variables=1, parameters=1, operations=9, size=100),
+    full=Graph(variables=2, parameters=2, operations=18, size=200),
+    soft_variables=("soft/slope",),
+    examples=5,
+    largest_difference=0.0,
+)
 
 
 class Tiny(tf.Module):
@@ -129,6 +141,7 @@ def cargo_of(model: Path, routing: Path, assignment_id: str = "0123456789abcdef"
     return Cargo(
         model,
         routing,
+        None,
         manifest_of(model, assignment_id),
         write_warmup=lambda folder: write_warmup(folder, requests),
     )
@@ -148,9 +161,10 @@ def test_manifest_says_where_a_model_comes_from(saved_model: Path) -> None:
     assert manifest.metrics == {"candidate": {"rig": 0.2}, "one_task": {"rig": 0.1}}
     assert manifest.created == "2026-02-01T03:04:05+00:00"
     assert manifest.libraries["tensorflow"] == tf.__version__
-    assert manifest.config_digest == "sha256:" + hashlib.sha256(
-        b'{"a":{"alpha":0.01},"b":1}'
-    ).hexdigest()
+    assert (
+        manifest.config_digest
+        == "sha256:" + hashlib.sha256(b'{"a":{"alpha":0.01},"b":1}').hexdigest()
+    )
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
 
 
@@ -173,8 +187,10 @@ def test_model_digest_sees_every_change(tmp_path: Path, change: Callable[[Path],
     (tmp_path / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "assets" / "vocab").write_bytes(b"words")
     before = model_digest(tmp_path)
-    content = {name: hashlib.sha256(text).hexdigest() for name, text in
-               {"assets/vocab": b"words", "saved_model.pb": b"graph"}.items()}
+    content = {
+        name: hashlib.sha256(text).hexdigest()
+        for name, text in {"assets/vocab": b"words", "saved_model.pb": b"graph"}.items()
+    }
     listing = "".join(f"{digest}  {name}\n" for name, digest in content.items())
     assert before == "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
     (tmp_path / "assets.extra").mkdir()
@@ -198,11 +214,10 @@ def test_a_pushed_model_serves_in_another_process(
     tmp_path: Path, saved_model: Path, routing: Path
 ) -> None:
     serving = tmp_path / "serving"
-    proof = {"max_difference": 0.0}
-    record = push(cargo_of(saved_model, routing), serving, SETTINGS, proof, at(1000))
+    record = push(cargo_of(saved_model, routing), serving, SETTINGS, PRUNING, at(1000))
     assert (record.pushed, record.version, record.path) == (True, 1000, str(serving / "1000"))
     assert record.reason == "pushed as version 1000"
-    assert record.pruning == proof
+    assert record.pruning == PRUNING
 
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD, record.path or "", *(e.hex() for e in EXAMPLES)],
@@ -225,7 +240,7 @@ def test_a_pushed_model_serves_in_another_process(
 def test_warmup_requests_run_and_hold_no_label(
     tmp_path: Path, saved_model: Path, routing: Path
 ) -> None:
-    record = push(cargo_of(saved_model, routing), tmp_path / "serving", SETTINGS, {}, at(1000))
+    record = push(cargo_of(saved_model, routing), tmp_path / "serving", SETTINGS, PRUNING, at(1000))
     path = Path(record.path or "") / "assets.extra" / "tf_serving_warmup_requests"
     logs = [
         prediction_log_pb2.PredictionLog.FromString(raw)
@@ -259,24 +274,35 @@ def test_the_same_model_and_assignment_are_pushed_once(
     tmp_path: Path, saved_model: Path, routing: Path
 ) -> None:
     serving = tmp_path / "serving"
-    push(cargo_of(saved_model, routing), serving, SETTINGS, {}, at(1000))
-    again = push(cargo_of(saved_model, routing), serving, SETTINGS, {}, at(2000))
+    push(cargo_of(saved_model, routing), serving, SETTINGS, PRUNING, at(1000))
+    again = push(cargo_of(saved_model, routing), serving, SETTINGS, PRUNING, at(2000))
     assert (again.pushed, again.version) == (False, 1000)
     assert again.reason == "version 1000 already serves this model"
     assert ServingFolder(serving).versions() == [1000]
 
-    moved = push(cargo_of(saved_model, routing, "fedcba9876543210"), serving, SETTINGS, {}, at(3000))
+    other = cargo_of(saved_model, routing, "fedcba9876543210")
+    moved = push(other, serving, SETTINGS, PRUNING, at(3000))
     assert (moved.pushed, moved.version) == (True, 3000)
-    back = push(cargo_of(saved_model, routing), serving, SETTINGS, {}, at(4000))
+    back = push(cargo_of(saved_model, routing), serving, SETTINGS, PRUNING, at(4000))
     assert (back.pushed, back.version) == (True, 4000)
     assert ServingFolder(serving).versions() == [3000, 4000]
+
+
+def test_train_statistics_travel_with_the_version(
+    tmp_path: Path, saved_model: Path, routing: Path
+) -> None:
+    statistics = tmp_path / "FeatureStats.pb"
+    statistics.write_bytes(b"statistics")
+    cargo = replace(cargo_of(saved_model, routing), statistics=statistics)
+    record = push(cargo, tmp_path / "serving", SETTINGS, PRUNING, at(1000))
+    assert (Path(record.path or "") / TRAIN_STATISTICS).read_bytes() == b"statistics"
 
 
 def test_a_foreign_version_does_not_count_as_served(
     tmp_path: Path, saved_model: Path, routing: Path
 ) -> None:
     (tmp_path / "serving" / "5").mkdir(parents=True)
-    record = push(cargo_of(saved_model, routing), tmp_path / "serving", SETTINGS, {}, at(1000))
+    record = push(cargo_of(saved_model, routing), tmp_path / "serving", SETTINGS, PRUNING, at(1000))
     assert record.pushed
 
 
@@ -285,9 +311,9 @@ def test_a_model_that_changed_after_evaluation_is_refused(
 ) -> None:
     cargo = cargo_of(saved_model, routing)
     changed = cargo.manifest.model_copy(update={"model_digest": "sha256:other"})
-    stale = Cargo(cargo.model, cargo.routing, changed, cargo.write_warmup)
+    stale = replace(cargo, manifest=changed)
     with pytest.raises(RuntimeError, match="wanted sha256:other"):
-        push(stale, tmp_path / "serving", SETTINGS, {}, at(1000))
+        push(stale, tmp_path / "serving", SETTINGS, PRUNING, at(1000))
     assert ServingFolder(tmp_path / "serving").versions() == []
 
 

@@ -1,0 +1,27 @@
+"""Files on this machine, read without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import InputError
+
+
+def local_path(setting: str, value: str) -> Path:
+    """The path that a setting names.
+
+    Raises:
+      InputError: it names a bucket, where folders cannot be renamed.
+    """
+    if "://" in value:
+        raise InputError(
+            f"{setting}: {value!r} is not a path; wanted a folder on a disk or a mounted volume"
+        )
+    return Path(value)
+
+
+def read_json(path: Path, default: Any = None) -> Any:
+    """Contents of a JSON file, or `default` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default

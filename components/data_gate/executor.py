@@ -1,0 +1,75 @@
+"""Unpacks what TFX hands over and calls the data gate."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.common.files import write_json
+from components.common.reference import TRAIN_STATISTICS
+from components.data_gate.gate import Anomalies, judge, require_sound
+from components.data_gate.settings import DataGateSettings
+from components.last_blessed.find import newest_version
+
+logger = logging.getLogger("hardtower")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of `DataGate`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        statistics = artifact_utils.get_single_instance(input_dict["statistics"])
+        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        schema = artifact_utils.get_single_instance(input_dict["schema"])
+        verdict = artifact_utils.get_single_instance(output_dict["verdict"])
+        splits = artifact_utils.decode_split_names(anomalies.split_names)
+        newest = newest_version(exec_properties["serving_dir"])
+        reference = os.path.join(newest.path, TRAIN_STATISTICS) if newest else ""
+        findings = judge(
+            schema=io_utils.SchemaReader().read(os.path.join(schema.uri, "schema.pbtxt")),
+            anomalies={s: _read_anomalies(anomalies, s) for s in splits},
+            statistics={
+                s: tfdv.load_stats_binary(
+                    os.path.join(artifact_utils.get_split_uri([statistics], s), "FeatureStats.pb")
+                )
+                for s in ("train", "eval")
+            },
+            reference=tfdv.load_stats_binary(reference) if fileio.exists(reference) else None,
+            settings=DataGateSettings.model_validate_json(exec_properties["settings"]),
+        )
+        for finding in findings:
+            logger.info(
+                "DataGate: %s: %s, %s split, %s: %s",
+                finding.severity,
+                finding.kind,
+                finding.split,
+                finding.feature,
+                finding.reason,
+            )
+        require_sound(findings)
+        write_json(
+            {"passed": True, "findings": [f.as_dict() for f in findings]},
+            os.path.join(verdict.uri, "gate.json"),
+        )
+
+
+def _read_anomalies(artifact: types.Artifact, split: str) -> Anomalies:
+    path = os.path.join(artifact_utils.get_split_uri([artifact], split), "SchemaDiff.pb")
+    anomalies = anomalies_pb2.Anomalies()
+    with fileio.open(path, "rb") as file:
+        anomalies.ParseFromString(file.read())
+    return anomalies

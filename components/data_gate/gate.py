@@ -1,0 +1,108 @@
+"""Decides on anomalies that TensorFlow Data Validation finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+
+from components.data_gate.settings import DataGateSettings
+from schemas.errors import InputError
+
+Statistics = statistics_pb2.DatasetFeatureStatisticsList
+Anomalies = anomalies_pb2.Anomalies
+
+COMPARISONS = frozenset(
+    value
+    for name, value in anomalies_pb2.AnomalyInfo.Type.items()
+    if name.startswith("COMPARATOR_")
+)
+"""Anomaly types that compare two sets of statistics."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One anomaly.
+
+    Attributes:
+      kind: `schema`, `drift` or `skew`.
+      split: the period it was found in.
+      feature: the feature, or the empty string for the whole data set.
+      severity: `error` when it stops the run, else `warning`.
+      reason: what is wrong, in words.
+    """
+
+    kind: str
+    split: str
+    feature: str
+    severity: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge(
+    schema: schema_pb2.Schema,
+    anomalies: Mapping[str, Anomalies],
+    statistics: Mapping[str, Statistics],
+    reference: Statistics | None,
+    settings: DataGateSettings,
+) -> list[Finding]:
+    """All findings, errors first.
+
+    Args:
+      schema: with drift and skew comparators.
+      anomalies: of each split against the schema, as ExampleValidator found them.
+      statistics: of the `train` and the `eval` split.
+      reference: train statistics of the last pushed model, None when there is none.
+    """
+    findings = [
+        finding
+        for split, found in anomalies.items()
+        for finding in _findings("schema", split, found, settings)
+    ]
+    train = statistics["train"]
+    if reference is not None:
+        drift = tfdv.validate_statistics(train, schema, previous_statistics=reference)
+        findings += _findings("drift", "train", _compared(drift), settings)
+    skew = tfdv.validate_statistics(train, schema, serving_statistics=statistics["eval"])
+    findings += _findings("skew", "eval", _compared(skew), settings)
+    return sorted(findings, key=lambda f: (f.severity, f.kind, f.split, f.feature))
+
+
+def require_sound(findings: list[Finding]) -> None:
+    """Raises InputError when a finding stops the run, naming each split and feature."""
+    errors = [f for f in findings if f.severity == "error"]
+    if errors:
+        shown = "; ".join(
+            f"{f.split} split, {f.feature or 'data set'}: {f.reason} ({f.kind})" for f in errors[:5]
+        )
+        more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+        raise InputError(f"data gate: {shown}{more}")
+
+
+def _compared(anomalies: Anomalies) -> Anomalies:
+    """Only the anomalies that a comparison raised; the others were found against the schema."""
+    kept = Anomalies()
+    for name, info in anomalies.anomaly_info.items():
+        if any(reason.type in COMPARISONS for reason in info.reason):
+            kept.anomaly_info[name].CopyFrom(info)
+    return kept
+
+
+def _findings(
+    kind: str, split: str, anomalies: Anomalies, settings: DataGateSettings
+) -> list[Finding]:
+    severity = "error" if kind in settings.stop_on else "warning"
+    found = [
+        Finding(kind, split, name, severity, " ".join(info.description.split()))
+        for name, info in anomalies.anomaly_info.items()
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        text = " ".join(anomalies.dataset_anomaly_info.description.split())
+        found.append(Finding(kind, split, "", severity, text))
+    return found

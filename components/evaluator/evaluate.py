@@ -1,0 +1,131 @@
+"""The evaluation from shards of examples to a verdict, files included."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+
+from components.common.files import write_json
+from components.evaluator.calibration import Bin, calibration_curve
+from components.evaluator.comparisons import Comparison, compare
+from components.evaluator.gate import Baseline, Verdict, judge
+from components.evaluator.metrics import WriteEvaluation, load_records
+from components.evaluator.predict import ScoreShards, merge_parts
+from components.evaluator.settings import EvaluationSettings, GateSettings
+from components.evaluator.slices import HARD, slice_columns, usable_slices
+from components.evaluator.table import CANDIDATE, Scored
+from schemas import labelled
+from schemas.contract import Contract
+
+logger = logging.getLogger("hardtower")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is evaluated.
+
+    Attributes:
+      shards: TFRecord files of labelled examples, at least one.
+      models: SavedModel folder of each model by name.
+      baseline: the last blessed model, if `models` has it.
+    """
+
+    contract: Contract
+    shards: tuple[str, ...]
+    models: Mapping[str, str]
+    baseline: Baseline
+    evaluation: EvaluationSettings
+    gate: GateSettings
+
+
+def evaluate(
+    inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipeline]
+) -> Verdict:
+    """Scores, measures, compares and judges; writes every file of the evaluation artifact.
+
+    Args:
+      output: existing folder for `metrics.json`, `comparisons.json`, `calibration.json`,
+        `predictions.parquet`, `verdict.json` and TFMA's result.
+      make_pipeline: opens a Beam pipeline.
+
+    Raises:
+      InputError: a slice names an unknown column, or a shard holds no labelled examples.
+      ModelError: the candidate or the one-task model cannot score the examples.
+    """
+    settings = inputs.evaluation
+    slices = usable_slices(settings.slices, inputs.contract)
+    parts = f"{output}/predictions"
+    tf.io.gfile.makedirs(parts)
+    with make_pipeline() as pipeline:
+        scores = ScoreShards(
+            inputs.shards,
+            inputs.models,
+            inputs.contract,
+            slice_columns(slices),
+            parts,
+            settings.batch_size,
+        )
+        _ = pipeline | "Predict" >> scores | WriteEvaluation(inputs.models, slices, output)
+    table = merge_parts(parts, len(inputs.shards), f"{output}/predictions.parquet")
+    logger.info("Evaluator: scored %d models on %s examples", len(inputs.models), f"{len(table):,}")
+
+    records = load_records(output, slices)
+    write_json(records, f"{output}/metrics.json")
+    _log_hard(records)
+    comparisons = compare(table, slices, settings)
+    write_json([_flat(c) for c in comparisons], f"{output}/comparisons.json")
+    write_json(_calibration(table, settings), f"{output}/calibration.json")
+    verdict = judge(records, comparisons, inputs.gate, inputs.baseline)
+    write_json(dataclasses.asdict(verdict), f"{output}/verdict.json")
+    logger.info("Evaluator: %s", verdict.summary)
+    return verdict
+
+
+def _calibration(table: pa.Table, settings: EvaluationSettings) -> dict[str, Any]:
+    hard = Scored.from_table(
+        table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD))
+    )
+    curves: dict[str, list[Bin]] = {
+        model: calibration_curve(
+            hard.label, prediction, settings.calibration_bins, settings.confidence
+        )
+        for model, prediction in hard.predictions.items()
+    }
+    return {"slice": HARD, "confidence": settings.confidence, "models": curves}
+
+
+def _flat(comparison: Comparison) -> dict[str, Any]:
+    difference = dataclasses.asdict(comparison.difference)
+    return {
+        "model": CANDIDATE,
+        "other": comparison.other,
+        "slice": comparison.slice,
+        "metric": comparison.metric,
+        "examples": comparison.examples,
+        "positives": comparison.positives,
+        **{k: v if math.isfinite(v) else None for k, v in difference.items()},
+    }
+
+
+def _log_hard(records: list[Any]) -> None:
+    for model in dict.fromkeys(record["model"] for record in records):
+        values = {
+            r["metric"]: r["value"]
+            for r in records
+            if r["model"] == model and r["slice"] == HARD
+        }
+        shown = ", ".join(
+            f"{metric} {values[metric]:.4f}"
+            for metric in ("rig", "auc", "calibration")
+            if values.get(metric) is not None
+        )
+        logger.info("Evaluator: %s on hard examples: %s", model, shown or "no figures")

@@ -1,0 +1,86 @@
+"""An exported serving graph, called as a model server calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+SIGNATURE = "serving_default"
+RAW_SIGNATURE = "raw"
+INPUT = "examples"
+OUTPUT = "probability"
+
+
+class ModelError(ValueError):
+    """A SavedModel that cannot be loaded, or lacks the signature, or gives no probabilities."""
+
+
+class Scorer:
+    """Predicted probabilities of serialized tf.Examples.
+
+    Args:
+      name: the model's name, for errors.
+      path: folder that holds `saved_model.pb`.
+
+    Raises:
+      ModelError: the model cannot be loaded or has no signature `serving_default` from `examples`
+        to `probability`.
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name
+        try:
+            # The signatures call back into the loaded object: both must stay alive.
+            self._model = tf.saved_model.load(path)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise ModelError(f"model {name}: {path} cannot be loaded: {one_line(error)}") from error
+        self._signatures: dict[str, Any] = dict(self._model.signatures)
+        serving = self._signatures.get(SIGNATURE)
+        if serving is None:
+            raise ModelError(f"model {name}: {path} has no signature {SIGNATURE!r}")
+        inputs = serving.structured_input_signature[1]
+        if set(inputs) != {INPUT} or OUTPUT not in serving.structured_outputs:
+            raise ModelError(
+                f"model {name}: signature {SIGNATURE!r} of {path} goes from {sorted(inputs)} to "
+                f"{sorted(serving.structured_outputs)}; wanted from {INPUT!r} to {OUTPUT!r}"
+            )
+        self._serving = serving
+
+    @property
+    def raw_inputs(self) -> dict[str, tf.DType] | None:
+        """Feature columns that the model reads, and their types; none if it does not tell."""
+        raw = self._signatures.get(RAW_SIGNATURE)
+        if raw is None:
+            return None
+        return {name: spec.dtype for name, spec in raw.structured_input_signature[1].items()}
+
+    def __call__(self, records: list[bytes]) -> npt.NDArray[np.float32]:
+        """Probabilities [n] of n serialized tf.Examples; NaN is passed on.
+
+        Raises:
+          ModelError: the graph refuses the examples, or gives another shape, or a value outside
+            [0, 1].
+        """
+        try:
+            output = self._serving(**{INPUT: tf.constant(records)})[OUTPUT].numpy()
+        except tf.errors.OpError as error:
+            raise ModelError(
+                f"model {self.name} refuses the examples: {one_line(error)}"
+            ) from error
+        if output.shape != (len(records),):
+            raise ModelError(
+                f"model {self.name}: {OUTPUT} has shape {output.shape}, wanted ({len(records)},)"
+            )
+        if bool((output < 0.0).any() or (output > 1.0).any()):
+            worst = output[np.nanargmax(np.abs(output - 0.5))]
+            raise ModelError(f"model {self.name}: {OUTPUT} is {worst}, wanted within [0, 1]")
+        scores: npt.NDArray[np.float32] = output.astype(np.float32)
+        return scores
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error, which TensorFlow may continue with a graph's trace."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,1 @@
+"""The last blessed model, read from the push folder."""

@@ -1,0 +1,45 @@
+"""Copies the newest version of the push folder into an artifact."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.last_blessed.find import newest_version
+
+RECORD_FILE = "last_blessed.json"
+"""Written even before the first push: object stores know no empty folders."""
+
+logger = logging.getLogger("hardtower")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of `LastBlessed`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        folder = exec_properties["serving_dir"]
+        model = artifact_utils.get_single_instance(output_dict["model"])
+        newest = newest_version(folder)
+        record = {
+            "version": str(newest.number) if newest else "",
+            "manifest_digest": newest.manifest_digest if newest else "",
+        }
+        if newest is None:
+            logger.info("LastBlessed: no version in %s yet", folder)
+        else:
+            io_utils.copy_dir(str(newest.path), path_utils.serving_model_dir(model.uri))
+            logger.info("LastBlessed: version %d of %s", newest.number, folder)
+        for name, value in record.items():
+            model.set_string_custom_property(name, value)
+        io_utils.write_string_file(f"{model.uri}/{RECORD_FILE}", json.dumps(record) + "\n")

@@ -1,0 +1,96 @@
+"""What the stages of a run wrote, as far as it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.common.local_files import read_json
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Contents of a run's artifacts; a file that is missing is empty or none.
+
+    Attributes:
+      metrics: records of `metrics.json`.
+      comparisons: records of `comparisons.json`.
+      calibration: `calibration.json`.
+      verdict: `verdict.json`.
+      settings, stability, splits: the task labeller's files.
+      assignments: runs of days: setup_id, first_day, last_day, task, reason, historical_cvr.
+      routing: the routing table.
+      histories: model -> `history.json`.
+      training: model -> `training.json`.
+      push, manifest: the pusher's files.
+      gate: the data gate's `gate.json`.
+      ingest: `ingest.json`.
+    """
+
+    metrics: Sequence[Json] = ()
+    comparisons: Sequence[Json] = ()
+    calibration: Json = field(default_factory=dict)
+    verdict: Json | None = None
+    settings: Json = field(default_factory=dict)
+    stability: Json | None = None
+    splits: Json = field(default_factory=dict)
+    assignments: pa.Table | None = None
+    routing: pa.Table | None = None
+    histories: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
+    push: Json | None = None
+    manifest: Json | None = None
+    gate: Json | None = None
+    ingest: Json | None = None
+
+
+def read_run_files(
+    evaluation: Path | None = None,
+    task_assignments: Path | None = None,
+    model_runs: Mapping[str, Path] | None = None,
+    pushed: Path | None = None,
+    gate: Path | None = None,
+    ingest: Path | None = None,
+) -> RunFiles:
+    """Reads the folders of a run's artifacts.
+
+    Args:
+      model_runs: model (`candidate`, `one_task`) -> its training log.
+    """
+    runs = model_runs or {}
+    histories = {model: _json(folder, "history.json", []) for model, folder in runs.items()}
+    training = {model: _json(folder, "training.json", {}) for model, folder in runs.items()}
+    return RunFiles(
+        metrics=_json(evaluation, "metrics.json", []),
+        comparisons=_json(evaluation, "comparisons.json", []),
+        calibration=_json(evaluation, "calibration.json", {}),
+        verdict=_json(evaluation, "verdict.json"),
+        settings=_json(task_assignments, "settings.json", {}),
+        stability=_json(task_assignments, "stability.json"),
+        splits=_json(task_assignments, "splits.json", {}),
+        assignments=_table(task_assignments, "assignments.parquet"),
+        routing=_table(task_assignments, "routing.parquet"),
+        histories={model: looks for model, looks in histories.items() if looks},
+        training={model: log for model, log in training.items() if log},
+        push=_json(pushed, "push.json"),
+        manifest=_json(pushed, "manifest.json"),
+        gate=_json(gate, "gate.json"),
+        ingest=_json(ingest, "ingest.json"),
+    )
+
+
+def _json(folder: Path | None, name: str, default: Any = None) -> Any:
+    return default if folder is None else read_json(folder / name, default)
+
+
+def _table(folder: Path | None, name: str) -> pa.Table | None:
+    if folder is None or not (folder / name).is_file():
+        return None
+    return pq.read_table(folder / name)

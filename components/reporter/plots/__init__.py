@@ -1,0 +1,23 @@
+"""Figures of the report: plain data in, an inline SVG element out."""
+
+from components.reporter.plots.assignment import assignment_by_day, cvr_distribution, flips_by_day
+from components.reporter.plots.quality import (
+    MODEL_LOOKS,
+    CalibrationPoint,
+    SlicePoints,
+    calibration_curve,
+    metrics_by_slice,
+)
+from components.reporter.plots.training import loss_curves
+
+__all__ = [
+    "MODEL_LOOKS",
+    "CalibrationPoint",
+    "SlicePoints",
+    "assignment_by_day",
+    "calibration_curve",
+    "cvr_distribution",
+    "flips_by_day",
+    "loss_curves",
+    "metrics_by_slice",
+]

@@ -1,0 +1,125 @@
+"""Figures of how well models predict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from components.reporter.plots.svg import BLUE, GREY, MUTED, PAPER, VERMILION, drawing, percent
+
+MODEL_LOOKS: Mapping[str, tuple[str, str, str]] = {
+    "candidate": ("candidate", BLUE, "o"),
+    "last_blessed": ("last blessed", VERMILION, "D"),
+    "one_task": ("one-task", GREY, "s"),
+}
+"""Model -> name on the page, colour, marker: told apart without colour too."""
+
+PANELS = {"rig": "RIG", "auc": "AUC"}
+
+
+@dataclass(frozen=True)
+class SlicePoints:
+    """A slice and metric -> model -> value; a value is null where it is not defined."""
+
+    name: str
+    metrics: Mapping[str, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class CalibrationPoint:
+    """A bin of examples with similar predictions.
+
+    Attributes:
+      predicted: mean prediction.
+      observed: mean label.
+      low, high: interval of the observed rate.
+    """
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+
+
+def metrics_by_slice(slices: Sequence[SlicePoints]) -> str:
+    """A row a slice, a dot a model; RIG left, AUC right."""
+    names = [points.name for points in slices]
+    description = f"RIG and AUC of each model on {len(names)} slices: {', '.join(names)}."
+    with drawing("slices", "Metrics by slice", description, 1.1 + 0.24 * len(slices)) as canvas:
+        panels = canvas.figure.subplots(1, 2, sharey=True)
+        for axes, (metric, title) in zip(panels, PANELS.items(), strict=True):
+            values = [points.metrics.get(metric, {}) for points in slices]
+            for row, models in enumerate(values):
+                seen = [v for v in models.values() if v is not None]
+                if seen:
+                    axes.hlines(row, min(seen), max(seen), color=MUTED, linewidth=0.8)
+            for model, (name, colour, marker) in MODEL_LOOKS.items():
+                points = [(models.get(model), row) for row, models in enumerate(values)]
+                drawn = [(x, y) for x, y in points if x is not None]
+                if drawn:
+                    axes.scatter(
+                        *zip(*drawn, strict=True),
+                        s=34,
+                        marker=marker,
+                        color=colour,
+                        edgecolor=PAPER,
+                        linewidth=0.7,
+                        label=name,
+                        zorder=3,
+                    )
+            axes.set_title(title)
+            axes.grid(False, axis="y")
+        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_ylim(len(slices) - 0.5, -0.5)
+        handles, labels = panels[0].get_legend_handles_labels()
+        if handles:
+            canvas.figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return canvas.svg
+
+
+def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
+    """Observed against predicted conversion rate of each model on log axes, with intervals.
+
+    Bins without a conversion have no place on a log axis and are left out.
+    """
+    drawn = {
+        model: [p for p in curves[model] if p.predicted > 0 and p.observed > 0]
+        for model in MODEL_LOOKS
+        if model in curves
+    }
+    points = [v for curve in drawn.values() for p in curve for v in (p.predicted, p.observed)]
+    low, high = (min(points) / 1.5, max(points) * 1.5) if points else (0.001, 1.0)
+    description = "Mean label against mean prediction by bin: " + "; ".join(
+        f"{MODEL_LOOKS[model][0]} {len(curve)} bins" for model, curve in drawn.items()
+    )
+    with drawing("calibration", "Calibration on hard examples", description, 3.7) as canvas:
+        axes = canvas.figure.subplots()
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
+        for model, curve in drawn.items():
+            name, colour, marker = MODEL_LOOKS[model]
+            predicted = [p.predicted for p in curve]
+            lowest = [max(p.low, low) for p in curve]
+            axes.vlines(predicted, lowest, [p.high for p in curve], color=colour, linewidth=0.8)
+            axes.plot(
+                predicted,
+                [p.observed for p in curve],
+                marker=marker,
+                markersize=5,
+                markeredgecolor=PAPER,
+                color=colour,
+                label=name,
+            )
+        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+        axes.set_xlabel("mean prediction of the bin")
+        axes.set_ylabel("observed conversion rate")
+        axes.set_title("Calibration on hard examples")
+        for axis in (axes.xaxis, axes.yaxis):
+            if math.log10(high / low) < 2.5:
+                axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+            axis.set_minor_formatter(NullFormatter())
+        axes.legend(loc="upper left")
+    return canvas.svg

@@ -1,0 +1,67 @@
+"""Numbers as people read them; a dash stands for a value that is missing or not defined."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from components.reporter.summary import Change
+
+DASH = "–"  # noqa: RUF001
+
+
+def count(value: float | None) -> str:
+    """Thousands separators: 12345 -> `12,345`."""
+    return DASH if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None, places: int = 4) -> str:
+    return DASH if _missing(value) else f"{value:.{places}f}"
+
+
+def signed(value: float | None, places: int = 4) -> str:
+    return DASH if _missing(value) else f"{value:+.{places}f}"
+
+
+def share(value: float | None) -> str:
+    """A fraction as a percentage with three significant digits: 0.00123 -> `0.123%`."""
+    if value is None or _missing(value):
+        return DASH
+    return "0%" if value == 0 else f"{float(f'{value * 100:.3g}'):.10g}%"
+
+
+def ratio(part: float | None, whole: float | None) -> str:
+    """`part` of `whole` as a percentage."""
+    return share(part / whole) if part is not None and whole else DASH
+
+
+def difference(change: Change | None) -> str:
+    """`+0.0123 (+4.1%)`."""
+    if change is None:
+        return DASH
+    relative = "" if change.relative is None else f" ({change.relative:+.2%})"
+    return f"{change.absolute:+.4f}{relative}"
+
+
+def size(value: float | None) -> str:
+    """Bytes: 1536000 -> `1.5 MB`."""
+    if value is None:
+        return DASH
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+def anything(value: Any) -> str:
+    """A value of any type: floats with four decimals, counts with separators."""
+    if value is None or isinstance(value, bool | str):
+        return DASH if value is None else str(value)
+    if isinstance(value, int):
+        return count(value)
+    return decimal(value) if isinstance(value, float) else str(value)
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)

@@ -1,0 +1,100 @@
+"""What a person at the terminal sees of a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from components.reporter.summary import SummaryRow, summary_rows
+
+
+class Console:
+    """Progress on standard output; everything else that libraries log in `run.log`."""
+
+    def __init__(self, log: Path) -> None:
+        self._rich = RichConsole(highlight=False, soft_wrap=True)
+        self._log = log
+
+    def heading(self, name: str, run_id: str, as_of: date, window_days: int) -> None:
+        self._rich.print(
+            f"[bold]hardtower[/] {name}, run {run_id}: {window_days} days before {as_of}"
+        )
+
+    def note(self, text: str) -> None:
+        self._rich.print(f"  {text}", markup=False)
+
+    def stage(
+        self, name: str, number: int, of: int, seconds: float | None, reused: bool
+    ) -> None:
+        place = f"[{number:>{len(str(of))}}/{of}]"
+        if seconds is None:
+            self._rich.print(f"{place} {name}", markup=False)
+        else:
+            how = "reused an earlier result" if reused else f"done in {seconds:.1f} s"
+            self._rich.print(f"{' ' * len(place)} {how}", markup=False, style="dim")
+
+    @contextmanager
+    def captured_logs(self) -> Iterator[None]:
+        """Sends the project's own log lines to the terminal and all lines to the log file."""
+        root, own = logging.getLogger(), logging.getLogger("hardtower")
+        file = logging.FileHandler(self._log, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        terminal = _Lines(self._rich)
+        before = root.handlers[:], root.level, own.level
+        root.handlers = [file]
+        root.setLevel(logging.INFO)
+        own.setLevel(logging.INFO)
+        own.addHandler(terminal)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            own.removeHandler(terminal)
+            root.handlers, root.level = before[0], before[1]
+            own.setLevel(before[2])
+            file.close()
+            warnings.resetwarnings()
+
+    def summary(self, out: Path, folder: Path) -> bool:
+        """Prints the summary table, the verdict and where everything is.
+
+        Returns:
+          Whether the candidate was blessed.
+        """
+        verdict = _json(folder / "manifest.json")["verdict"]
+        rows = summary_rows(_json(folder / "metrics.json"))
+        self._rich.print(_table(rows))
+        blessed = bool(verdict["blessed"])
+        style = "bold green" if blessed else "bold yellow"
+        self._rich.print(f"{'BLESSED' if blessed else 'NOT BLESSED'}", style=style)
+        self._rich.print(f"  {verdict['summary']}", markup=False)
+        return blessed
+
+
+class _Lines(logging.Handler):
+    def __init__(self, rich: RichConsole) -> None:
+        super().__init__()
+        self._rich = rich
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._rich.print(f"      {record.getMessage()}", markup=False, style="dim")
+        sys.stdout.flush()
+
+
+def _table(rows: list[SummaryRow]) -> Table:
+    raise NotImplementedError
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
