@@ -58,7 +58,6 @@ class PipelineConfig(Frozen):
     """The first day (UTC) whose events the run must not see; empty for today."""
     window_days: PositiveInt
     """Days of clicks before `as_of` that are read."""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     input: InputSettings = InputSettings()
     ingest: IngestSettings = IngestSettings()
     labelling: LabellingSettings = LabellingSettings()

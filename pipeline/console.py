@@ -33,9 +33,7 @@ class Console:
     def note(self, text: str) -> None:
         self._rich.print(f"  {text}", markup=False)
 
-    def stage(
-        self, name: str, number: int, of: int, seconds: float | None, reused: bool
-    ) -> None:
+    def stage(self, name: str, number: int, of: int, seconds: float | None, reused: bool) -> None:
         place = f"[{number:>{len(str(of))}}/{of}]"
         if seconds is None:
             self._rich.print(f"{place} {name}", markup=False)

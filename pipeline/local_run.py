@@ -69,7 +69,7 @@ def _execute(
 
     run = RunInfo(
         run_id=run_id,
-        seed=config.seed,
+        seed=config.training.seed,
         as_of=as_of.isoformat(),
         contract=config.data_contract.name,
         code_version=code_version(),

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow_data_validation as tfdv
+from components.reporter.component import RunReport
 from ml_metadata.proto import metadata_store_pb2
-from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from components.common.run_info import RunInfo
 from components.contract_schema.component import ContractSchema
+from components.contract_schema.settings import ComparatorThresholds
 from components.data_gate.component import DataGate
 from components.evaluator.component import HardTowerEvaluator
+from components.example_gen.bigquery import bigquery_example_gen
 from components.example_gen.component import ClickLogGen
 from components.last_blessed.component import LastBlessed
 from components.last_blessed.find import fingerprint
 from components.pusher.component import HardTowerPusher
-from components.reporter.component import RunReport
 from components.task_labeler.calendar import CALIBRATION, TRAIN
 from components.task_labeler.component import TaskLabeler
+from components.trainer.settings import ModelSettings
 from pipeline.config import PipelineConfig
 from pipeline.provenance import code_fingerprint
 from schemas.contract import Contract
+
+BIGQUERY = "bigquery"
+ONE_TASK: Literal["one_task"] = "one_task"
 
 
 @dataclass(frozen=True)
@@ -54,28 +59,30 @@ class Places:
         return cls(str(out / "artifacts"), str(out / "serving"), str(out), store)
 
 
-def create_pipeline(
-    config: PipelineConfig, run: RunInfo, places: Places
-) -> tfx_pipeline.Pipeline:
+def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx_pipeline.Pipeline:
     """Click log in; blessed hard-tower serving graph, routing table and report out."""
     contract = config.data_contract
-    log, log_report = _example_gen(config, contract, places)
+    source = _example_gen(config, contract, run)
     labeler = TaskLabeler(
-        examples=log,
+        examples=source.outputs["examples"],
         contract=contract,
         as_of=run.as_of,
         labelling=config.labelling,
         splits=config.splits,
-        check_rows=contract.input.format == "bigquery",
+        check_rows=contract.input.format == BIGQUERY,
         code=code_fingerprint("task_labeler"),
     )
     examples = labeler.outputs["labelled_examples"]
-    assignments = labeler.outputs["task_assignments"]
 
+    distances = config.data_gate
     schemas = ContractSchema(
         contract=contract,
-        categorical_distance=config.data_gate.categorical_distance,
-        numeric_distance=config.data_gate.numeric_distance,
+        thresholds=ComparatorThresholds(
+            drift_categorical=distances.categorical_distance,
+            drift_numeric=distances.numeric_distance,
+            skew_categorical=distances.categorical_distance,
+            skew_numeric=distances.numeric_distance,
+        ),
         code=code_fingerprint("contract_schema"),
     )
     statistics = tfx.components.StatisticsGen(
@@ -100,6 +107,8 @@ def create_pipeline(
         schema=schemas.outputs["feature_schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=[]),
+        # The Trainer applies the graph to whole batches, several times faster than Beam writes
+        # transformed examples.
         materialize=False,
         disable_statistics=True,
         custom_config={
@@ -109,29 +118,102 @@ def create_pipeline(
     )
     transform.add_upstream_node(data_gate)
 
-    trainers = {
-        mode: _trainer(mode, config, contract, examples, transform, schemas)
-        for mode in (config.model.mode, "one_task")
+    inputs = {
+        "examples": examples,
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schemas.outputs["feature_schema"],
     }
-    candidate, one_task = trainers[config.model.mode], trainers["one_task"]
+    candidate = _trainer(config, contract, config.model, inputs)
+    nodes: list[BaseNode] = [candidate]
+    one_task = candidate
+    if config.model.mode != ONE_TASK:
+        plain = config.model.model_copy(update={"mode": ONE_TASK})
+        one_task = _trainer(config, contract, plain, inputs).with_id("OneTaskTrainer")
+        nodes.append(one_task)
+
     last_blessed = LastBlessed(serving_dir=places.serving, fingerprint=fingerprint(places.serving))
-    evaluator = HardTowerEvaluator()
+    evaluator = HardTowerEvaluator(
+        examples=examples,
+        model=candidate.outputs["model"],
+        one_task=one_task.outputs["model"],
+        last_blessed=last_blessed.outputs["model"],
+        task_assignments=labeler.outputs["task_assignments"],
+        contract=contract,
+        evaluation=config.evaluation,
+        gate=config.gate,
+        code=code_fingerprint("evaluator"),
+    )
     pusher = HardTowerPusher(
         model=candidate.outputs["model"],
         blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
-        task_assignments=assignments,
+        task_assignments=labeler.outputs["task_assignments"],
         examples=examples,
+        statistics=statistics.outputs["statistics"],
         serving_dir=places.serving,
         settings=config.push,
         run=run,
     )
-    report = RunReport()
+    report = RunReport(
+        evaluation=evaluator.outputs["evaluation"],
+        task_assignments=labeler.outputs["task_assignments"],
+        candidate_run=candidate.outputs["model_run"],
+        one_task_run=one_task.outputs["model_run"],
+        pushed=pusher.outputs["pushed"],
+        gate=data_gate.outputs["verdict"],
+        ingest=source.outputs.get("report"),
+        out_dir=places.out,
+        run=run,
+    )
     return tfx_pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=places.root,
-        components=[],
+        components=[
+            source,
+            labeler,
+            schemas,
+            statistics,
+            validator,
+            data_gate,
+            transform,
+            *nodes,
+            last_blessed,
+            evaluator,
+            pusher,
+            report,
+        ],
         enable_cache=True,
         metadata_connection_config=places.metadata,
         beam_pipeline_args=list(config.beam_args),
+    )
+
+
+def _example_gen(config: PipelineConfig, contract: Contract, run: RunInfo) -> BaseNode:
+    if contract.input.format == BIGQUERY:
+        return bigquery_example_gen(contract, run.as_of, config.window_days)
+    return ClickLogGen(
+        contract=contract,
+        root=str(Path(config.input.root).absolute()),
+        as_of=run.as_of,
+        window_days=config.window_days,
+        ingest=config.ingest,
+        code=code_fingerprint("example_gen"),
+    )
+
+
+def _trainer(
+    config: PipelineConfig, contract: Contract, model: ModelSettings, inputs: dict[str, Any]
+) -> tfx.components.Trainer:
+    return tfx.components.Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[CALIBRATION]),
+        custom_config={
+            "contract": contract.model_dump_json(),
+            "model": model.model_dump(mode="json"),
+            "loss": config.loss.model_dump(mode="json"),
+            "training": config.training.model_dump(mode="json"),
+            "code": code_fingerprint("trainer", "transform"),
+        },
+        **inputs,
     )

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
@@ -16,7 +16,7 @@ from tfx.utils import io_utils
 
 from components.common.files import write_json
 from components.common.reference import TRAIN_STATISTICS
-from components.data_gate.gate import Anomalies, judge, require_sound
+from components.data_gate.gate import judge, require_sound
 from components.data_gate.settings import DataGateSettings
 from components.last_blessed.find import newest_version
 
@@ -69,7 +69,7 @@ class Executor(base_executor.BaseExecutor):
 
 def _read_anomalies(artifact: types.Artifact, split: str) -> Anomalies:
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), "SchemaDiff.pb")
-    anomalies = anomalies_pb2.Anomalies()
+    anomalies = Anomalies()
     with fileio.open(path, "rb") as file:
         anomalies.ParseFromString(file.read())
     return anomalies

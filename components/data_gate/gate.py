@@ -7,18 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies, AnomalyInfo
+from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
 from components.data_gate.settings import DataGateSettings
 from schemas.errors import InputError
 
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
-Anomalies = anomalies_pb2.Anomalies
-
 COMPARISONS = frozenset(
-    value
-    for name, value in anomalies_pb2.AnomalyInfo.Type.items()
-    if name.startswith("COMPARATOR_")
+    value for name, value in AnomalyInfo.Type.items() if name.startswith("COMPARATOR_")
 )
 """Anomaly types that compare two sets of statistics."""
 
@@ -46,7 +43,7 @@ class Finding:
 
 
 def judge(
-    schema: schema_pb2.Schema,
+    schema: Schema,
     anomalies: Mapping[str, Anomalies],
     statistics: Mapping[str, Statistics],
     reference: Statistics | None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tfx.dsl.components.base import base_driver as component_driver
+from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 
@@ -13,22 +15,25 @@ from components.example_gen.source import Window
 from schemas.contract import parse_contract
 
 
-class Driver(base_driver.BaseDriver):
-    """Puts the resolved as-of day and the files' fingerprint among the execution properties."""
+class Driver(component_driver.BaseDriver, base_driver.BaseDriver):
+    """Puts the resolved as-of day and the files' fingerprint among the execution properties.
+
+    TFX wants both bases: a component may only name a subclass of the first, and the launcher runs
+    the interface of the second.
+    """
+
+    def __init__(self, metadata_handle: metadata.Metadata) -> None:
+        component_driver.BaseDriver.__init__(self, metadata_handle)
+        base_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         properties = execution_info.exec_properties
         as_of = resolve_as_of(properties["as_of"])
         window = Window.before(as_of, properties["window_days"])
-        source = open_source(
-            parse_contract(properties["contract"]), Path(properties["root"]), window
-        )
+        contract = parse_contract(properties["contract"])
+        source = open_source(contract, Path(properties["root"]), window)
+        found = {"as_of": as_of.isoformat(), "input_fingerprint": source.fingerprint()}
         output = driver_output_pb2.DriverOutput()
-        for name, value in (
-            properties | {"as_of": as_of.isoformat(), "input_fingerprint": source.fingerprint()}
-        ).items():
-            if isinstance(value, int):
-                output.exec_properties[name].int_value = value
-            elif value is not None:
-                output.exec_properties[name].string_value = value
+        for name, value in (properties | found).items():
+            data_types_utils.set_metadata_value(output.exec_properties[name], value)
         return output

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.local_files import local_path
+
 MODEL_FILE = "saved_model.pb"
 MANIFEST_FILE = "assets.extra/manifest.json"
 
@@ -31,17 +33,21 @@ def newest_version(folder: str | os.PathLike[str]) -> Version | None:
 
     A version is a folder named by a number without leading zeros that holds a SavedModel.
     Anything else, such as a version that is still being copied under another name, is ignored.
+
+    Raises:
+      InputError: the folder is in a bucket.
     """
-    if not os.path.isdir(folder):
+    root = local_path("serving_dir", os.fspath(folder))
+    if not root.is_dir():
         return None
     numbers = [
-        int(entry.name)
-        for entry in os.scandir(folder)
-        if _is_number(entry.name) and os.path.isfile(os.path.join(entry.path, MODEL_FILE))
+        int(path.name)
+        for path in root.iterdir()
+        if _is_number(path.name) and (path / MODEL_FILE).is_file()
     ]
     if not numbers:
         return None
-    path = Path(folder) / str(max(numbers))
+    path = root / str(max(numbers))
     return Version(max(numbers), path, _digest(path / MANIFEST_FILE))
 
 

@@ -74,9 +74,7 @@ def figures(files: RunFiles) -> dict[str, str]:
     if points := sections.plotted_slices(files.metrics):
         drawn["slices"] = metrics_by_slice(points)
     curves = {
-        model: [
-            CalibrationPoint(b["predicted"], b["observed"], b["low"], b["high"]) for b in bins
-        ]
+        model: [CalibrationPoint(b["predicted"], b["observed"], b["low"], b["high"]) for b in bins]
         for model, bins in files.calibration.get("models", {}).items()
         if bins
     }

@@ -133,17 +133,15 @@ def slice_table(metrics: Sequence[Json]) -> list[dict[str, Any]]:
 
 
 def plotted_slices(metrics: Sequence[Json]) -> list[SlicePoints]:
-    """All, hard and soft examples, then the largest parts of the hard ones with conversions."""
+    """The hard examples and their largest parts with conversions, in the evaluator's order."""
     values = metric_values(metrics)
-    size: dict[str, int] = {}
-    for (name, _), found in values.items():
-        if name in ("all", HARD_SLICE, "task=soft") or (
-            HARD_SLICE in name.split("&") and found["positives"]
-        ):
-            size[name] = int(found["examples"] or 0)
-    whole = [name for name in (HARD_SLICE, "task=soft", "all") if name in size]
-    parts = sorted((n for n in size if n not in whole), key=lambda n: (-size[n], n))
-    shown = set(parts[: PLOTTED_SLICES - len(whole)])
+    size = {
+        name: int(found["examples"] or 0)
+        for (name, _), found in values.items()
+        if HARD_SLICE in name.split("&") and found["positives"]
+    }
+    largest = sorted(size, key=lambda name: (name != HARD_SLICE, -size[name], name))
+    shown = set(largest[:PLOTTED_SLICES])
     return [
         SlicePoints(
             short_name(name),
@@ -152,7 +150,8 @@ def plotted_slices(metrics: Sequence[Json]) -> list[SlicePoints]:
                 for metric in ("rig", "auc")
             },
         )
-        for name in [*whole, *(n for n in size if n in shown)]
+        for name in size
+        if name in shown
     ]
 
 
@@ -164,6 +163,5 @@ def short_name(name: str) -> str:
         plain = column.removeprefix("setup_").replace("_", " ")
         named = f"{plain} {value or '(none)'}" if equals else pair
         parts.append(value if column == "task" else named)
-    text = ", ".join(parts)
+    text = " ".join(", ".join(parts).split())
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
-

@@ -22,7 +22,7 @@ BATCH = 4096
 
 FILES_AT_ONCE = 4
 
-_MISSING = -1
+_MISSING = np.iinfo(np.int64).min
 
 
 class _Chunk(NamedTuple):
@@ -73,7 +73,7 @@ def load_columns(
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         reason = " ".join(str(error.message).split())
         raise InputError(f"{', '.join(file_patterns)}: unreadable example: {reason}") from error
-    return _join([part for of_file in parts for part in of_file], sum(rows), contract)
+    return _join(parts, sum(rows), contract)
 
 
 def _chunks(
@@ -124,8 +124,8 @@ def _check(chunk: _Chunk, file: str, first_row: int, label_column: str) -> None:
         )
 
 
-def _join(parts: list[Columns], rows: int, contract: Contract) -> Columns:
-    """Concatenates, freeing each part as soon as it is copied; the peak is one copy and a part."""
+def _join(parts: list[list[Columns]], rows: int, contract: Contract) -> Columns:
+    """Joins all files' parts, emptying the lists: the peak is one copy and one part."""
     layout = FeatureLayout.from_contract(contract)
     whole = Columns(
         ids=np.empty((rows, len(layout.categorical)), np.int32),
@@ -133,12 +133,13 @@ def _join(parts: list[Columns], rows: int, contract: Contract) -> Columns:
         label=np.empty(rows, np.float32),
         hard=np.empty(rows, np.bool_),
     )
-    parts.reverse()
     start = 0
-    while parts:
-        part = parts.pop()
-        rows_here = slice(start, start + len(part))
-        whole.ids[rows_here], whole.nums[rows_here] = part.ids, part.nums
-        whole.label[rows_here], whole.hard[rows_here] = part.label, part.hard
-        start += len(part)
+    for of_file in parts:
+        of_file.reverse()
+        while of_file:
+            part = of_file.pop()
+            here = slice(start, start + len(part))
+            whole.ids[here], whole.nums[here] = part.ids, part.nums
+            whole.label[here], whole.hard[here] = part.label, part.hard
+            start += len(part)
     return whole

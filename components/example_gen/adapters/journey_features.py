@@ -64,8 +64,6 @@ COUPON = (
     "pair_due",
     "pair_share_of_category",
     "coupon_line_value",
-    "manufacturer_redemptions",
-    "manufacturer_exposures",
     "manufacturer_redemption_rate",
 )
 FEATURES = (
@@ -92,7 +90,7 @@ def features(tables: Tables, shown: Exposures) -> Mapping[str, Floats]:
         known = {
             **_household(tables, shown, mine, weeks),
             **_products(tables, shown, past, mine, weeks),
-            **_redemption_history(tables, shown),
+            "manufacturer_redemption_rate": _redemption_rate(tables, shown),
         }
         for name, values in known.items():
             columns[name][:] = values
@@ -239,26 +237,23 @@ def _sales(
     }
 
 
-def _redemption_history(tables: Tables, shown: Exposures) -> dict[str, Floats]:
-    """Redemptions of the coupon's manufacturer in earlier targeted campaigns: arrays [coupons]."""
+def _redemption_rate(tables: Tables, shown: Exposures) -> Floats:
+    """Redemptions per exposure of the manufacturer in earlier targeted campaigns: [coupons]."""
     campaigns = tables.campaigns
     earlier = campaigns.index[
         (campaigns["start"] < shown.start) & campaigns["type"].isin(TARGETED_TYPES)
     ]
     coupons = tables.coupons[tables.coupons["campaign"].isin(earlier)]
     recipients = tables.recipients.groupby("campaign").size()
-    coupons = coupons.assign(exposures=coupons["campaign"].map(recipients).fillna(0))
+    coupons = coupons.assign(recipients=coupons["campaign"].map(recipients).fillna(0))
     redeemed = tables.redemptions[tables.redemptions["time"] < shown.start]
     redeemed = redeemed.merge(coupons, on=["campaign", "coupon"])
-    mine = shown.coupons["manufacturer_code"]
-    redemptions = mine.map(redeemed.groupby("manufacturer_code").size()).fillna(0).to_numpy(np.float64)
-    seen = mine.map(coupons.groupby("manufacturer_code")["exposures"].sum())
-    seen_by = seen.fillna(0).to_numpy(np.float64)
-    return {
-        "manufacturer_redemptions": redemptions,
-        "manufacturer_exposures": seen_by,
-        "manufacturer_redemption_rate": _ratio(redemptions, seen_by),
-    }
+    manufacturer = shown.coupons["manufacturer_code"]
+    redemptions = manufacturer.map(redeemed.groupby("manufacturer_code").size()).fillna(0)
+    exposures = manufacturer.map(coupons.groupby("manufacturer_code")["recipients"].sum())
+    return _ratio(
+        redemptions.to_numpy(np.float64), exposures.fillna(0).to_numpy(np.float64)
+    )
 
 
 def _first(cell: Codes, item: Codes) -> npt.NDArray[np.bool_]:

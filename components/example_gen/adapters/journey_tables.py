@@ -170,9 +170,9 @@ def build_tables(frames: Mapping[str, pd.DataFrame]) -> Tables:
         coupon_products=members,
         coupons=_coupons(members, coded, groups),
         redemptions=_redemptions(frames["coupon_redemptions"]),
-        demographics=frames["demographics"].drop_duplicates("household_id").set_index(
-            "household_id"
-        ),
+        demographics=frames["demographics"]
+        .drop_duplicates("household_id")
+        .set_index("household_id"),
     )
 
 

@@ -66,7 +66,8 @@ def flips_by_day(days: Sequence[Day]) -> str:
         right.set_title("Share of clicks on them")
         for axes in (left, right):
             label_days(axes, dates)
-            plain_counts(axes)
+        plain_counts(left)
+        right.set_ylim(bottom=0)
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
         for axes, values in ((left, flips), (right, share)):
             if not any(values):

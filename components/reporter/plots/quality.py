@@ -6,18 +6,32 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from components.reporter.plots.svg import BLUE, GREY, MUTED, PAPER, VERMILION, drawing, percent
+from components.reporter.plots.svg import (
+    BLUE,
+    GREY,
+    GRID,
+    MUTED,
+    PAPER,
+    VERMILION,
+    drawing,
+    percent,
+)
 
+CANDIDATE = "candidate"
 MODEL_LOOKS: Mapping[str, tuple[str, str, str]] = {
-    "candidate": ("candidate", BLUE, "o"),
+    CANDIDATE: ("candidate", BLUE, "o"),
     "last_blessed": ("last blessed", VERMILION, "D"),
     "one_task": ("one-task", GREY, "s"),
 }
 """Model -> name on the page, colour, marker: told apart without colour too."""
 
-PANELS = {"rig": "RIG", "auc": "AUC"}
+ROW_LINE = {"color": GRID, "linewidth": 0.6, "zorder": 0.5}
+
+PANELS = (("rig", "RIG", -0.25), ("auc", "AUC", 0.4))
+"""Metric, title, and the lowest value that has a place of its own."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +59,24 @@ class CalibrationPoint:
 
 
 def metrics_by_slice(slices: Sequence[SlicePoints]) -> str:
-    """A row a slice, a dot a model; RIG left, AUC right."""
+    """A row a slice, a dot a model; RIG left, AUC right.
+
+    Values below the panel's floor are drawn on its edge as arrows, so that one slice of few
+    conversions does not flatten all others.
+    """
     names = [points.name for points in slices]
     description = f"RIG and AUC of each model on {len(names)} slices: {', '.join(names)}."
-    with drawing("slices", "Metrics by slice", description, 1.1 + 0.24 * len(slices)) as canvas:
+    with drawing("slices", "Metrics by slice", description, 1.1 + 0.3 * len(slices)) as canvas:
         panels = canvas.figure.subplots(1, 2, sharey=True)
-        for axes, (metric, title) in zip(panels, PANELS.items(), strict=True):
+        for axes, (metric, title, floor) in zip(panels, PANELS, strict=True):
             values = [points.metrics.get(metric, {}) for points in slices]
-            for row, models in enumerate(values):
-                seen = [v for v in models.values() if v is not None]
-                if seen:
-                    axes.hlines(row, min(seen), max(seen), color=MUTED, linewidth=0.8)
-            for model, (name, colour, marker) in MODEL_LOOKS.items():
-                points = [(models.get(model), row) for row, models in enumerate(values)]
-                drawn = [(x, y) for x, y in points if x is not None]
-                if drawn:
-                    axes.scatter(
-                        *zip(*drawn, strict=True),
-                        s=34,
-                        marker=marker,
-                        color=colour,
-                        edgecolor=PAPER,
-                        linewidth=0.7,
-                        label=name,
-                        zorder=3,
-                    )
+            axes.hlines(range(len(slices)), 0, 1, transform=axes.get_yaxis_transform(), **ROW_LINE)
+            for lane, (model, look) in enumerate(MODEL_LOOKS.items()):
+                # Lanes within the row keep equal values apart.
+                rows = [
+                    (models.get(model), row + 0.2 * (lane - 1)) for row, models in enumerate(values)
+                ]
+                _dots(axes, [(x, y) for x, y in rows if x is not None], floor, look)
             axes.set_title(title)
             axes.grid(False, axis="y")
         panels[0].set_yticks(range(len(names)), names)
@@ -78,6 +85,20 @@ def metrics_by_slice(slices: Sequence[SlicePoints]) -> str:
         if handles:
             canvas.figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return canvas.svg
+
+
+def _dots(
+    axes: Axes, points: Sequence[tuple[float, float]], floor: float, look: tuple[str, str, str]
+) -> None:
+    name, colour, marker = look
+    within = [(x, y) for x, y in points if x >= floor]
+    below = [(floor, y) for x, y in points if x < floor]
+    for drawn, shape, label in ((within, marker, name), (below, "<", None)):
+        if drawn:
+            x, y = zip(*drawn, strict=True)
+            axes.scatter(
+                x, y, 30, colour, shape, edgecolor=PAPER, linewidth=0.7, zorder=3, label=label
+            )
 
 
 def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
@@ -109,6 +130,7 @@ def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
                 marker=marker,
                 markersize=5,
                 markeredgecolor=PAPER,
+                zorder=4 if model == CANDIDATE else 3,
                 color=colour,
                 label=name,
             )

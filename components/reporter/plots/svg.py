@@ -12,7 +12,7 @@ from html import escape
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 INK = "#1f2328"
 MUTED = "#59636e"
@@ -63,6 +63,8 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hardtower",
     "text.color": INK,
+    # Slices are named by the user's data, where `$` is a dollar.
+    "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelsize": 8.5,
@@ -133,8 +135,9 @@ def label_days(axes: Axes, days: list[date]) -> None:
 
 
 def plain_counts(axes: Axes) -> None:
-    """Thousands separators on a y axis that starts at 0."""
+    """Whole numbers with thousands separators on a y axis that starts at 0."""
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.artist import Artist
 
-from components.reporter.plots.quality import MODEL_LOOKS
+from components.reporter.plots.quality import CANDIDATE, MODEL_LOOKS
 from components.reporter.plots.svg import drawing
 
 Look = Mapping[str, float | None]
@@ -44,6 +44,7 @@ def loss_curves(histories: Mapping[str, Sequence[Look]]) -> str:
                             linestyle=line,
                             marker=marker if len(drawn) < 30 else None,
                             markersize=3.5,
+                            zorder=4 if model == CANDIDATE else 3,
                             label=f"{name}, {split}",
                         )
             axes.set_title(f"Log loss on {task} examples")

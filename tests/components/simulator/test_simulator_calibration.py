@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from components.simulator.calibration import STEP, MeanProbability, Pmf, solve_intercepts
+from components.simulator.seasonality import HOURLY
 from components.simulator.settings import SimulatorSettings
 from components.simulator.world import World, build_world
 
@@ -58,7 +59,9 @@ def test_intercepts_give_the_wanted_rate_over_creatives() -> None:
     group = np.zeros(2, dtype=np.int32)
     means = MeanProbability([Pmf.normal(0.9)])
     b = solve_intercepts(logit(rates), group, means, row, effect, share)
-    first = 0.7 * logistic_normal_mean(b[0] + 0.5, 0.9) + 0.3 * logistic_normal_mean(b[0] - 0.8, 0.9)
+    first = 0.7 * logistic_normal_mean(b[0] + 0.5, 0.9) + 0.3 * logistic_normal_mean(
+        b[0] - 0.8, 0.9
+    )
     assert first == pytest.approx(0.3, rel=5e-4)
     assert logistic_normal_mean(b[1] + 0.2, 0.9) == pytest.approx(0.004, rel=5e-4)
 
@@ -96,8 +99,6 @@ def enumerated_rate(world: World, setup: int, week: int) -> float:
 
 
 def context_hours() -> np.ndarray:
-    from components.simulator.seasonality import HOURLY
-
     return np.array(HOURLY) / 1000
 
 
@@ -120,12 +121,14 @@ def test_every_setup_has_its_rate_by_enumeration() -> None:
 
 
 def sums_of_setups(log, setups):
-    rates = setups.set_index(["setup_id", "day"]).cvr
-    truth = rates.loc[list(zip(log.setup_id, log.day, strict=True))].to_numpy()
-    frame = log[["setup_id", "label", "probability"]].assign(
-        cvr=truth, variance=truth * (1 - truth), square=log.probability**2
+    """By setup: conversions, true probabilities, rates, and what their variance needs."""
+    frame = log[["setup_id", "day", "label", "probability"]].merge(
+        setups[["setup_id", "day", "cvr"]]
     )
-    return frame.groupby("setup_id").sum().assign(clicks=frame.groupby("setup_id").size())
+    frame = frame.assign(
+        clicks=1, variance=frame.cvr * (1 - frame.cvr), square=frame.probability**2
+    )
+    return frame.groupby("setup_id").sum()
 
 
 def test_setups_convert_at_their_rate(simulated) -> None:

@@ -1,0 +1,216 @@
+"""Streamed reading of delimited text, with errors that name the line and the column."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from schemas.errors import InputError
+
+BLOCK_BYTES = 8 << 20
+SHARD_BYTES = 256 << 20
+"""Bytes of an uncompressed file that one shard covers."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is laid out.
+
+    Attributes:
+      columns: all its columns, in order.
+      delimiter: one character.
+      header: whether line 1 names the columns.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str
+    header: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of text, and the checked conversion of their columns.
+
+    Attributes:
+      path: the file.
+      first_line: line of the first row, from 1; `None` when it was not counted.
+      batch: string columns.
+    """
+
+    path: Path
+    offset: int
+    first_line: int
+    batch: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def text(self, name: str, missing: Sequence[str] = ("",)) -> pa.Array:
+        """A string column; the `missing` values become null."""
+        column = self.batch.column(name)
+        return pc.if_else(pc.is_in(column, pa.array(missing, pa.string())), None, column)
+
+    def integers(self, name: str, missing: Sequence[str] = ()) -> pa.Array:
+        """An int64 column; raises `InputError` at the first value that is not one."""
+        return self._numbers(name, missing, pa.int64(), "an integer")
+
+    def floats(self, name: str, missing: Sequence[str] = ()) -> pa.Array:
+        """A float64 column; raises `InputError` at the first value that is not a number."""
+        return self._numbers(name, missing, pa.float64(), "a number")
+
+    def flags(self, name: str) -> pa.Array:
+        """A bool column from 0 and 1; raises `InputError` at the first other value."""
+        column = self.batch.column(name)
+        bad = pc.invert(pc.is_in(column, pa.array(["0", "1"])))
+        if pc.any(bad).as_py():
+            self.fail(bad.index(True).as_py(), name, "0 or 1")
+        return pc.equal(column, "1")
+
+    def one_of(self, name: str, values: Sequence[str]) -> pa.Array:
+        """A string column; raises `InputError` at the first value not listed."""
+        column = self.batch.column(name)
+        bad = pc.invert(pc.is_in(column, pa.array(list(values))))
+        if pc.any(bad).as_py():
+            self.fail(bad.index(True).as_py(), name, f"one of {', '.join(values)}")
+        return column
+
+    def fail(self, row: int, name: str, wanted: str) -> None:
+        """Raises the `InputError` for the value of a row and column."""
+        line = self.first_line + row + _lines_before(self.path, self.offset)
+        seen = self.batch.column(name)[row].as_py()
+        raise InputError(f"{self.path}: line {line}: column {name!r}: {seen!r}; wanted {wanted}")
+
+    def _numbers(
+        self, name: str, missing: Sequence[str], kind: pa.DataType, wanted: str
+    ) -> pa.Array:
+        column = self.text(name, missing)
+        try:
+            return pc.cast(column, kind)
+        except pa.ArrowInvalid:
+            # Whole columns convert at once; only on failure is the culprit looked for.
+            for row, value in enumerate(column):
+                try:
+                    pc.cast(value, kind)
+                except pa.ArrowInvalid:
+                    self.fail(row, name, wanted)
+            raise
+
+
+def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "") -> Iterator[Rows]:
+    """The file's rows as text, block by block; `.gz` is decompressed on the fly.
+
+    Args:
+      path: the file.
+      layout: its layout.
+      wanted: the columns to keep.
+      span: one of `spans(path)`, or empty for the whole file.
+
+    Raises:
+      InputError: the file cannot be read, its header lacks a column, or a line has too many or too
+        few fields.
+    """
+    try:
+        start, stream = _open(path, span)
+        if layout.header and start == 0:
+            _check_header(path, layout)
+        reader = csv.open_csv(
+            stream,
+            read_options=csv.ReadOptions(
+                block_size=BLOCK_BYTES,
+                use_threads=False,
+                column_names=None if layout.header and start == 0 else list(layout.columns),
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types={name: pa.string() for name in wanted},
+                include_columns=list(wanted),
+                strings_can_be_null=False,
+            ),
+        )
+        line = 2 if layout.header and start == 0 else 1
+        for batch in reader:
+            yield Rows(path, start, line, batch)
+            line += batch.num_rows
+    except (OSError, EOFError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        where = f"bytes {span}: " if span else ""
+        raise InputError(
+            f"{path}: {where}{reason}; wanted {len(layout.columns)} columns: "
+            f"{', '.join(layout.columns)}"
+        ) from error
+
+
+def spans(path: Path, size: int = SHARD_BYTES) -> tuple[str, ...]:
+    """Byte ranges `start-end` that cover the file; a compressed file is one range."""
+    total = path.stat().st_size
+    if path.suffix == ".gz":
+        return (f"0-{total}",)
+    return tuple(f"{start}-{min(start + size, total)}" for start in range(0, max(total, 1), size))
+
+
+def _open(path: Path, span: str) -> tuple[int, io.RawIOBase | str]:
+    """First byte that is read, and the stream: whole lines that begin inside the span."""
+    if not span or path.suffix == ".gz":
+        return 0, str(path)
+    start, end = (_line_start(path, int(byte)) for byte in span.split("-"))
+    return start, ByteRange(path, start, end)
+
+
+def _line_start(path: Path, byte: int) -> int:
+    """The byte itself when a line begins there, else the start of the next line."""
+    with path.open("rb") as file:
+        if byte == 0:
+            return 0
+        file.seek(byte - 1)
+        file.readline()
+        return file.tell()
+
+
+def _lines_before(path: Path, byte: int) -> int:
+    if byte == 0:
+        return 0
+    with path.open("rb") as file:
+        blocks = iter(lambda: file.read(min(BLOCK_BYTES, byte - file.tell())), b"")
+        return sum(block.count(b"\n") for block in blocks)
+
+
+def _check_header(path: Path, layout: Layout) -> None:
+    with pa.input_stream(str(path)) as stream:
+        line = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace").readline()
+    seen = line.rstrip("\r\n").split(layout.delimiter)
+    if missing := [name for name in layout.columns if name not in seen]:
+        shown = line.strip()[:120]
+        raise InputError(
+            f"{path}: line 1: no column {missing[0]!r} in the header {shown!r}; "
+            f"wanted {', '.join(layout.columns)}"
+        )
+
+
+class ByteRange(io.RawIOBase):
+    """The bytes of a file from `start` up to, not including, `end`."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = path.open("rb")
+        self._file.seek(start)
+        self._left = end - start
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._file.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

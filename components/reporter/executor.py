@@ -1,0 +1,68 @@
+"""Executor of the run report."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from components.common.artifact_dirs import local_dir
+from components.common.local_files import local_path
+from components.common.run_info import RunInfo
+from components.reporter.inputs import read_run_files
+from components.reporter.report import render_report, run_manifest
+from components.reporter.write import run_folder, write_files
+
+FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest")
+MODEL_RUNS = {"candidate": "candidate_run", "one_task": "one_task_run"}
+"""Model -> input that holds its training log."""
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes the report of a run from what the other stages wrote."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        run = RunInfo.model_validate_json(exec_properties["run"])
+        if not run.run_id and self._context is not None:
+            run = run.model_copy(update={"run_id": self._context.pipeline_run_id})
+        created = datetime.now(UTC)
+        with ExitStack() as stack:
+
+            def folder(key: str) -> Path | None:
+                if not (artifacts := input_dict.get(key)):
+                    return None
+                return stack.enter_context(local_dir(artifact_utils.get_single_uri(artifacts)))
+
+            runs = {model: folder(key) for model, key in MODEL_RUNS.items()}
+            files = read_run_files(
+                **{key: folder(key) for key in FOLDERS},
+                model_runs={model: path for model, path in runs.items() if path is not None},
+            )
+        manifest = run_manifest(files, run, created)
+        page = render_report(files, run, manifest, created)
+        artifact_utils.get_single_instance(output_dict["report"]).write(page)
+        if not exec_properties["out_dir"]:
+            return
+        out = run_folder(local_path("out_dir", exec_properties["out_dir"]), run.run_id)
+        write_files(
+            out,
+            {
+                "metrics.json": json.dumps(files.metrics, indent=1) + "\n",
+                "manifest.json": manifest.model_dump_json(indent=2) + "\n",
+                "report.html": page,
+            },
+        )
+        logging.info("report: %s", out / "report.html")
