@@ -88,5 +88,63 @@ def run(
         sys.exit(NOT_BLESSED)
 
 
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder to make; it must not hold anything yet.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Simulator settings in YAML; the defaults otherwise.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Overrides one setting, such as clicks=5000000. Repeatable.",
+)
+def simulate(out: Path, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Simulate a click log, its true probabilities beside it."""
+    from rich.progress import Progress
+
+    from components.simulator.settings import parse_settings
+    from components.simulator.simulate import simulate as simulate_log
+    from pipeline.overrides import read_yaml, with_overrides
+
+    source = str(config_file) if config_file else "simulator settings"
+    raw = with_overrides(read_yaml(config_file) if config_file else {}, overrides)
+    settings = parse_settings(raw, source)
+    with Progress() as progress:
+        bar = progress.add_task("clicks", total=settings.clicks)
+        summary = simulate_log(
+            settings, out, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    click.echo(
+        f"{summary.clicks:,} clicks, {summary.conversions:,} conversions, {summary.setups:,} "
+        f"setups, {summary.days} days in {summary.path}"
+    )
+
+
+@main.command()
+@click.argument("run_id", required=False)
+@out_option
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def report(run_id: str | None, out: Path, open_page: bool) -> None:
+    """Show the summary of a run, the newest when none is named, and where its report is."""
+    from pipeline.console import Console
+    from pipeline.runs import find_run
+
+    folder = find_run(out, run_id)
+    Console(folder / "run.log").summary(out, folder)
+    if open_page:
+        click.launch(str(folder / "report.html"))
+
+
 if __name__ == "__main__":
     main()

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from components.common.as_of import resolve_as_of
@@ -22,6 +21,7 @@ from components.example_gen.settings import IngestSettings
 from components.pusher.settings import PushSettings
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from pipeline.overrides import read_yaml, with_overrides
 from schemas.base import Frozen
 from schemas.contract import Contract, first_problem, load_contract
 from schemas.errors import InputError
@@ -111,33 +111,10 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
         raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: seen {type(raw).__name__}, wanted keys and values")
-    for override in overrides:
-        _override(raw, override)
+    raw = with_overrides(read_yaml(path), overrides)
     try:
         config = PipelineConfig.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}") from error
     _ = config.data_contract
     return config
-
-
-def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set: seen {override!r}, wanted key=value")
-    *parents, leaf = key.split(".")
-    place = raw
-    for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise InputError(f"--set {override}: {parent!r} holds a value, not keys")
-    try:
-        place[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: the value is not YAML") from error

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from components.reporter.summary import SummaryRow, summary_rows
+from components.reporter.summary import Change, SummaryRow, summary_rows
 
 
 class Console:
@@ -62,21 +60,33 @@ class Console:
             root.handlers, root.level = before[0], before[1]
             own.setLevel(before[2])
             file.close()
-            warnings.resetwarnings()
 
     def summary(self, out: Path, folder: Path) -> bool:
         """Prints the summary table, the verdict and where everything is.
 
+        Args:
+          out: the output folder.
+          folder: the run's folder in it.
+
         Returns:
           Whether the candidate was blessed.
         """
-        verdict = _json(folder / "manifest.json")["verdict"]
-        rows = summary_rows(_json(folder / "metrics.json"))
-        self._rich.print(_table(rows))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        records = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        verdict, version = manifest["verdict"], manifest["version"]
+        self._rich.print(_table(summary_rows(records)))
         blessed = bool(verdict["blessed"])
-        style = "bold green" if blessed else "bold yellow"
-        self._rich.print(f"{'BLESSED' if blessed else 'NOT BLESSED'}", style=style)
+        self._rich.print(
+            "BLESSED" if blessed else "NOT BLESSED, nothing was pushed",
+            style="bold green" if blessed else "bold yellow",
+        )
         self._rich.print(f"  {verdict['summary']}", markup=False)
+        self._rich.print(f"report         {folder / 'report.html'}", markup=False)
+        if version is not None:
+            model = out / "serving" / str(version)
+            self._rich.print(f"model          {model}", markup=False)
+            routing = model / "assets.extra" / "routing.parquet"
+            self._rich.print(f"routing table  {routing}", markup=False)
         return blessed
 
 
@@ -91,8 +101,33 @@ class _Lines(logging.Handler):
 
 
 def _table(rows: list[SummaryRow]) -> Table:
-    raise NotImplementedError
+    table = Table()
+    for name in ("task", "model"):
+        table.add_column(name)
+    for name in ("examples", "positives", "AUC", "RIG", "calibration", "AUC vs", "RIG vs one-task"):
+        table.add_column(name, justify="right")
+    task = None
+    for row in rows:
+        if task not in (None, row.task):
+            table.add_section()
+        table.add_row(
+            row.task if row.task != task else "",
+            row.model,
+            f"{row.examples:,}",
+            f"{row.positives:,}",
+            _number(row.auc),
+            _number(row.rig),
+            _number(row.calibration),
+            _change(row.auc_change),
+            _change(row.rig_change),
+        )
+        task = row.task
+    return table
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _change(value: Change | None) -> str:
+    return "" if value is None else f"{value.absolute:+.4f}"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tensorflow_data_validation as tfdv
-from components.reporter.component import RunReport
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
@@ -23,6 +22,7 @@ from components.example_gen.component import ClickLogGen
 from components.last_blessed.component import LastBlessed
 from components.last_blessed.find import fingerprint
 from components.pusher.component import HardTowerPusher
+from components.reporter.component import RunReport
 from components.task_labeler.calendar import CALIBRATION, TRAIN
 from components.task_labeler.component import TaskLabeler
 from components.trainer.settings import ModelSettings

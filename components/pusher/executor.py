@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from absl import logging
 from tfx import types
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
@@ -33,6 +33,8 @@ from components.trainer.pruning import prove_pruning
 EVAL_SPLIT = "eval"
 TRAIN_SPLIT = "train"
 STATISTICS_FILE = "FeatureStats.pb"
+
+logger = logging.getLogger("hardtower")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -82,7 +84,7 @@ class Executor(base_executor.BaseExecutor):
                 record = push(cargo, serving_dir, settings, Pruning.of(proof))
             else:
                 record = not_blessed(manifest)
-        logging.info("%s", record.reason)
+        logger.info("HardTowerPusher: %s", record.reason)
         _write(pushed, record, manifest.model_copy(update={"version": record.version}))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -23,6 +23,8 @@ from components.reporter.write import run_folder, write_files
 FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest")
 MODEL_RUNS = {"candidate": "candidate_run", "one_task": "one_task_run"}
 """Model -> input that holds its training log."""
+
+logger = logging.getLogger("hardtower")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -65,4 +67,4 @@ class Executor(base_executor.BaseExecutor):
                 "report.html": page,
             },
         )
-        logging.info("report: %s", out / "report.html")
+        logger.info("RunReport: %s", out / "report.html")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from components.reporter.summary import Change
 
 DASH = "–"  # noqa: RUF001
@@ -27,7 +29,7 @@ def share(value: float | None) -> str:
     """A fraction as a percentage with three significant digits: 0.00123 -> `0.123%`."""
     if value is None or _missing(value):
         return DASH
-    return "0%" if value == 0 else f"{float(f'{value * 100:.3g}'):.10g}%"
+    return f"{np.format_float_positional(value * 100, 3, fractional=False, trim='-')}%"
 
 
 def ratio(part: float | None, whole: float | None) -> str:
@@ -55,12 +57,12 @@ def size(value: float | None) -> str:
 
 
 def anything(value: Any) -> str:
-    """A value of any type: floats with four decimals, counts with separators."""
-    if value is None or isinstance(value, bool | str):
-        return DASH if value is None else str(value)
-    if isinstance(value, int):
-        return count(value)
-    return decimal(value) if isinstance(value, float) else str(value)
+    """A value of any type: whole numbers with separators, others with four decimals."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return count(value) if float(value).is_integer() else decimal(value)
 
 
 def _missing(value: float | None) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.transform.layout import IDS, NUMS
+from components.transform.vocabulary import apply_vocabularies
 from schemas.contract import Categorical, Contract, Numeric, parse_contract
 
 HASH_RANGE = 2**63 - 1
@@ -50,23 +52,21 @@ def _pack_ids(
 ) -> tf.Tensor:
     if not features:
         return tf.zeros([batch, 0], tf.int64)
-    columns: dict[str, tf.Tensor] = {}
-    if hashed := [f for f in features if f.buckets is not None]:
-        values = tf.stack([inputs[f.name] for f in hashed], axis=1)
-        buckets = tf.constant([f.rows for f in hashed], tf.int64)
-        ids = tf.math.floormod(tf.strings.to_hash_bucket_fast(values, HASH_RANGE), buckets)
-        if len(hashed) == len(features):
-            return ids
-        columns = dict(zip([f.name for f in hashed], tf.unstack(ids, axis=1), strict=True))
-    for number, feature in enumerate(features):
-        if feature.vocabulary is not None:
-            columns[feature.name] = tft.compute_and_apply_vocabulary(
-                inputs[feature.name],
-                top_k=feature.vocabulary,
-                default_value=feature.rows - 1,
-                vocab_filename=f"vocabulary_{number}_{feature.name}",
-            )
-    return tf.stack([columns[f.name] for f in features], axis=1)
+    values = tf.stack([inputs[f.name] for f in features], axis=1)
+    hashes = tf.strings.to_hash_bucket_fast(values, HASH_RANGE)
+    listed = [i for i, f in enumerate(features) if f.vocabulary is not None]
+    if not listed:
+        return tf.math.floormod(hashes, tf.constant([f.rows for f in features], tf.int64))
+    from_vocabulary = apply_vocabularies(
+        tf.gather(values, listed, axis=1),
+        tf.gather(hashes, listed, axis=1),
+        [features[i].rows - 1 for i in listed],
+    )
+    hashed = [i for i in range(len(features)) if i not in listed]
+    buckets = tf.constant([features[i].rows for i in hashed], tf.int64)
+    from_hash = tf.math.floormod(tf.gather(hashes, hashed, axis=1), buckets)
+    place = np.argsort([*hashed, *listed])
+    return tf.gather(tf.concat([from_hash, from_vocabulary], axis=1), place, axis=1)
 
 
 def _pack_numbers(

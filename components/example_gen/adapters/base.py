@@ -98,7 +98,7 @@ def conversions(
       delay: int64 [n], seconds from click to conversion, null when unknown.
       window_seconds: attribution window.
     """
-    delay = pc.max_element_wise(pc.fill_null(delay, window_seconds), 0)
+    delay = pc.fill_null(delay, window_seconds)
     label = pc.and_(converted, pc.less_equal(delay, window_seconds))
     return pc.cast(label, pa.int64()), pc.if_else(label, pc.add(clicked, delay), -1)
 
@@ -123,6 +123,15 @@ def per_type(
     columns["label"] = pa.concat_arrays([outcomes[t][0] for t in types]).take(weave)
     columns["conversion_timestamp"] = pa.concat_arrays([outcomes[t][1] for t in types]).take(weave)
     return pa.RecordBatch.from_pydict(columns)
+
+
+def clock(times: pa.Array) -> dict[str, pa.Array]:
+    """`hour` (0 to 23) and `weekday` (0 is Monday) as strings, of times in seconds (UTC)."""
+    moments = pc.cast(times, pa.timestamp("s"))
+    return {
+        "hour": pc.cast(pc.hour(moments), pa.string()),
+        "weekday": pc.cast(pc.day_of_week(moments), pa.string()),
+    }
 
 
 def days_in(window: Window, first: int, last: int) -> bool:

@@ -39,7 +39,8 @@ class Rows:
 
     Attributes:
       path: the file.
-      first_line: line of the first row, from 1; `None` when it was not counted.
+      offset: byte of the file that line counting starts from.
+      first_line: line of the first row, from 1 at `offset`.
       batch: string columns.
     """
 
@@ -117,6 +118,8 @@ def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "")
     """
     try:
         start, stream = _open(path, span)
+        if stream is None:
+            return
         if layout.header and start == 0:
             _check_header(path, layout)
         reader = csv.open_csv(
@@ -156,12 +159,14 @@ def spans(path: Path, size: int = SHARD_BYTES) -> tuple[str, ...]:
     return tuple(f"{start}-{min(start + size, total)}" for start in range(0, max(total, 1), size))
 
 
-def _open(path: Path, span: str) -> tuple[int, io.RawIOBase | str]:
+def _open(path: Path, span: str) -> tuple[int, io.BufferedReader | str | None]:
     """First byte that is read, and the stream: whole lines that begin inside the span."""
     if not span or path.suffix == ".gz":
         return 0, str(path)
     start, end = (_line_start(path, int(byte)) for byte in span.split("-"))
-    return start, ByteRange(path, start, end)
+    if start == end > 0:
+        return start, None
+    return start, io.BufferedReader(ByteRange(path, start, end), BLOCK_BYTES)
 
 
 def _line_start(path: Path, byte: int) -> int:

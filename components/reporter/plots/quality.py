@@ -97,7 +97,15 @@ def _dots(
         if drawn:
             x, y = zip(*drawn, strict=True)
             axes.scatter(
-                x, y, 30, colour, shape, edgecolor=PAPER, linewidth=0.7, zorder=3, label=label
+                x,
+                y,
+                s=30,
+                marker=shape,
+                color=colour,
+                edgecolor=PAPER,
+                linewidth=0.7,
+                zorder=3,
+                label=label,
             )
 
 

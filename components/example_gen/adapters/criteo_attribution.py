@@ -1,0 +1,133 @@
+"""Criteo Attribution Modeling for Bidding: 30 days of display advertising.
+
+Data: https://huggingface.co/datasets/criteo/criteo-attribution-dataset, file
+`criteo_attribution_dataset.tsv.gz` (653 MB) or the same decompressed (`.tsv`), tab-separated with
+a header. Licence: CC BY-NC-SA 4.0. Provenance: Criteo's live traffic, sampled and anonymised by
+Criteo (Diemert, Meynet, Galland and Lefortier, AdKDD 2017).
+
+A row of the file is an impression; the clicked ones are read. Each click is one example per
+conversion type: `conversion` (any conversion of the user after it) and `attributed` (a conversion
+that was attributed to Criteo).
+
+Limits: times count from 0, so `epoch` places them in the calendar; weekday and hour are those of
+the shifted clock. The log spans 31 days and its conversions 30, which leaves no room for a
+training period, a gap of the window and an evaluation period: use a copy of the contract with a
+shorter `attribution_window_days`, beyond which conversions then do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.example_gen.adapters.base import (
+    Opening,
+    clock,
+    conversions,
+    in_window,
+    per_type,
+    second_zero,
+)
+from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
+from schemas.base import Frozen
+
+VERSION = 1
+FILES = ("criteo_attribution_dataset.tsv", "criteo_attribution_dataset.tsv.gz")
+CONTEXT = tuple(f"cat{i}" for i in range(1, 10))
+LAYOUT = Layout(
+    columns=(
+        "timestamp",
+        "uid",
+        "campaign",
+        "conversion",
+        "conversion_timestamp",
+        "conversion_id",
+        "attribution",
+        "click",
+        "click_pos",
+        "click_nb",
+        "cost",
+        "cpo",
+        "time_since_last_click",
+        *CONTEXT,
+    ),
+    delimiter="\t",
+    header=True,
+)
+WANTED = (
+    "timestamp",
+    "uid",
+    "campaign",
+    "conversion",
+    "conversion_timestamp",
+    "attribution",
+    "click",
+    "cost",
+    "time_since_last_click",
+    *CONTEXT,
+)
+
+
+class CriteoAttributionOptions(Frozen):
+    epoch: date = date(2017, 1, 1)
+    """The day that second 0 of the log maps to (UTC). The default is arbitrary."""
+
+
+class CriteoAttribution:
+    """The log as a `Source`; a shard is a byte range of the decompressed file, or the `.gz`."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._options = opening.checked(CriteoAttributionOptions)
+
+    def shards(self) -> tuple[str, ...]:
+        return spans(self._path())
+
+    def read(self, shard: str) -> Iterator[pa.RecordBatch]:
+        for rows in read_text(self._path(), LAYOUT, WANTED, shard):
+            yield self._examples(rows)
+
+    def fingerprint(self) -> str:
+        return self._opening.fingerprint(VERSION, self._options, [self._path()])
+
+    def _path(self) -> Path:
+        plain = self._opening.root / FILES[0]
+        return plain if plain.is_file() else self._opening.file(FILES[1])
+
+    def _examples(self, rows: Rows) -> pa.RecordBatch:
+        clicked = pc.add(rows.integers("timestamp"), second_zero(self._options.epoch))
+        converted = rows.integers("conversion_timestamp", missing=("", "-1"))
+        columns = {
+            "timestamp": clicked,
+            "_delay": pc.subtract(
+                pc.add(converted, second_zero(self._options.epoch)), clicked
+            ),
+            "_conversion": rows.flags("conversion"),
+            "_attributed": rows.flags("attribution"),
+            "uid": rows.text("uid"),
+            "campaign": rows.text("campaign"),
+            "cost": rows.floats("cost"),
+            "time_since_last_click": pc.cast(
+                rows.integers("time_since_last_click", missing=("", "-1")), pa.float64()
+            ),
+            **{name: rows.text(name) for name in CONTEXT},
+            **clock(clicked),
+        }
+        wanted = pc.and_(rows.flags("click"), in_window(self._opening.window, clicked))
+        kept = {name: column.filter(wanted) for name, column in columns.items()}
+        delay, conversion, attributed = (
+            kept.pop(name) for name in ("_delay", "_conversion", "_attributed")
+        )
+        window = self._opening.attribution_seconds
+        outcomes = {
+            kind: conversions(kept["timestamp"], flag, delay, window)
+            for kind, flag in (
+                ("conversion", conversion),
+                ("attributed", pc.and_(conversion, attributed)),
+            )
+        }
+        return per_type(kept, outcomes)

@@ -1,0 +1,51 @@
+"""YAML files and the `key.subkey=value` overrides laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.errors import InputError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a file.
+
+    Raises:
+      InputError: the file is not YAML, or holds no keys.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: seen {type(raw).__name__}, wanted keys and values")
+    return raw
+
+
+def with_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of `raw` in which each `key.subkey=value` is set, values in YAML.
+
+    Raises:
+      InputError: an override is not of that form, or goes below a key that holds a value.
+    """
+    changed = deepcopy(raw)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set: seen {override!r}, wanted key=value")
+        *parents, leaf = key.split(".")
+        place = changed
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--set {override}: {parent!r} holds a value, not keys")
+        try:
+            place[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {override}: the value is not YAML") from error
+    return changed

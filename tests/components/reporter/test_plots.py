@@ -1,0 +1,150 @@
+"""Figures: well formed, readable without sight or colour, the same each time."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from components.reporter.plots import (
+    CalibrationPoint,
+    SlicePoints,
+    assignment_by_day,
+    calibration_curve,
+    cvr_distribution,
+    flips_by_day,
+    loss_curves,
+    metrics_by_slice,
+)
+from components.reporter.plots.svg import BLUE, GREY, ORANGE
+
+DAYS = [
+    {
+        "day": (date(2026, 1, 1) + timedelta(i)).isoformat(),
+        "hard_setups": 3 + i,
+        "soft_setups": 9 - i,
+        "hard_clicks": 300,
+        "soft_clicks": 900,
+        "flips": i % 2,
+        "churned_clicks": 120 * (i % 2),
+    }
+    for i in range(9)
+]
+SLICES = [
+    SlicePoints("hard", {"rig": {"candidate": 0.1, "one_task": 0.09}, "auc": {"candidate": 0.8}}),
+    SlicePoints("hard, $x_ & <b>", {"rig": {"candidate": -9.0}, "auc": {"candidate": None}}),
+]
+CURVES = {
+    "candidate": [CalibrationPoint(0.001 * 2**i, 0.0011 * 2**i, 0.0, 0.1) for i in range(5)],
+    "one_task": [CalibrationPoint(0.001, 0.0, 0.0, 0.001)],
+}
+LOOKS = [
+    {"epoch": i / 2, "train_loss_hard": 0.1 / (i + 1), "calibration_log_loss_hard": None}
+    for i in range(4)
+]
+FIGURES: dict[str, Callable[[], str]] = {
+    "assignment": lambda: assignment_by_day(DAYS),
+    "one day": lambda: assignment_by_day(DAYS[:1]),
+    "flips": lambda: flips_by_day(DAYS),
+    "no flips": lambda: flips_by_day(DAYS[:1]),
+    "cvr": lambda: cvr_distribution([0.0, 0.002, 0.01, 0.5, 1.0], 0.01, 0.009),
+    "one cvr": lambda: cvr_distribution([0.01], 0.01, 0.01),
+    "slices": lambda: metrics_by_slice(SLICES),
+    "slices without values": lambda: metrics_by_slice([SlicePoints("hard", {})]),
+    "calibration": lambda: calibration_curve(CURVES),
+    "calibration without conversions": lambda: calibration_curve({"one_task": CURVES["one_task"]}),
+    "loss": lambda: loss_curves({"candidate": LOOKS, "one_task": LOOKS[:1]}),
+}
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parse(svg: str) -> ET.Element:
+    return ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_a_figure_is_one_described_element(draw: Callable[[], str]) -> None:
+    root = parse(draw())
+    assert root.tag == f"{SVG}svg"
+    title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+    assert title is not None and title.text
+    assert description is not None and description.text
+    assert root.get("role") == "img"
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert root.find(f".//{SVG}style") is None
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_references_stay_inside_the_figure(draw: Callable[[], str]) -> None:
+    svg = draw()
+    prefix = re.search(r'id="([a-z]+)-title"', svg)
+    assert prefix is not None
+    ids = re.findall(r'\bid="([^"]*)"', svg)
+    assert all(name.startswith(f"{prefix[1]}-") for name in ids)
+    used = re.findall(r'href="([^"]*)"', svg) + re.findall(r"url\(([^)]*)\)", svg)
+    assert {name.removeprefix("#") for name in used} <= set(ids)
+
+
+def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
+    script = (
+        "from components.reporter.plots import cvr_distribution\n"
+        "print(cvr_distribution([0.002, 0.02], 0.01, 0.009), end='')"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert other == cvr_distribution([0.002, 0.02], 0.01, 0.009)
+
+
+def test_bars_left_of_alpha_are_hard() -> None:
+    """Setups at alpha itself are hard (paper, section 3.1.2)."""
+    drawn = {
+        colour: cvr_distribution(cvrs, 0.01, 0.01).count(f"fill: var({variable}")
+        for cvrs, colour, variable in (
+            ([0.01] * 3, BLUE, "--blue"),
+            ([0.01] * 3, ORANGE, "--orange"),
+        )
+    }
+    assert drawn[BLUE] > 0
+    text = parse(cvr_distribution([0.001, 0.01, 0.02], 0.01, 0.008))
+    description = text.find(f"{SVG}desc")
+    assert description is not None
+    assert description.text == (
+        "3 setups, 2 with a historical CVR of at most 1%; the routing table's threshold is 0.8%."
+    )
+
+
+def test_thresholds_are_named() -> None:
+    svg = cvr_distribution([0.001, 0.02], 0.01, 0.0085)
+    labels = [element.text or "" for element in parse(svg).iter(f"{SVG}text")]
+    assert any("alpha 1%" in label for label in labels)
+    assert any("online alpha 0.85%" in label for label in labels)
+
+
+def test_slice_names_are_text_not_markup_or_mathematics() -> None:
+    labels = [element.text for element in parse(metrics_by_slice(SLICES)).iter(f"{SVG}text")]
+    assert "hard, $x_ & <b>" in labels
+
+
+def test_every_model_has_its_own_colour_and_the_page_may_change_it() -> None:
+    svg = metrics_by_slice(SLICES)
+    assert f"var(--blue, {BLUE})" in svg
+    assert f"var(--grey, {GREY})" in svg
+    assert "--vermilion" not in svg
+
+
+def test_flips_are_described_by_their_sum_and_most() -> None:
+    description = parse(flips_by_day(DAYS)).find(f"{SVG}desc")
+    assert description is not None
+    assert description.text == "4 flips over 9 days, at most 1 on one day."
