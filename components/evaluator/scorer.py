@@ -55,7 +55,8 @@ class Scorer:
         raw = self._signatures.get(RAW_SIGNATURE)
         if raw is None:
             return None
-        return {name: spec.dtype for name, spec in raw.structured_input_signature[1].items()}
+        # The signature's own keys have other characters than letters and digits replaced.
+        return {spec.name: spec.dtype for spec in raw.structured_input_signature[1].values()}
 
     def __call__(self, records: list[bytes]) -> npt.NDArray[np.float32]:
         """Probabilities [n] of n serialized tf.Examples; NaN is passed on.

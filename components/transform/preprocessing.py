@@ -63,6 +63,8 @@ def _pack_ids(
         [features[i].rows - 1 for i in listed],
     )
     hashed = [i for i in range(len(features)) if i not in listed]
+    if not hashed:
+        return from_vocabulary
     buckets = tf.constant([features[i].rows for i in hashed], tf.int64)
     from_hash = tf.math.floormod(tf.gather(hashes, hashed, axis=1), buckets)
     place = np.argsort([*hashed, *listed])

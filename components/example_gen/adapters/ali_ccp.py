@@ -48,6 +48,7 @@ FIELDS = {
 
 BETWEEN_ITEMS, AFTER_FIELD, AFTER_ID = "\x01", "\x02", "\x03"
 ITEM = f"^(?P<field>[^{AFTER_FIELD}]+){AFTER_FIELD}(?P<id>[^{AFTER_ID}]+){AFTER_ID}(?P<value>.+)$"
+NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 WANTED_ITEMS = r"items field\x02id\x03value separated by \x01"
 
 SKELETON = Layout(
@@ -145,12 +146,18 @@ def parse_features(
     Raises:
       InputError: a row's list holds something other than items, or a value is not a number.
     """
-    split = pc.split_pattern(rows.batch.column("feature_list"), BETWEEN_ITEMS)
+    lists = rows.batch.column("feature_list")
+    items = pc.add(pc.count_substring(lists, BETWEEN_ITEMS), 1)
+    whole = pc.and_(
+        pc.equal(pc.count_substring(lists, AFTER_FIELD), items),
+        pc.equal(pc.count_substring(lists, AFTER_ID), items),
+    )
+    malformed = pc.invert(pc.or_(whole, pc.equal(lists, "")))
+    if pc.any(malformed).as_py():
+        rows.fail(malformed.index(True).as_py(), "feature_list", WANTED_ITEMS)
+    split = pc.split_pattern(lists, BETWEEN_ITEMS)
     row, items = pc.list_parent_indices(split), pc.list_flatten(split)
     wanted = pc.match_substring_regex(items, f"^({'|'.join(fields)}){AFTER_FIELD}")
-    malformed = pc.invert(pc.match_substring_regex(items, f"{AFTER_FIELD}[^{AFTER_ID}]+{AFTER_ID}"))
-    if pc.any(malformed).as_py():
-        rows.fail(row[malformed.index(True).as_py()].as_py(), "feature_list", WANTED_ITEMS)
     row, parts = row.filter(wanted), pc.extract_regex(items.filter(wanted), ITEM)
     if parts.null_count:
         rows.fail(row[parts.is_null().index(True).as_py()].as_py(), "feature_list", WANTED_ITEMS)
@@ -161,38 +168,33 @@ def parse_features(
         place[row.filter(of_field).to_numpy()] = np.arange(pc.sum(of_field).as_py() or 0)
         take = pa.array(place, mask=place < 0)
         value = parts.field("value").filter(of_field)
-        try:
-            number = pc.cast(value, pa.float64())
-        except pa.ArrowInvalid:
-            first = row.filter(of_field)[0].as_py()
-            rows.fail(first, "feature_list", f"{WANTED_ITEMS}, values of field {field} numbers")
-            raise
+        numeric = pc.match_substring_regex(value, NUMBER)
+        if not pc.all(numeric).as_py():
+            bad = row.filter(of_field)[numeric.index(False).as_py()].as_py()
+            rows.fail(bad, "feature_list", f"{WANTED_ITEMS}, each value a number")
+        number = pc.cast(value, pa.float64())
         columns[field] = (parts.field("id").filter(of_field).take(take), number.take(take))
     return columns
 
 
 def _examples(rows: Rows, users: pd.DataFrame, common: Path, time: int) -> pa.RecordBatch:
-    clicked = rows.flags("click")
-    purchased = pc.cast(rows.flags("purchase"), pa.int64())
-    keys = rows.batch.column("common_feature_index")
-    place = users.index.get_indexer(keys.to_numpy(False))
-    unknown = pc.and_(clicked, pa.array(place < 0))
-    if pc.any(unknown).as_py():
-        rows.fail(unknown.index(True).as_py(), "common_feature_index", f"a key of {common}")
+    rows = rows.where(rows.flags("click"))
+    place = users.index.get_indexer(rows.batch.column("common_feature_index").to_numpy(False))
+    if (place < 0).any():
+        rows.fail(int((place < 0).argmax()), "common_feature_index", f"a key of {common}")
     features = parse_features(rows, tuple(FIELDS.values()))
-    columns = {
-        "timestamp": pa.array(np.full(len(rows), time, np.int64)),
-        "label": purchased,
-        "conversion_type": pa.array(["purchase"] * len(rows), pa.string()),
-        **{name: features[field][0] for name, field in FIELDS.items()},
-        **{f"cross_{field}_value": features[field][1] for field in CROSS},
-    }
-    batch = pa.RecordBatch.from_pydict(columns).filter(clicked)
-    mine = users.iloc[place[clicked.to_numpy(zero_copy_only=False)]]
-    of_user = {
-        name: pa.array(mine[name], pa.float32() if name.endswith("_count") else pa.string())
-        for name in users.columns
-    }
-    made = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return pa.RecordBatch.from_pydict({**made, **of_user})
-
+    mine = users.iloc[place]
+    return pa.RecordBatch.from_pydict(
+        {
+            "timestamp": pa.array(np.full(len(rows), time, np.int64)),
+            "label": pc.cast(rows.flags("purchase"), pa.int64()),
+            "conversion_type": pa.array(["purchase"] * len(rows), pa.string()),
+            **{name: features[field][0] for name, field in FIELDS.items()},
+            **{f"cross_{field}_value": features[field][1] for field in CROSS},
+            **{f"user_{field}": pa.array(mine[f"user_{field}"], pa.string()) for field in USER},
+            **{
+                f"user_{field}_count": pa.array(mine[f"user_{field}_count"], pa.float32())
+                for field in USER_LISTS
+            },
+        }
+    )

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -40,17 +42,22 @@ class Rows:
     Attributes:
       path: the file.
       offset: byte of the file that line counting starts from.
-      first_line: line of the first row, from 1 at `offset`.
+      lines: int64 [n], lines of the rows, from 1 at `offset`.
       batch: string columns.
     """
 
     path: Path
     offset: int
-    first_line: int
+    lines: npt.NDArray[np.int64]
     batch: pa.RecordBatch
 
     def __len__(self) -> int:
         return int(self.batch.num_rows)
+
+    def where(self, mask: pa.Array) -> Rows:
+        """The rows where the mask is true."""
+        lines = self.lines[mask.to_numpy(zero_copy_only=False)]
+        return Rows(self.path, self.offset, lines, self.batch.filter(mask))
 
     def text(self, name: str, missing: Sequence[str] = ("",)) -> pa.Array:
         """A string column; the `missing` values become null."""
@@ -83,7 +90,7 @@ class Rows:
 
     def fail(self, row: int, name: str, wanted: str) -> None:
         """Raises the `InputError` for the value of a row and column."""
-        line = self.first_line + row + _lines_before(self.path, self.offset)
+        line = int(self.lines[row]) + _lines_before(self.path, self.offset)
         seen = self.batch.column(name)[row].as_py()
         raise InputError(f"{self.path}: line {line}: column {name!r}: {seen!r}; wanted {wanted}")
 
@@ -140,7 +147,7 @@ def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "")
         )
         line = 2 if layout.header and start == 0 else 1
         for batch in reader:
-            yield Rows(path, start, line, batch)
+            yield Rows(path, start, np.arange(line, line + batch.num_rows), batch)
             line += batch.num_rows
     except (OSError, EOFError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]

@@ -89,7 +89,10 @@ def cvr_distribution(cvrs: Sequence[float], alpha: float, online_alpha: float) -
     centre = np.log10(alpha)
     below, above = np.ceil((centre - low) / step), np.ceil((high - centre) / step)
     edges = 10 ** (centre + step * np.arange(-below, above + 1))
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    edges[int(below)] = alpha
+    # Bins open on the left, closed on the right: a CVR of alpha itself is hard.
+    place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
+    counts = np.bincount(place, minlength=len(edges) - 1)
     hard = int((values <= alpha).sum())
     description = (
         f"{len(values)} setups, {hard} with a historical CVR of at most {percent(alpha)}; the "
@@ -97,7 +100,7 @@ def cvr_distribution(cvrs: Sequence[float], alpha: float, online_alpha: float) -
     )
     with drawing("cvr", "Setups by historical CVR", description, 2.7) as canvas:
         axes = canvas.figure.subplots()
-        colours = [BLUE if edge <= alpha * (1 + 1e-9) else ORANGE for edge in edges[1:]]
+        colours = [BLUE if edge <= alpha else ORANGE for edge in edges[1:]]
         axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=colours)
         axes.set_xscale("log")
         axes.axvline(alpha, color=INK, linewidth=1.2)

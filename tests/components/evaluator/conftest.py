@@ -64,8 +64,10 @@ class TinyModel(tf.Module):
         self._price = price
 
     def save(self, path: Path) -> None:
-        text, number = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.float32)
-        raw = {"ad": text, self._price: number}
+        raw = {
+            name: tf.TensorSpec([None], dtype, name=name)
+            for name, dtype in (("ad", tf.string), (self._price, tf.float32))
+        }
 
         @tf.function(input_signature=[raw])
         def from_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -99,7 +99,8 @@ def test_same_seed_same_interval_whatever_the_chunks(monkeypatch: pytest.MonkeyP
 
 def test_a_model_against_itself_differs_by_nothing() -> None:
     data = scored()
-    twin = Scored(data.setup, data.setups, data.label, dict.fromkeys(("good", "poor"), data.predictions["good"]))
+    same = dict.fromkeys(("good", "poor"), data.predictions["good"])
+    twin = Scored(data.setup, data.setups, data.label, same)
     for found in fast(twin, 100).values():
         assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
 

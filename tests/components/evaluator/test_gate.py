@@ -46,7 +46,8 @@ def verdict(
     baseline: Baseline = BASELINE,
     **settings: Any,
 ) -> Verdict:
-    return judge(records() if found is None else found, comparisons, GateSettings(**settings), baseline)
+    given = records() if found is None else found
+    return judge(given, comparisons, GateSettings(**settings), baseline)
 
 
 def failed(given: Verdict) -> list[tuple[str, str]]:
@@ -90,7 +91,13 @@ def test_each_floor(changes: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"positive_count": 50.0}, {"auc": 0.55}, {"rig": 0.0}, {"calibration": 0.67}, {"calibration": 1.5}],
+    [
+        {"positive_count": 50.0},
+        {"auc": 0.55},
+        {"rig": 0.0},
+        {"calibration": 0.67},
+        {"calibration": 1.5},
+    ],
 )
 def test_floors_are_met_at_their_value(changes: dict[str, Any]) -> None:
     assert verdict(records(**changes)).blessed

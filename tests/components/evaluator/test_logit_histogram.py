@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,9 +79,7 @@ def test_parts_merge_to_the_whole(cuts: list[int]) -> None:
     label, prediction = rare_conversions(200, 5)
     whole = histogram(label, prediction)
     bounds = [0, *sorted(cuts), 200]
-    parts = [
-        histogram(label[a:b], prediction[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    parts = [histogram(label[a:b], prediction[a:b]) for a, b in pairwise(bounds)]
     merged = Histogram.empty().merge(*reversed(parts))
     for field in ("bins", "negatives", "positives"):
         np.testing.assert_array_equal(getattr(merged, field), getattr(whole, field))
@@ -101,6 +100,7 @@ def test_combiner_compacts_on_the_way() -> None:
     for rows in np.array_split(np.arange(len(label)), 64):
         accumulator = fn.add_input(accumulator, rows)
         most = max(most, sum(len(part.bins) for part in accumulator[1:]))
-    (found,) = fn.extract_output(fn.merge_accumulators([accumulator, fn.create_accumulator()])).values()
+    merged = fn.merge_accumulators([accumulator, fn.create_accumulator()])
+    (found,) = fn.extract_output(merged).values()
     assert most <= PENDING
     assert found.auc == pytest.approx(histogram(label, prediction).auc, rel=1e-12)

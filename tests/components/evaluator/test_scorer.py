@@ -53,8 +53,16 @@ def test_tells_what_it_reads(model: str) -> None:
     assert Scorer("candidate", model).raw_inputs == {"ad": tf.string, "price": tf.float32}
 
 
+def test_column_names_survive_the_signature(tmp_path: Path) -> None:
+    TinyModel(1.0, -3.0, price="price.net").save(tmp_path)
+    assert Scorer("candidate", str(tmp_path)).raw_inputs == {
+        "ad": tf.string,
+        "price.net": tf.float32,
+    }
+
+
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="model one_task: .*nowhere cannot be loaded") as caught:
+    with pytest.raises(ModelError, match=r"model one_task: .*nowhere cannot be loaded") as caught:
         Scorer("one_task", str(tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
 
@@ -87,7 +95,7 @@ def test_nan_is_passed_on(tmp_path: Path) -> None:
 
 def test_records_that_are_no_examples(model: str) -> None:
     with pytest.raises(ModelError, match="model candidate refuses the examples") as caught:
-        Scorer("candidate", model)([b"\xff\xff"])
+        Scorer("candidate", model)([b"no example"])
     assert "\n" not in str(caught.value)
 
 

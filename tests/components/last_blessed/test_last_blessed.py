@@ -124,4 +124,4 @@ def test_before_the_first_push(tmp_path: Path) -> None:
     model = execute(tmp_path / "serving", tmp_path / "out")
     assert [p.name for p in Path(model.uri).iterdir()] == ["last_blessed.json"]
     assert model.get_string_custom_property("version") == ""
-    assert model.custom_properties["version"] == ""
+    assert "version" in model.mlmd_artifact.custom_properties

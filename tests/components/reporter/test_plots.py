@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from components.reporter.plots import (
     loss_curves,
     metrics_by_slice,
 )
-from components.reporter.plots.svg import BLUE, GREY, ORANGE
+from components.reporter.plots.svg import BLUE, GREY
 
 DAYS = [
     {
@@ -65,13 +66,18 @@ FIGURES: dict[str, Callable[[], str]] = {
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@cache
+def drawn(name: str) -> str:
+    return FIGURES[name]()
+
+
 def parse(svg: str) -> ET.Element:
     return ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
 
 
-@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
-def test_a_figure_is_one_described_element(draw: Callable[[], str]) -> None:
-    root = parse(draw())
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_one_described_element(name: str) -> None:
+    root = parse(drawn(name))
     assert root.tag == f"{SVG}svg"
     title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
     assert title is not None and title.text
@@ -81,15 +87,15 @@ def test_a_figure_is_one_described_element(draw: Callable[[], str]) -> None:
     assert root.find(f".//{SVG}style") is None
 
 
-@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
-def test_references_stay_inside_the_figure(draw: Callable[[], str]) -> None:
-    svg = draw()
+@pytest.mark.parametrize("name", FIGURES)
+def test_references_stay_inside_the_figure(name: str) -> None:
+    svg = drawn(name)
     prefix = re.search(r'id="([a-z]+)-title"', svg)
     assert prefix is not None
     ids = re.findall(r'\bid="([^"]*)"', svg)
-    assert all(name.startswith(f"{prefix[1]}-") for name in ids)
+    assert all(found.startswith(f"{prefix[1]}-") for found in ids)
     used = re.findall(r'href="([^"]*)"', svg) + re.findall(r"url\(([^)]*)\)", svg)
-    assert {name.removeprefix("#") for name in used} <= set(ids)
+    assert {reference.removeprefix("#") for reference in used} <= set(ids)
 
 
 def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
@@ -107,18 +113,26 @@ def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
     assert other == cvr_distribution([0.002, 0.02], 0.01, 0.009)
 
 
-def test_bars_left_of_alpha_are_hard() -> None:
-    """Setups at alpha itself are hard (paper, section 3.1.2)."""
-    drawn = {
-        colour: cvr_distribution(cvrs, 0.01, 0.01).count(f"fill: var({variable}")
-        for cvrs, colour, variable in (
-            ([0.01] * 3, BLUE, "--blue"),
-            ([0.01] * 3, ORANGE, "--orange"),
-        )
-    }
-    assert drawn[BLUE] > 0
-    text = parse(cvr_distribution([0.001, 0.01, 0.02], 0.01, 0.008))
-    description = text.find(f"{SVG}desc")
+def bar_heights(svg: str, variable: str) -> list[float]:
+    """Heights of the bars drawn in a colour."""
+    heights = []
+    for path in parse(svg).iter(f"{SVG}path"):
+        if f"fill: var({variable}" in path.get("style", ""):
+            ys = [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d", ""))]
+            heights.append(max(ys) - min(ys))
+    return heights
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.0123, 0.3])
+def test_setups_at_alpha_are_drawn_as_hard(alpha: float) -> None:
+    """Hard is CVR <= alpha (paper, section 3.1.2)."""
+    svg = cvr_distribution([alpha] * 3, alpha, alpha)
+    assert max(bar_heights(svg, "--blue")) > 0
+    assert max(bar_heights(svg, "--orange"), default=0) == 0
+
+
+def test_the_distribution_is_described_by_its_counts() -> None:
+    description = parse(cvr_distribution([0.001, 0.01, 0.02], 0.01, 0.008)).find(f"{SVG}desc")
     assert description is not None
     assert description.text == (
         "3 setups, 2 with a historical CVR of at most 1%; the routing table's threshold is 0.8%."

@@ -53,7 +53,8 @@ def test_the_same_settings_give_the_same_bytes(small: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "changes", [{"rows_per_chunk": 97}, {"rows_per_file": 300}, {"rows_per_chunk": 7}]
+    "changes",
+    [{"rows_per_chunk": 97}, {"rows_per_file": 300, "rows_per_chunk": 97}, {"rows_per_chunk": 7}],
 )
 def test_chunks_and_files_of_another_size_hold_the_same_rows(
     small: Path, tmp_path: Path, changes: dict[str, int]
@@ -62,8 +63,10 @@ def test_chunks_and_files_of_another_size_hold_the_same_rows(
     simulate(SimulatorSettings(**{**SMALL, **fewer}), tmp_path / "plain")
     again = simulated_days(tmp_path / "out", **fewer, **changes)
     assert again == days_of(tmp_path / "plain")
-    files = len(list((tmp_path / "out").glob("clicks/*/*.parquet")))
-    assert files == (6 if "rows_per_file" in changes else 2)
+    for day in ("2024-01-01", "2024-01-02"):
+        files = sorted((tmp_path / "out" / "clicks" / day).iterdir())
+        rows = [pq.ParquetFile(file).metadata.num_rows for file in files]
+        assert rows == ([300, 300, 100] if "rows_per_file" in changes else [700])
 
 
 def test_a_longer_log_begins_with_the_shorter_one(small: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logit
 
 from components.simulator.cohorts import draw_population
-from components.simulator.context import draw_context
+from components.simulator.context import creative_effects, draw_context
 from components.simulator.effects import effect_table
 from components.simulator.intent import INTENTS, draw_loadings, draw_users
 from components.simulator.population import Population, hardness
@@ -21,7 +21,9 @@ def market() -> Population:
     return draw_population(BIG, weeks=6)
 
 
-def test_the_share_of_wrong_tags(market: Population) -> None:
+def test_the_share_of_wrong_tags() -> None:
+    size = {"advertisers": 20_000, "campaigns_per_advertiser": 1, "creatives_per_campaign": 1}
+    market = draw_population(SimulatorSettings(seed=4, size=size), weeks=1)
     wrong = market.goal_type != market.goal_declared
     assert wrong.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / len(wrong)))
     assert set(market.goal_declared[wrong]) == set(range(6))
@@ -115,6 +117,16 @@ def test_soft_and_hard_types_want_other_hours_and_devices() -> None:
     mobile, desktop = context.device[0], context.device[1]
     assert mobile[0] > 0 > desktop[0]
     assert mobile[-1] < 0 < desktop[-1]
+
+
+def test_creatives_average_to_nothing_within_their_campaign() -> None:
+    market = draw_population(SimulatorSettings(seed=3, size={"advertisers": 5}), weeks=1)
+    effects = creative_effects(BIG, market)
+    for campaign in range(len(market.first_day)):
+        own = market.creative_campaign == campaign
+        mean = np.average(effects[own], axis=0, weights=market.creative_weight[own])
+        assert mean == pytest.approx(0, abs=1e-12)
+    assert effects.std() > 0.15
 
 
 def test_the_daily_wave_by_hand() -> None:

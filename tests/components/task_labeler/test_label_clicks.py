@@ -1,0 +1,324 @@
+"""The labeller from shards to outputs, on a real Beam runner."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from components.common.days import to_day
+from components.common.tfrecords import ShardWriter, read_batches, shard_files
+from components.example_gen.encode import Encoder
+from components.task_labeler.calendar import SPLITS
+from components.task_labeler.label import bucket_names
+from components.task_labeler.run import label_clicks, refuse_faults
+from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.contract import Contract
+from schemas.errors import InputError
+
+FIRST = date(2024, 3, 1)
+AS_OF = FIRST + timedelta(days=40)
+DAY = 86_400
+
+CONTRACT = Contract.model_validate(
+    {
+        "name": "two_goals",
+        "description": "one rare and one frequent goal",
+        "input": {"format": "parquet", "pattern": "*"},
+        "attribution_window_days": 5,
+        "roles": {
+            "timestamp": "t",
+            "conversion_timestamp": "ct",
+            "label": "y",
+            "setup": ["shop", "goal"],
+            "conversion_category": "goal",
+        },
+        "features": {"categorical": [{"name": "shop", "buckets": 10}]},
+    }
+)
+LABELLING = LabellingSettings(alpha=0.1, prior_clicks=20, min_clicks=10, min_dwell_days=2)
+PERIODS = SplitSettings(eval_days=8, calibration_days=4, warmup_days=2)
+
+
+def clicks(seed: int = 0) -> pa.RecordBatch:
+    """4,000 clicks: the goal `buy` converts 2 % of the time, `visit` 40 %; shop `n` starts late."""
+    rng = np.random.default_rng(seed)
+    n = 4000
+    day = rng.integers(0, 40, n)
+    shop = rng.choice(["a", "b"], n)
+    shop = np.where((day >= 27) & (rng.random(n) < 0.2), "n", shop)
+    goal = rng.choice(["buy", "visit"], n)
+    y = rng.random(n) < np.where(goal == "buy", 0.02, 0.4)
+    t = to_day(FIRST) * DAY + day * DAY + rng.integers(0, DAY, n)
+    ct = np.where(y, t + rng.integers(60, 5 * DAY - 60, n), -1)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(t), pa.array(y.astype(np.int64)), pa.array(ct), pa.array(shop), pa.array(goal)],
+        ["t", "y", "ct", "shop", "goal"],
+    )
+
+
+def write_shards(folder: Path, batch: pa.RecordBatch, shards: int) -> list[str]:
+    edges = np.linspace(0, batch.num_rows, shards + 1).astype(int)
+    for i in range(shards):
+        writer = ShardWriter(str(folder), i, shards)
+        writer.write(Encoder().encode(batch.slice(edges[i], edges[i + 1] - edges[i])))
+        writer.close()
+    return list(shard_files(str(folder)))
+
+
+@dataclass(frozen=True)
+class Labelled:
+    folder: Path
+    identity: str
+
+    def records(self, split: str) -> list[bytes]:
+        files = shard_files(str(self.folder / f"Split-{split}"))
+        return [r for f in files for b in read_batches(f) for r in b]
+
+    def examples(self, split: str) -> list[dict[str, Any]]:
+        return [plain(record) for record in self.records(split)]
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / "assignments" / name).read_text())
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        return pq.read_table(self.folder / "assignments" / name).to_pylist()
+
+
+def plain(record: bytes) -> dict[str, Any]:
+    features = tf.train.Example.FromString(record).features.feature
+    values = {k: getattr(v, v.WhichOneof("kind")).value[0] for k, v in features.items()}
+    return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def label(
+    folder: Path,
+    batch: pa.RecordBatch,
+    labelling: LabellingSettings = LABELLING,
+    splits: SplitSettings = PERIODS,
+    shards: int = 3,
+) -> Labelled:
+    files = write_shards(folder / "in", batch, shards)
+    (folder / "assignments").mkdir()
+    identity = label_clicks(
+        files,
+        CONTRACT,
+        AS_OF,
+        labelling,
+        splits,
+        {s: str(folder / f"Split-{s}") for s in SPLITS},
+        str(folder / "assignments"),
+        str(folder / "temp"),
+        lambda: beam.Pipeline(runner="DirectRunner"),
+    )
+    return Labelled(folder, identity)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Labelled:
+    return label(tmp_path_factory.mktemp("labelled"), clicks())
+
+
+def test_periods_are_consecutive_with_a_gap(result: Labelled) -> None:
+    """As-of day 40, so mature before 35: eval 27-34, a gap, calibration 18-21, train 2-17."""
+    wanted = {"train": (2, 17), "calibration": (18, 21), "eval": (27, 34)}
+    report = result.json("splits.json")
+    for split, (first, last) in wanted.items():
+        days = {(e["t"] // DAY) - to_day(FIRST) for e in result.examples(split)}
+        assert (min(days), max(days)) == (first, last)
+        assert report[split]["first_day"] == (FIRST + timedelta(days=first)).isoformat()
+        assert report[split]["last_day"] == (FIRST + timedelta(days=last)).isoformat()
+
+
+def test_every_click_of_a_period_is_there_once_and_whole(result: Labelled) -> None:
+    batch = clicks().to_pylist()
+    report = result.json("splits.json")
+    for split, (first, last) in {"train": (2, 17), "eval": (27, 34)}.items():
+        days = range(first, last + 1)
+        wanted = [r for r in batch if (r["t"] // DAY) - to_day(FIRST) in days]
+        got = result.examples(split)
+        key = ("t", "y", "ct", "shop", "goal")
+        assert sorted(tuple(r[k] for k in key) for r in wanted) == sorted(
+            tuple(r[k] for k in key) for r in got
+        )
+        assert report[split]["examples"] == len(got)
+        assert report[split]["positives"] == sum(r["y"] for r in got)
+        hard = [r for r in got if r["task"] == "hard"]
+        assert report[split]["hard_examples"] == len(hard)
+        assert report[split]["hard_positives"] == sum(r["y"] for r in hard)
+
+
+def test_fields_follow_the_history(result: Labelled) -> None:
+    history = {(r["setup_id"], r["day"]): r for r in result.table("history.parquet")}
+    examples = result.examples("eval")
+    for e in examples:
+        row = history[f"{e['shop']}|{e['goal']}", e["t"] // DAY]
+        assert e["setup_id"] == row["setup_id"]
+        assert e["task"] == ("hard" if row["hard"] else "soft")
+        assert (e["task_weight_hard"], e["task_weight_soft"]) == (row["hard"], not row["hard"])
+        assert e["historical_cvr"] == np.float32(row["historical_cvr"])
+        assert e["setup_category"] == e["goal"]
+        assert e["setup_advertiser_type"] == ""
+        assert e["setup_history"] == ("new" if row["observed_clicks"] < 10 else "known")
+        between = 0.09 < row["historical_cvr"] <= 0.1
+        assert e["threshold_band"] == ("between" if between else "outside")
+    assert {(e["goal"], e["task"]) for e in examples} == {("buy", "hard"), ("visit", "soft")}
+    assert any(e["setup_history"] == "new" for e in examples)
+
+
+def test_records_parse_with_tensorflow(result: Labelled) -> None:
+    """The appended bytes merge into one message for TensorFlow's own parser too."""
+    records = result.records("eval")
+    spec = {
+        "t": tf.io.FixedLenFeature([], tf.int64),
+        "shop": tf.io.FixedLenFeature([], tf.string),
+        "task": tf.io.FixedLenFeature([], tf.string),
+        "historical_cvr": tf.io.FixedLenFeature([], tf.float32),
+    }
+    parsed = tf.io.parse_example(records, spec)
+    for i in (0, len(records) - 1):
+        assert parsed["task"][i].numpy().decode() == plain(records[i])["task"]
+        assert parsed["t"][i].numpy() == plain(records[i])["t"]
+
+
+def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
+    """A CVR of exactly alpha trains as hard and is routed as soft."""
+    n = 400
+    day = np.repeat(np.arange(40), n // 40)
+    t = to_day(FIRST) * DAY + day * DAY + 5
+    y = np.arange(n) % 10 == 0
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(t),
+            pa.array(y.astype(np.int64)),
+            pa.array(np.where(y, t + 1, -1)),
+            pa.array(["s"] * n),
+            pa.array(["buy"] * n),
+        ],
+        ["t", "y", "ct", "shop", "goal"],
+    )
+    # One click in ten converts on every day, at once, and the prior says the same.
+    options = LABELLING.model_copy(update={"delay": "naive", "band": 0.0, "alpha": 0.1})
+    made = label(tmp_path, batch, options, shards=1)
+    assert {e["task"] for e in made.examples("eval")} == {"hard"}
+    assert {e["threshold_band"] for e in made.examples("eval")} == {"between"}
+    assert [r["task"] for r in made.table("routing.parquet")] == ["soft"]
+
+
+def test_runs_cover_the_history(result: Labelled) -> None:
+    history = result.table("history.parquet")
+    runs = result.table("assignments.parquet")
+    for row in history:
+        day = date(1970, 1, 1) + timedelta(days=row["day"])
+        covering = [
+            r
+            for r in runs
+            if r["setup_id"] == row["setup_id"] and r["first_day"] <= day <= r["last_day"]
+        ]
+        assert [r["task"] for r in covering] == ["hard" if row["hard"] else "soft"]
+
+
+def test_totals_agree_with_the_history(result: Labelled) -> None:
+    stability = result.json("stability.json")
+    history = result.table("history.parquet")
+    assert stability["clicks"] == 4000 == sum(r["clicks"] for r in history)
+    assert stability["setups"] == 6 == len({r["setup_id"] for r in history})
+    assert sum(stability["reasons"].values()) == 4000
+    for day in stability["days"]:
+        number = (date.fromisoformat(day["day"]) - date(1970, 1, 1)).days
+        hard = sum(r["clicks"] for r in history if r["day"] == number and r["hard"])
+        assert day["hard_clicks"] == hard
+
+
+def test_partition_and_bucket_number_change_nothing(result: Labelled, tmp_path: Path) -> None:
+    batch = clicks()
+    order = np.random.default_rng(1).permutation(batch.num_rows)
+    shuffled = pa.Table.from_batches([batch]).take(pa.array(order)).combine_chunks()
+    other = label(tmp_path, shuffled.to_batches()[0], shards=7)
+    assert other.identity == result.identity
+    assert other.table("history.parquet") == result.table("history.parquet")
+
+    def key(example: dict[str, Any]) -> list[tuple[str, str]]:
+        return sorted((k, str(v)) for k, v in example.items())
+
+    train = [sorted(made.examples("train"), key=key) for made in (other, result)]
+    assert train[0] == train[1]
+
+
+def test_the_id_follows_the_settings(result: Labelled, tmp_path: Path) -> None:
+    changed = LABELLING.model_copy(update={"band": 0.2})
+    assert label(tmp_path, clicks(), changed).identity != result.identity
+
+
+@pytest.mark.parametrize(
+    ("policy", "routed", "rule"),
+    [("hard", "hard", "hard"), ("soft", "soft", "soft"), ("fallback", "fallback", "fallback")],
+)
+def test_cold_start_policies_reach_the_router(
+    tmp_path: Path, policy: str, routed: str, rule: str
+) -> None:
+    """A shop whose only click is of the last day has shown nothing yet by the as-of day."""
+    t = (to_day(AS_OF) - 1) * DAY
+    late = pa.RecordBatch.from_arrays(
+        [pa.array([t]), pa.array([0]), pa.array([-1]), pa.array(["z"]), pa.array(["buy"])],
+        ["t", "y", "ct", "shop", "goal"],
+    )
+    whole = pa.Table.from_batches([clicks(), late]).combine_chunks().to_batches()[0]
+    options = LABELLING.model_copy(update={"cold_start": policy, "delay": "mature"})
+    made = label(tmp_path, whole, options)
+    row = next(r for r in made.table("routing.parquet") if r["setup_id"] == "z|buy")
+    assert (row["task"], row["reason"]) == (routed, "cold_start")
+    assert [u["task"] for u in made.json("settings.json")["unknown_setups"]] == [rule]
+
+
+def test_unknown_setups_go_by_their_category(result: Labelled) -> None:
+    rules = result.json("settings.json")["unknown_setups"]
+    tasks = {rule["category"]: rule["task"] for rule in rules}
+    assert tasks["buy"] == "hard"
+    assert tasks["visit"] == "soft"
+    assert rules[-1]["category"] is None
+
+
+def test_a_short_log_is_refused(tmp_path: Path) -> None:
+    long = PERIODS.model_copy(update={"eval_days": 30})
+    with pytest.raises(InputError, match=r"no day is left to train on.*2024-03-01.*eval_days 30"):
+        label(tmp_path, clicks(), splits=long)
+
+
+def test_a_period_without_hard_examples_is_refused(tmp_path: Path) -> None:
+    low = LABELLING.model_copy(update={"alpha": 1e-6})
+    with pytest.raises(InputError, match=r"train period .* has no hard example.*alpha 1e-06"):
+        label(tmp_path, clicks(), low)
+
+
+def test_no_clicks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no click before 2024-04-10"):
+        label(tmp_path, clicks().slice(0, 0))
+
+
+def test_unchecked_rows_are_checked(tmp_path: Path) -> None:
+    batch = clicks().slice(0, 5)
+    labels = pa.array([0, 0, 3, 0, 0])
+    bad = pa.RecordBatch.from_arrays(
+        [batch.column(0), labels, *batch.columns[2:]], batch.schema.names
+    )
+    files = write_shards(tmp_path / "in", bad, 1)
+    with pytest.raises(InputError, match="column y: 1 rows break a rule; wanted 0 or 1"):
+        refuse_faults(files, CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("edges", "wanted"),
+    [((0.01,), ["<=1%", ">1%"]), ((0.001, 0.1), ["<=0.1%", "0.1%-10%", ">10%"]), ((), ["all"])],
+)
+def test_bucket_names(edges: tuple[float, ...], wanted: list[str]) -> None:
+    assert bucket_names(edges) == wanted
