@@ -9,7 +9,7 @@ import numpy as np
 
 from components.reporter.summary import Change
 
-DASH = "–"  # noqa: RUF001
+DASH = "\N{EN DASH}"
 
 
 def count(value: float | None) -> str:

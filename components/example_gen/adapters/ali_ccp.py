@@ -105,9 +105,7 @@ class AliCcp:
         return self._opening.fingerprint(VERSION, self._options, files)
 
     def _time(self, split: str) -> int:
-        return second_zero(
-            self._options.train_day if split == "train" else self._options.test_day
-        )
+        return second_zero(self._options.train_day if split == "train" else self._options.test_day)
 
     def _file(self, kind: str, split: str) -> Path:
         packed = self._opening.root / f"{kind}_{split}.csv.gz"
@@ -138,9 +136,7 @@ def load_users(path: Path, changed: int) -> pd.DataFrame:
     return users[~users.index.duplicated()]
 
 
-def parse_features(
-    rows: Rows, fields: tuple[str, ...]
-) -> dict[str, tuple[pa.Array, pa.Array]]:
+def parse_features(rows: Rows, fields: tuple[str, ...]) -> dict[str, tuple[pa.Array, pa.Array]]:
     """Id (string) and value (float64) of each single-valued field, null where a row has none.
 
     Raises:

@@ -103,9 +103,7 @@ class CriteoAttribution:
         converted = rows.integers("conversion_timestamp", missing=("", "-1"))
         columns = {
             "timestamp": clicked,
-            "_delay": pc.subtract(
-                pc.add(converted, second_zero(self._options.epoch)), clicked
-            ),
+            "_delay": pc.subtract(pc.add(converted, second_zero(self._options.epoch)), clicked),
             "_conversion": rows.flags("conversion"),
             "_attributed": rows.flags("attribution"),
             "uid": rows.text("uid"),

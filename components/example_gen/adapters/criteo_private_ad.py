@@ -135,9 +135,7 @@ class CriteoPrivateAd:
             delay = pc.multiply(
                 _first_delay(batch.column(DELAYS[kind])), self._options.delay_seconds
             )
-            outcomes[kind] = conversions(
-                times, converted, delay, self._opening.attribution_seconds
-            )
+            outcomes[kind] = conversions(times, converted, delay, self._opening.attribution_seconds)
         return per_type(rows, outcomes)
 
 
@@ -145,10 +143,8 @@ def _category(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         return pc.binary_join(pc.cast(column, pa.list_(pa.string())), ",")
     if pa.types.is_floating(column.type):
-        # Ids that have missing values come as floats: 7.0 is the category "7".
-        whole = pc.if_else(pc.is_finite(column), pc.equal(column, pc.round(column)), True)
-        if pc.all(whole).as_py():
-            column = pc.cast(pc.if_else(pc.is_finite(column), column, None), pa.int64())
+        # Ids that have missing values come as floats; 7.0 is written "7".
+        column = pc.if_else(pc.is_finite(column), column, None)
     return pc.cast(column, pa.string())
 
 

@@ -251,9 +251,7 @@ def _redemption_rate(tables: Tables, shown: Exposures) -> Floats:
     manufacturer = shown.coupons["manufacturer_code"]
     redemptions = manufacturer.map(redeemed.groupby("manufacturer_code").size()).fillna(0)
     exposures = manufacturer.map(coupons.groupby("manufacturer_code")["recipients"].sum())
-    return _ratio(
-        redemptions.to_numpy(np.float64), exposures.fillna(0).to_numpy(np.float64)
-    )
+    return _ratio(redemptions.to_numpy(np.float64), exposures.fillna(0).to_numpy(np.float64))
 
 
 def _first(cell: Codes, item: Codes) -> npt.NDArray[np.bool_]:

@@ -153,6 +153,7 @@ def build_tables(frames: Mapping[str, pd.DataFrame]) -> Tables:
         )
     )
     products = products.set_index("product_id").reindex(everything)
+    products["manufacturer_id"] = products["manufacturer_id"].astype("Int64")
     members = pd.DataFrame(
         {
             "campaign": coupons["campaign_id"].to_numpy(),
@@ -241,11 +242,11 @@ def _coupons(
     for group, column in GROUP_COLUMNS.items():
         votes = members.assign(code=products[group].to_numpy()[members["product"]])
         votes = votes[votes["code"] != NO_PRODUCT_GROUP]
-        votes = votes.groupby(["campaign", "coupon", "code"], as_index=False).size()
-        votes = votes.sort_values(["size", "code"], ascending=[False, True])
-        first = votes.drop_duplicates(["campaign", "coupon"]).set_index(["campaign", "coupon"])
+        sizes = votes.groupby(["campaign", "coupon", "code"]).size().reset_index(name="votes")
+        sizes = sizes.sort_values(["votes", "code"], ascending=[False, True])
+        first = sizes.drop_duplicates(["campaign", "coupon"]).set_index(["campaign", "coupon"])
         keys = pd.MultiIndex.from_frame(coupons[["campaign", "coupon"]])
         codes = first["code"].reindex(keys, fill_value=NO_PRODUCT_GROUP).to_numpy(np.int64)
-        names = np.append(values[column].astype(str).to_numpy(object), None)
+        names = np.array([*values[column].astype(str), None], dtype=object)
         coupons[f"{group}_code"], coupons[column] = codes, names[codes]
     return coupons

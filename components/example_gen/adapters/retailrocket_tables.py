@@ -46,15 +46,11 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 def load_views(root: Path, stamp: str) -> pd.DataFrame:
     """Reads the four files, once per process while `stamp` stays the same; see `views`."""
     events = _events(root / EVENTS_FILE)
-    properties = pd.concat(
-        [_properties(root / name) for name in PROPERTY_FILES], ignore_index=True
-    )
+    properties = pd.concat([_properties(root / name) for name in PROPERTY_FILES], ignore_index=True)
     return views(events, properties, _roots(root / TREE_FILE))
 
 
-def views(
-    events: pd.DataFrame, properties: pd.DataFrame, roots: Mapping[str, str]
-) -> pd.DataFrame:
+def views(events: pd.DataFrame, properties: pd.DataFrame, roots: Mapping[str, str]) -> pd.DataFrame:
     """A row per view, in the order of time.
 
     Args:

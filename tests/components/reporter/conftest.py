@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,6 @@ SLICES = {
     "task=hard&setup_history=new": (500, 0, 0.0),
 }
 ALPHA, ONLINE_ALPHA = 0.01, 0.009
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the artifacts are, and the folder that holds them all."""
-
-    root: Path
-
-    def __getattr__(self, name: str) -> Path:
-        return self.root / name
 
 
 def write(path: Path, value: Any) -> None:
@@ -276,8 +265,8 @@ def ingest(folder: Path) -> None:
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    """Folders `evaluation`, `task_assignments`, `candidate`, `one_task`, `pushed`, `gate` and
+def run_root(tmp_path: Path) -> Path:
+    """Holds the folders `evaluation`, `task_assignments`, `candidate`, `one_task`, `pushed`, `gate` and
     `ingest` of a whole run."""
     root = tmp_path / "artifacts"
     evaluation(root / "evaluation")
@@ -287,4 +276,4 @@ def folders(tmp_path: Path) -> Folders:
     pushed(root / "pushed")
     gate(root / "gate")
     ingest(root / "ingest")
-    return Folders(root)
+    return root

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -20,6 +22,8 @@ from components.reporter.report import render_report, run_manifest
 from components.reporter.write import run_folder, write_files
 from schemas.errors import InputError
 
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 NOW = datetime(2026, 2, 1, 3, 4, 5, tzinfo=UTC)
 CONFIG = {"name": "shop", "labelling": {"alpha": 0.01, "pins": {"a|<b>": "hard"}}}
 RUN = RunInfo(
@@ -104,8 +108,7 @@ class Page(HTMLParser):
         return " ".join(self.text.split())
 
 
-def read(folders: Mapping[str, Path] | Path) -> RunFiles:
-    root = folders.root  # type: ignore[union-attr]
+def read(root: Path) -> RunFiles:
     return read_run_files(
         root / "evaluation",
         root / "task_assignments",
@@ -114,3 +117,268 @@ def read(folders: Mapping[str, Path] | Path) -> RunFiles:
         root / "gate",
         root / "ingest",
     )
+
+
+def render(files: RunFiles, run: RunInfo = RUN) -> str:
+    return render_report(files, run, run_manifest(files, run, NOW), NOW)
+
+
+@pytest.fixture
+def html(run_root: Path) -> str:
+    return render(read(run_root))
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_section_is_there(html: str) -> None:
+    page = Page(html)
+    assert set(page.sections) == SECTIONS
+    assert page.tags.count("svg") == 6
+    targets = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
+    assert targets == {f"#{name}" for name in SECTIONS - {"verdict"}}
+
+
+def test_nothing_is_fetched_and_nothing_runs(html: str) -> None:
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), (tag, name)
+        if name in ("src", "href", "xlink:href", "action", "data", "srcset", "poster"):
+            assert value.startswith("#"), (tag, name, value)
+        assert not re.search(r"url\((?!#)", value), (tag, name, value)
+    assert "url(" not in page.styles
+    assert "@import" not in page.styles
+
+
+def test_names_from_the_data_are_text(html: str, run_root: Path) -> None:
+    """The hostile setup id and slice come out as they went in."""
+    injection = pq.read_table(run_root / "task_assignments" / "assignments.parquet")["setup_id"][1]
+    page = Page(html)
+    assert injection.as_py().startswith("<script>")
+    restless = page.rows("Setups that changed side most often")
+    assert [(r["Setup"], r["Changes"], r["Now"], r["Historical CVR"]) for r in restless] == [
+        (injection.as_py(), "2", "hard", "0.77%"),
+        ("once", "1", "hard", "0.5%"),
+    ]
+    slices = {row["Slice"] for row in page.rows("Every slice and model of the eval period")}
+    assert f"task=hard&setup_category={injection}" in slices
+    assert RUN.command in page.text
+    assert "<script" not in html
+
+
+def test_the_outcome_comes_first(html: str) -> None:
+    text = Page(html).plain()
+    assert text.index("Blessed and pushed as version 1770000000") < text.index("Summary Data")
+    assert "blessed: all 7 conditions hold. judged against version 41" in text
+    conditions = Page(html).rows("Conditions of the gate")
+    assert [(c["Condition"], c[""], c["Value"], c["Wanted"]) for c in conditions] == [
+        ("hard auc floor", "passed", "0.7344", ">= 0.55"),
+        ("slice rig change", "failed", "0.7344", ">= 0.55"),
+    ]
+
+
+def test_metrics_are_those_of_the_evaluator(html: str, run_root: Path) -> None:
+    records = load(run_root / "evaluation" / "metrics.json")
+    values = {(r["slice"], r["model"], r["metric"]): r["value"] for r in records}
+    shown = {
+        (row["Slice"], row["Model"]): row
+        for row in Page(html).rows("Every slice and model of the eval period")
+    }
+    assert len(shown) == 3 * 7
+    for (name, model, metric), value in values.items():
+        row = shown[
+            name, model.replace("_", "-") if model == "one_task" else model.replace("_", " ")
+        ]
+        column, places = {
+            "rig": ("RIG", 4),
+            "auc": ("AUC", 4),
+            "auc_precision_recall": ("PR-AUC", 4),
+            "log_loss": ("Log loss", 5),
+            "calibration": ("Calibration", 3),
+        }[metric]
+        assert row[column] == (DASH if value is None else f"{value:.{places}f}")
+
+
+def test_the_summary_compares_with_one_task(html: str) -> None:
+    first = Page(html).rows("Models on the eval period")[0]
+    assert first == {
+        "Task": "hard",
+        "Model": "candidate",
+        "Examples": "12,000",
+        "Conversions": "130",
+        "AUC": "0.7344",
+        "RIG": "0.0912",
+        "Calibration": "1.038",
+        # 0.0912 - 0.0837 = 0.0075; 0.0075 / 0.0837 = 8.96%
+        "RIG vs one-task": "+0.0075 (+8.96%)",
+        # 0.7344 - 0.7291 = 0.0053; 0.0053 / 0.7291 = 0.73%
+        "AUC vs one-task": "+0.0053 (+0.73%)",
+    }
+
+
+def test_differences_have_their_intervals(html: str) -> None:
+    page = Page(html)
+    rows = page.rows("Differences on all and on hard examples")
+    assert [(r["Slice"], r["Difference"], r["Estimate"], r["Low"], r["High"]) for r in rows] == [
+        ("all", f"candidate {MINUS} one-task", "+0.0075", "+0.0021", "+0.0133"),
+        ("task=hard", f"candidate {MINUS} one-task", "+0.0075", "+0.0021", "+0.0133"),
+        ("all", f"candidate {MINUS} last blessed", "+0.0075", "+0.0021", DASH),
+        ("task=hard", f"candidate {MINUS} last blessed", "+0.0075", "+0.0021", DASH),
+    ]
+    assert "intervals at 90%" in page.plain()
+    assert len(page.rows("Differences on parts of the hard examples")) == 2
+
+
+def test_data_validation_assignment_and_push(html: str) -> None:
+    page = Page(html)
+    text = page.plain()
+    splits = page.rows("Consecutive periods by click time")
+    assert [(s["Split"], s["First day"]) for s in splits] == [
+        ("train", "2026-01-01"),
+        ("eval", "2026-01-22"),
+    ]
+    # 2345 / 51234 = 4.577%, 311 / 30123 = 1.032%
+    assert (splits[0]["CVR"], splits[0]["Hard CVR"]) == ("4.58%", "1.03%")
+    assert "4,567 clicks are in no split" in text
+    assert "105,678 rows from 2026-01-01 to 2026-01-31; 34 refused, 12 outside" in text
+    assert page.rows("Findings")[0]["Feature"] == "device"
+    assert "CVR is at most 1%; the routing table uses 0.9%" in text
+    # 0.0002 * 1.12^i <= 0.009 for i <= 33, and the one without conversions: 35 of 61
+    assert "Routing table: 35 setups hard, 26 setups soft." in text
+    assert "42 changes of side among 71 setups; 630 clicks (1%)" in text
+    assert "is wrong on 164 (8.2%); the rule of this run on 38 (1.9%)" in text
+    assert "none of the 2 soft variables" in text
+    assert "256 eval examples" in text
+    assert "at most 1.2e-08" in text
+    graphs = page.rows("The two graphs")
+    assert [(g["Graph"], g["Variables"], g["Size"]) for g in graphs] == [
+        ("serving", "14", "1.54 MB"),
+        ("full", "20", "1.54 MB"),
+    ]
+    assert page.rows("Training runs")[0]["Seconds"] == "21.8"
+
+
+def test_provenance_and_config(html: str) -> None:
+    page = Page(html)
+    for wanted in ("Seed 11", "Code 0.1.0+abc", "As of 2026-02-01", "00ffa1b2c3d4e5f6"):
+        assert wanted in page.plain()
+    config = page.text[page.text.index("name: shop") :].split("\n\n")[0]
+    assert yaml.safe_load(config) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("verdict", "push", "tone", "title"),
+    [
+        (None, None, "open", "This run has no verdict"),
+        ({"blessed": False}, None, "bad", "Not blessed: nothing was pushed"),
+        ({"blessed": True}, None, "good", "Blessed"),
+        (
+            {"blessed": True},
+            {"pushed": False, "reason": "version 3 already serves this model"},
+            "good",
+            "Blessed; version 3 already serves this model",
+        ),
+        (
+            {"blessed": True},
+            {"pushed": True, "version": 4},
+            "good",
+            "Blessed and pushed as version 4",
+        ),
+    ],
+)
+def test_headlines(verdict: Any, push: Any, tone: str, title: str) -> None:
+    found = sections.headline(verdict, push)
+    assert (found.tone, found.title) == (tone, title)
+
+
+def test_a_run_without_artifacts_still_has_a_page() -> None:
+    page = Page(render(RunFiles(), RunInfo()))
+    assert set(page.sections) == SECTIONS
+    assert "svg" not in page.tags
+    assert page.tables == {}
+
+
+PARTS = ("evaluation", "task_assignments", "candidate", "one_task", "pushed", "gate", "ingest")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_artifact_may_be_missing(run_root: Path, part: str) -> None:
+    shutil.rmtree(run_root / part)
+    assert set(Page(render(read(run_root))).sections) == SECTIONS
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_artifact_may_come_alone(run_root: Path, part: str) -> None:
+    for other in set(PARTS) - {part}:
+        shutil.rmtree(run_root / other)
+    assert set(Page(render(read(run_root))).sections) == SECTIONS
+
+
+def test_a_model_that_is_not_blessed_is_told_so(run_root: Path) -> None:
+    verdict = {"blessed": False, "summary": "not blessed: rig fell", "baseline": None}
+    (run_root / "evaluation" / "verdict.json").write_text(json.dumps(verdict))
+    push = load(run_root / "pushed" / "push.json")
+    push |= {"pushed": False, "version": None, "path": None, "pruning": None}
+    push["reason"] = "not blessed: rig fell"
+    (run_root / "pushed" / "push.json").write_text(json.dumps(push))
+    text = Page(render(read(run_root))).plain()
+    assert "Not blessed: nothing was pushed not blessed: rig fell" in text
+    assert "There was no last blessed model to compare with." in text
+    assert "Outcome not pushed: not blessed: rig fell" in text
+    assert "Proof of pruning" not in text
+
+
+def test_the_pushers_manifest_is_kept(run_root: Path) -> None:
+    files = read(run_root)
+    built = run_manifest(files, RUN, NOW)
+    assert (built.version, built.assignment_id) == (None, "00ffa1b2c3d4e5f6")
+    assert built.metrics["one_task"]["auc"] == 0.7291
+    pushed = built.model_copy(update={"version": 7, "model_digest": "sha256:beef"})
+    (run_root / "pushed" / "manifest.json").write_text(pushed.model_dump_json())
+    assert run_manifest(read(run_root), RUN, NOW) == pushed
+    assert isinstance(pushed, Manifest)
+
+
+def test_the_same_run_gives_the_same_page(run_root: Path) -> None:
+    assert render(read(run_root)) == render(read(run_root))
+
+
+def test_long_slice_names_are_cut() -> None:
+    assert sections.short_name("task=hard&setup_category=buy") == "hard, category buy"
+    assert sections.short_name("setup_category=") == "category (none)"
+    assert sections.short_name("all") == "all"
+    assert sections.short_name("a=" + "b" * 99) == "a " + "b" * 31 + "…"
+
+
+def test_only_the_largest_hard_slices_are_plotted() -> None:
+    def record(name: str, examples: int, positives: int) -> dict[str, Any]:
+        counts = {"examples": examples, "positives": positives}
+        return {"model": "candidate", "slice": name, "metric": "rig", "value": 0.1} | counts
+
+    many = [record(f"task=hard&ad={i}", 100 + i, 1) for i in range(40)]
+    whole = [record("all", 9, 9), record("task=soft", 9, 9), record("task=hard", 9, 9)]
+    empty = [record("task=hard&ad=none", 1000, 0)]
+    points = sections.plotted_slices(whole + many + empty)
+    assert [p.name for p in points] == ["hard", *(f"hard, ad {i}" for i in range(25, 40))]
+    assert points[0].metrics == {"rig": {"candidate": 0.1}, "auc": {"candidate": None}}
+
+
+def test_files_are_replaced_whole(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, "2026-02-01-a")
+    assert folder == tmp_path / "runs" / "2026-02-01-a"
+    write_files(folder, {"report.html": "old", "metrics.json": "[]"})
+    (folder / "run.log").write_text("kept")
+    write_files(folder, {"report.html": "new"})
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {
+        "report.html": "new",
+        "metrics.json": "[]",
+        "run.log": "kept",
+    }
+
+
+@pytest.mark.parametrize("run_id", ["", "..", "../x", "a/b", ".hidden", "a b"])
+def test_a_run_id_that_leaves_the_folder_is_refused(tmp_path: Path, run_id: str) -> None:
+    with pytest.raises(InputError, match="run_id"):
+        run_folder(tmp_path, run_id)

@@ -15,6 +15,8 @@ def record(model: str, slice_name: str, metric: str, value: float | None) -> dic
     return {"model": model, "slice": slice_name, "metric": metric, "value": value} | counts
 
 
+DASH = "\N{EN DASH}"
+
 RECORDS = [
     record("last_blessed", "task=hard", "rig", 0.15),
     record("one_task", "task=hard", "auc", 0.8),
@@ -64,9 +66,9 @@ def test_no_metrics_no_rows() -> None:
     ("shown", "wanted"),
     [
         (text.count(1234567), "1,234,567"),
-        (text.count(None), "–"),  # noqa: RUF001
+        (text.count(None), DASH),
         (text.decimal(0.12345), "0.1235"),
-        (text.decimal(float("nan")), "–"),  # noqa: RUF001
+        (text.decimal(float("nan")), DASH),
         (text.decimal(1.0375, 3), "1.038"),
         (text.signed(0.0), "+0.0000"),
         (text.signed(-0.00214), "-0.0021"),
@@ -74,7 +76,7 @@ def test_no_metrics_no_rows() -> None:
         (text.share(1.0), "100%"),
         (text.share(0.0), "0%"),
         (text.share(3e-7), "0.00003%"),
-        (text.ratio(1, 0), "–"),  # noqa: RUF001
+        (text.ratio(1, 0), DASH),
         (text.ratio(0, 9), "0%"),
         (text.difference(Change(0.0075, 0.0896)), "+0.0075 (+8.96%)"),
         (text.difference(Change(-0.5, None)), "-0.5000"),
@@ -85,7 +87,7 @@ def test_no_metrics_no_rows() -> None:
         (text.anything(12000), "12,000"),
         (text.anything(130.0), "130"),
         (text.anything("x"), "x"),
-        (text.anything(None), "–"),  # noqa: RUF001
+        (text.anything(None), DASH),
     ],
 )
 def test_numbers_as_people_read_them(shown: str, wanted: str) -> None:

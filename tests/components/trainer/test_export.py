@@ -1,0 +1,192 @@
+"""SavedModels answered by another process, against the network in this one."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.export import export_full, export_serving, raw_signature
+from components.trainer.network import TwoTowerDCN
+from components.trainer.settings import Mode, ModelSettings
+from components.transform.graph import TransformGraph
+from components.transform.layout import FeatureLayout
+from components.transform.raw import feature_spec
+from schemas.contract import Contract
+
+Rows = list[dict[str, Any]]
+MODES = ("two_tower", "one_task", "hard_only")
+
+ANSWER = """
+import json, sys
+import tensorflow as tf
+folder, examples, raw, names = sys.argv[1], *map(json.loads, sys.argv[2:])
+examples = tf.constant([bytes.fromhex(example) for example in examples])
+raw = {
+    name: tf.constant([bytes.fromhex(v) for v in values] if kind == "string" else values)
+    for name, (kind, values) in raw.items()
+}
+answers = {}
+for name in names:
+    model = tf.saved_model.load(f"{folder}/{name}")
+    for signature in model.signatures:
+        inputs = raw if signature == "raw" else {"examples": examples}
+        found = model.signatures[signature](**inputs)
+        answers[f"{name}/{signature}"] = {
+            output: [str(tensor.dtype.name), tensor.numpy().tolist()]
+            for output, tensor in found.items()
+        }
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def networks(log_contract: Contract) -> dict[str, TwoTowerDCN]:
+    """A network a mode; every weight drawn large enough to move each probability."""
+    rng = np.random.default_rng(2)
+    layout = FeatureLayout.from_contract(log_contract)
+    made = {}
+    for mode in MODES:
+        settings = ModelSettings(
+            mode=cast("Mode", mode), cross_layers=2, hidden_units=(5,), shared_layers=1
+        )
+        made[mode] = TwoTowerDCN(layout, settings, seed=1)
+        for variable in made[mode].variables:
+            variable.assign(rng.normal(0, 0.3, variable.shape))
+    return made
+
+
+@pytest.fixture(scope="module")
+def rows(log_rows: Rows) -> Rows:
+    """Logged rows, then one with values never seen, then one with nothing."""
+    unseen = {"advertiser": "new", "user type": "watch", "c-1.x": "?", "price": -1e6, "never": 1.0}
+    return [*log_rows[:30], unseen, {}]
+
+
+@pytest.fixture(scope="module")
+def answers(
+    networks: dict[str, TwoTowerDCN],
+    rows: Rows,
+    transform_graph_dir: str,
+    log_contract: Contract,
+    to_examples: Callable[[Rows], list[bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, list[Any]]]:
+    """Outputs by `<mode>/<graph>/<signature>`, from SavedModels loaded by another process."""
+    folder = tmp_path_factory.mktemp("models")
+    transform = TransformGraph(transform_graph_dir)
+    for mode, network in networks.items():
+        export_serving(network, transform, log_contract, str(folder / mode / "serving"))
+        export_full(network, transform, log_contract, str(folder / mode / "full"))
+    raw: dict[str, tuple[str, list[Any]]] = {}
+    for name, spec in feature_spec(log_contract).items():
+        if spec.dtype == tf.string:
+            raw[name] = ("string", [row.get(name, "").encode().hex() for row in rows])
+        else:
+            raw[name] = ("float", [row.get(name, math.nan) for row in rows])
+    names = [f"{mode}/{graph}" for mode in MODES for graph in ("serving", "full")]
+    arguments = [[e.hex() for e in to_examples(rows)], raw, names]
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWER, str(folder), *map(json.dumps, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path("/"),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return cast("dict[str, dict[str, list[Any]]]", json.loads(done.stdout))
+
+
+def probabilities(network: TwoTowerDCN, tower: str, packed: tuple[tf.Tensor, tf.Tensor]) -> Any:
+    return 1 / (1 + np.exp(-network.logits(*packed)[tower].numpy().astype(np.float64)))
+
+
+@pytest.fixture(scope="module")
+def packed(
+    rows: Rows,
+    transform_graph_dir: str,
+    log_contract: Contract,
+    to_examples: Callable[[Rows], list[bytes]],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    raw = tf.io.parse_example(to_examples(rows), feature_spec(log_contract))
+    return TransformGraph(transform_graph_dir)(raw)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "raw"])
+@pytest.mark.parametrize(
+    ("mode", "tower"), [("two_tower", "hard"), ("one_task", "all"), ("hard_only", "hard")]
+)
+def test_the_serving_graph_answers_as_its_tower(
+    mode: str,
+    tower: str,
+    signature: str,
+    networks: dict[str, TwoTowerDCN],
+    packed: tuple[tf.Tensor, tf.Tensor],
+    answers: dict[str, dict[str, list[Any]]],
+) -> None:
+    found = answers[f"{mode}/serving/{signature}"]
+    assert list(found) == ["probability"]
+    dtype, values = found["probability"]
+    assert dtype == "float32"
+    wanted = probabilities(networks[mode], tower, packed)
+    assert np.ptp(wanted) > 0.1
+    np.testing.assert_allclose(values, wanted, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "hard", "soft"),
+    [("two_tower", "hard", "soft"), ("one_task", "all", "all"), ("hard_only", "hard", "hard")],
+)
+def test_the_full_graph_answers_for_both_tasks(
+    mode: str,
+    hard: str,
+    soft: str,
+    networks: dict[str, TwoTowerDCN],
+    packed: tuple[tf.Tensor, tf.Tensor],
+    answers: dict[str, dict[str, list[Any]]],
+) -> None:
+    found = answers[f"{mode}/full/serving_default"]
+    assert set(found) == {"hard", "soft"}
+    for task, tower in (("hard", hard), ("soft", soft)):
+        wanted = probabilities(networks[mode], tower, packed)
+        np.testing.assert_allclose(found[task][1], wanted, rtol=2e-6)
+
+
+def test_raw_signature_names_the_columns(log_contract: Contract) -> None:
+    seen = {
+        name: (spec.name, spec.dtype, spec.shape.as_list())
+        for name, spec in raw_signature(log_contract).items()
+    }
+    assert seen == {
+        **{n: (n, tf.string, [None]) for n in ("advertiser", "user type", "c-1.x")},
+        **{
+            n: (n, tf.float32, [None])
+            for n in ("price", "seen", "age", "flat", "flat log", "never")
+        },
+    }
+
+
+def test_exports_of_the_same_network_hold_the_same_variables(
+    tmp_path: Path,
+    networks: dict[str, TwoTowerDCN],
+    transform_graph_dir: str,
+    log_contract: Contract,
+) -> None:
+    for name in ("first", "second"):
+        transform = TransformGraph(transform_graph_dir)
+        export_serving(networks["two_tower"], transform, log_contract, str(tmp_path / name))
+    files = {
+        p.relative_to(tmp_path / "first")
+        for folder in ("variables", "assets")
+        for p in (tmp_path / "first" / folder).iterdir()
+    }
+    assert len(files) == 3
+    for file in files:
+        one, other = (tmp_path / name / file for name in ("first", "second"))
+        assert one.read_bytes() == other.read_bytes(), file

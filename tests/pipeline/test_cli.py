@@ -1,0 +1,159 @@
+"""The command line, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipeline.cli import main
+
+HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "matplotlib")
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["run", "--config", "nowhere.yaml"],
+        ["run", "--config", "complete_journey", "--set", "labelling.alpha=2"],
+        ["report", "--out", "nowhere"],
+    ],
+)
+def test_answers_without_loading_tfx(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        f"try: main({arguments!r}, prog_name='hardtower')\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
+    "alpha above 1": (["labelling.alpha=2"], ["labelling.alpha", "less than 1", "seen: 2"]),
+    "alpha zero": (["labelling.alpha=0"], ["labelling.alpha", "greater than 0", "seen: 0"]),
+    "unknown key": (["labelling.alhpa=0.1"], ["labelling.alhpa", "unknown key"]),
+    "unknown top key": (["trainer.epochs=3"], ["trainer", "unknown key"]),
+    "not key=value": (["labelling"], ["--set", "'labelling'", "key=value"]),
+    "below a value": (["window_days.x=1"], ["window_days", "holds a value"]),
+    "not a date": (["as_of=tomorrow"], ["as_of", "tomorrow", "2026-01-31"]),
+    "too many shared layers": (["model.shared_layers=99"], ["shared_layers 99", "stack"]),
+    "unknown contract": (["contract=nothing"], ["contract", "nothing", "complete_journey"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_a_wrong_setting_is_named(case: str) -> None:
+    overrides, words = BAD_ARGUMENTS[case]
+    options = [option for override in overrides for option in ("--set", override)]
+    code, output = invoke("run", "--config", "complete_journey", *options)
+    assert code == 2
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    assert len(output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a\n- b\n", ["seen list", "wanted keys"]),
+        ("a: [\n", ["not YAML"]),
+        ("name: x-y\nwindow_days: 3\n", ["contract", "required"]),
+    ],
+)
+def test_a_broken_config_file_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    code, output = invoke("run", "--config", str(path))
+    assert code == 2
+    for word in [str(path), *words]:
+        assert word in output
+
+
+BAD_CONTRACTS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "a leak as a feature": (
+        {"leaks": ["device"]},
+        ["features", "device", "leaks the outcome"],
+    ),
+    "the label as a feature": (
+        {"features": {"categorical": [{"name": "y", "buckets": 5}]}},
+        ["features", "y", "leaks the outcome"],
+    ),
+    "a reserved name": (
+        {"features": {"categorical": [{"name": "task", "buckets": 5}]}},
+        ["reserved", "task"],
+    ),
+    "an unknown key": ({"atribution": 3}, ["atribution", "unknown key"]),
+    "an impossible window": (
+        {"attribution_window_days": 0},
+        ["attribution_window_days", "seen: 0"],
+    ),
+    "hash and vocabulary": (
+        {"features": {"categorical": [{"name": "d", "buckets": 5, "vocabulary": 5}]}},
+        ["exactly one of"],
+    ),
+    "no setup": (
+        {"roles": {"timestamp": "t", "label": "y", "setup": []}},
+        ["roles.setup"],
+    ),
+    "half a date": (
+        {"input": {"format": "csv", "pattern": "x/{YYYY}/*.csv"}},
+        ["{YYYY}", "wanted all of"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONTRACTS)
+def test_a_wrong_contract_is_named(tmp_path: Path, case: str) -> None:
+    changes, words = BAD_CONTRACTS[case]
+    contract: dict[str, object] = {
+        "name": "mine",
+        "description": "mine",
+        "input": {"format": "csv", "pattern": "*.csv"},
+        "attribution_window_days": 3,
+        "roles": {"timestamp": "t", "label": "y", "setup": ["s"]},
+        "features": {"categorical": [{"name": "device", "buckets": 5}]},
+    }
+    path = tmp_path / "contract.yaml"
+    path.write_text(yaml.safe_dump(contract | changes))
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"name": "m", "contract": str(path), "window_days": 9}))
+    code, output = invoke("run", "--config", str(config))
+    assert code == 2
+    for word in [str(path), *words]:
+        assert word in output
+
+
+def test_missing_files_fail_before_anything_is_written(tmp_path: Path) -> None:
+    code, output = invoke(
+        "run",
+        "--config",
+        "simulator",
+        "--set",
+        f"input.root={tmp_path}",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    assert code == 2
+    assert "no file matches" in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_report_without_runs(tmp_path: Path) -> None:
+    code, output = invoke("report", "--out", str(tmp_path))
+    assert code == 2
+    assert "no finished run" in output
