@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from components.evaluator.sums import Floats, base_loss, log_loss
 from components.evaluator.table import Scored
@@ -20,7 +21,7 @@ from components.evaluator.table import Scored
 Counts = npt.NDArray[np.int64]
 
 CHUNK_BYTES = 1 << 26
-"""Memory for the draw counts of resamples that are computed together."""
+"""Memory for resamples that are computed together."""
 
 MIN_DEFINED = 0.95
 """Share of resamples on which the metric must be defined for an interval to be given."""
@@ -79,58 +80,81 @@ def loss_differences(
 def auc_difference(
     scored: Scored, model: str, other: str, *, resamples: int, seed: int, confidence: float
 ) -> Difference:
-    """Difference of AUC, `model` minus `other`; ties count half.
-
-    Costs a pass over the sorted examples for each resample.
-    """
+    """Difference of AUC, `model` minus `other`; ties count half, labels are 0 or 1."""
     present, setup = np.unique(scored.setup, return_inverse=True)
-    areas = [_WeightedAuc(scored.label, scored.predictions[name]) for name in (model, other)]
+    clusters = len(present)
+    areas = [
+        _ResampledAuc(setup, clusters, scored.label, scored.predictions[name])
+        for name in (model, other)
+    ]
 
-    def differences(weights: Floats) -> float:
-        return areas[0](weights) - areas[1](weights)
+    def differences(counts: Counts) -> Floats:
+        return (areas[0](counts) - areas[1](counts))[:, None]
 
-    drawn = _resampled(
-        len(present),
-        resamples,
-        seed,
-        lambda counts: np.array([[differences(row[setup].astype(np.float64))] for row in counts]),
-    )
-    estimate = differences(np.ones(len(scored)))
-    return _difference(estimate, drawn[:, 0], confidence, len(present))
+    width = max(clusters, round(float(scored.label.sum())))
+    drawn = _resampled(clusters, resamples, seed, differences, width)
+    estimate = differences(np.ones((1, clusters), np.int64))[0, 0]
+    return _difference(float(estimate), drawn[:, 0], confidence, clusters)
 
 
-class _WeightedAuc:
-    """AUC of fixed labels [n] and predictions [n] under changing example weights [n]."""
+class _ResampledAuc:
+    """AUC when every setup counts as often as it was drawn.
 
-    def __init__(self, label: Floats, prediction: Floats) -> None:
-        self._order = np.argsort(prediction, kind="stable")
-        ranked = prediction[self._order]
-        self._positive = label[self._order]
-        self._starts = np.flatnonzero(np.diff(ranked, prepend=np.nan) != 0.0)
-        self._defined = len(label) > 0 and bool(np.isfinite(prediction).all())
+    The wins of a positive are the weights of the negatives ranked below it. `_steps` [positives +
+    1, setups] holds, for each setup, how many of its negatives come to lie below at each rank of
+    the positives, a tie half at either end: multiplied by the draw counts and summed up along the
+    ranks, that is the wins. One sparse product serves many resamples.
+    """
 
-    def __call__(self, weight: Floats) -> float:
+    def __init__(
+        self, setup: npt.NDArray[np.int64], clusters: int, label: Floats, prediction: Floats
+    ) -> None:
+        positive = label > 0.5
+        order = np.argsort(prediction[positive], kind="stable")
+        ranked = prediction[positive][order]
+        negatives, their_setup = prediction[~positive], setup[~positive]
+        ranks = np.concatenate(
+            [
+                np.searchsorted(ranked, negatives, side="left"),
+                np.searchsorted(ranked, negatives, side="right"),
+            ]
+        )
+        self._steps = csr_array(
+            (np.full(len(ranks), 0.5), (ranks, np.tile(their_setup, 2))),
+            shape=(len(ranked) + 1, clusters),
+        )
+        self._setup = setup[positive][order]
+        self._positives = np.bincount(self._setup, minlength=clusters)
+        self._negatives = np.bincount(their_setup, minlength=clusters)
+        self._defined = bool(np.isfinite(prediction).all())
+
+    def __call__(self, counts: Counts) -> Floats:
+        """AUC [resamples] of draw counts [resamples, setups]; NaN where it is not defined."""
+        pairs = (counts @ self._positives) * (counts @ self._negatives)
         if not self._defined:
-            return math.nan
-        ranked = weight[self._order]
-        # One entry per distinct prediction, so that ties are seen.
-        positives = np.add.reduceat(ranked * self._positive, self._starts)
-        negatives = np.add.reduceat(ranked * (1.0 - self._positive), self._starts)
-        pairs = float(positives.sum() * negatives.sum())
-        if pairs <= 0.0:
-            return math.nan
-        below = np.cumsum(negatives) - negatives
-        return float(positives @ (below + 0.5 * negatives)) / pairs
+            return np.full(len(counts), np.nan)
+        beaten = np.cumsum(self._steps @ counts.T.astype(np.float64), axis=0)[:-1]
+        wins = np.einsum("pr,pr->r", beaten, counts.T[self._setup])
+        area: Floats = np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        return area
 
 
 def _resampled(
-    clusters: int, resamples: int, seed: int, metric: Callable[[Counts], Floats]
+    clusters: int,
+    resamples: int,
+    seed: int,
+    metric: Callable[[Counts], Floats],
+    width: int | None = None,
 ) -> Floats:
-    """The metric's values [resamples, k] on draw counts [resamples, clusters]."""
+    """The metric's values [resamples, k] on draw counts [resamples, clusters].
+
+    Args:
+      width: numbers that the metric holds for one resample; the clusters if not given.
+    """
     if clusters == 0 or resamples == 0:
         return np.empty((0, 2))
     generator = np.random.default_rng(seed)
-    chunk = max(1, CHUNK_BYTES // (8 * clusters))
+    chunk = max(1, CHUNK_BYTES // (8 * (width or clusters)))
     values = []
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -18,6 +19,12 @@ from components.evaluator.slices import (
     within_hard,
 )
 from components.evaluator.table import CANDIDATE, Scored
+
+
+class _Options(TypedDict):
+    resamples: int
+    seed: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -69,21 +76,12 @@ def compare(
 def _differences(
     part: Scored, other: str, name: str, settings: EvaluationSettings
 ) -> dict[str, Difference]:
-    differences = loss_differences(
-        part,
-        CANDIDATE,
-        other,
-        resamples=settings.resamples,
-        seed=settings.seed,
-        confidence=settings.confidence,
-    )
+    options: _Options = {
+        "resamples": settings.resamples,
+        "seed": settings.seed,
+        "confidence": settings.confidence,
+    }
+    differences = loss_differences(part, CANDIDATE, other, **options)
     if name == HARD:
-        differences["auc"] = auc_difference(
-            part,
-            CANDIDATE,
-            other,
-            resamples=settings.auc_resamples,
-            seed=settings.seed,
-            confidence=settings.confidence,
-        )
+        differences["auc"] = auc_difference(part, CANDIDATE, other, **options)
     return differences

@@ -42,9 +42,7 @@ class EvaluationSettings(Frozen):
     batch_size: PositiveInt = 4096
     """Examples scored in one call of a model's signature."""
     resamples: Annotated[int, Field(ge=100)] = 1000
-    """Bootstrap resamples of the setups for differences of RIG and log loss."""
-    auc_resamples: NonNegativeInt = 200
-    """Resamples for the difference of AUC on hard examples, which costs a pass over them each."""
+    """Bootstrap resamples of the setups for the differences between two models."""
     seed: NonNegativeInt = 20240501
     """Seed of the bootstrap."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9

@@ -1,0 +1,1 @@
+"""Publishes blessed models as numbered versions that TF Serving loads."""

@@ -90,7 +90,7 @@ class Executor(base_executor.BaseExecutor):
 
 def _eval_examples(artifacts: list[types.Artifact], count: int) -> list[bytes]:
     uri = artifact_utils.get_split_uri(artifacts, EVAL_SPLIT)
-    batches = chain.from_iterable(read_batches(file) for file in shard_files(uri))
+    batches = chain.from_iterable(read_batches(file, count) for file in shard_files(uri))
     return list(islice(chain.from_iterable(batches), count))
 
 

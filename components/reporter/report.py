@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import yaml
@@ -101,6 +102,7 @@ def run_manifest(files: RunFiles, run: RunInfo, created: datetime) -> Manifest:
     )
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("components.reporter"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from schemas.errors import InputError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 def run_folder(out: Path, run_id: str) -> Path:
@@ -20,7 +20,7 @@ def run_folder(out: Path, run_id: str) -> Path:
     """
     if not _NAME.fullmatch(run_id):
         raise InputError(
-            f"run_id: {run_id!r} cannot name a folder; wanted letters, digits, '.', '_' and '-'"
+            f"run_id: {run_id!r} cannot name a folder; wanted letters, digits and any of . _ : -"
         )
     return out / "runs" / run_id
 

@@ -1,7 +1,7 @@
 """The feature graph: raw columns in, two packed tensors out.
 
-One tensor operation serves all features of a kind, and one analyzer all numeric ones, so neither
-Transform's fixed cost nor serving latency grows with the number of features.
+One tensor operation serves all features of a kind, and the number of analyzers is fixed, so
+Transform's fixed cost does not grow with the number of features and serving latency hardly does.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def log_contract() -> Contract:
                 "categorical": [
                     {"name": "advertiser", "buckets": 11, "width": 3},
                     {"name": "user type", "vocabulary": 2, "width": 2},
-                    {"name": "c-1.x", "buckets": 1000003, "width": 3},
+                    {"name": "c-1.x", "buckets": 10007, "width": 3},
                 ],
                 "numeric": [
                     {"name": "price"},

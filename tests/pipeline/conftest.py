@@ -57,7 +57,6 @@ CONFIG: dict[str, Any] = {
     "splits": {"eval_days": 12, "calibration_days": 4, "warmup_days": 3},
     "model": {"cross_layers": 1, "hidden_units": [16], "shared_layers": 1},
     "training": {"batch_size": 512, "epochs": 2},
-    "evaluation": {"resamples": 200, "auc_resamples": 20},
 }
 
 

@@ -164,9 +164,9 @@ def parse_features(rows: Rows, fields: tuple[str, ...]) -> dict[str, tuple[pa.Ar
         place[row.filter(of_field).to_numpy()] = np.arange(pc.sum(of_field).as_py() or 0)
         take = pa.array(place, mask=place < 0)
         value = parts.field("value").filter(of_field)
-        numeric = pc.match_substring_regex(value, NUMBER)
-        if not pc.all(numeric).as_py():
-            bad = row.filter(of_field)[numeric.index(False).as_py()].as_py()
+        wrong = pc.invert(pc.match_substring_regex(value, NUMBER))
+        if pc.any(wrong).as_py():
+            bad = row.filter(of_field)[wrong.index(True).as_py()].as_py()
             rows.fail(bad, "feature_list", f"{WANTED_ITEMS}, each value a number")
         number = pc.cast(value, pa.float64())
         columns[field] = (parts.field("id").filter(of_field).take(take), number.take(take))

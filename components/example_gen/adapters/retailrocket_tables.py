@@ -20,6 +20,7 @@ from components.example_gen.adapters.delimited import Layout, read_text
 from schemas.errors import InputError
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 EVENTS = Layout(("timestamp", "visitorid", "event", "itemid", "transactionid"), ",", header=True)
 PROPERTIES = Layout(("timestamp", "itemid", "property", "value"), ",", header=True)
@@ -40,6 +41,9 @@ UNKNOWN = "unknown"
 """Category of an item that had none yet."""
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+KEYS = {"visitor": ["visitorid"], "item": ["itemid"], "pair": ["visitorid", "itemid"]}
+RECENT_MS = {"visitor": HOUR_MS, "item": DAY_MS}
+"""How far back views are recent."""
 
 
 @lru_cache(maxsize=1)
@@ -78,7 +82,7 @@ def views(events: pd.DataFrame, properties: pd.DataFrame, roots: Mapping[str, st
             "root_category": category.map(roots).fillna(UNKNOWN),
         }
     )
-    for name, values in _features(events, seen).items():
+    for name, values in _features(events).items():
         table[name] = values.astype(np.float32)
     for kind in TYPES:
         table[kind] = _conversion_times(events[events["event"] == kind], seen)
@@ -93,56 +97,57 @@ FEATURES = (
 )
 
 
-def _features(events: pd.DataFrame, seen: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-    time = seen["timestamp"].to_numpy(np.int64)
-    keys = {"visitor": ["visitorid"], "item": ["itemid"], "pair": ["visitorid", "itemid"]}
-    of_event = {name: frame for name, frame in events.groupby("event")}
-    none = events.iloc[:0]
+def _features(events: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Arrays [views] of the features in `FEATURES`."""
+    kinds = {kind: (events["event"] == kind).to_numpy() for kind in (VIEW, *TYPES)}
+    asking = kinds[VIEW]
     features = {}
-    for who, columns in keys.items():
-        for event in (VIEW, *TYPES):
-            past = Past(of_event.get(event, none), seen, columns)
-            features[f"{who}_{event}s"] = past.before(time)
-    for who, columns, span in (("visitor", keys["visitor"], HOUR_MS), ("item", ["itemid"], DAY_MS)):
-        past = Past(of_event.get(VIEW, none), seen, columns)
-        features[f"{who}_recent_views"] = past.before(time) - past.before(time - span)
-    last = Past(events, seen, keys["visitor"]).last(time)
-    features["visitor_hours_since_event"] = (time - last) / HOUR_MS
+    for who, columns in KEYS.items():
+        key = events.groupby(columns, sort=False).ngroup().to_numpy(np.int64)
+        log = KeyedTimes(key, events["timestamp"].to_numpy(np.int64))
+        for kind, rows in kinds.items():
+            features[f"{who}_{kind}s"] = log.count_before(rows, asking)
+        if who in RECENT_MS:
+            earlier = log.count_before(asking, asking, RECENT_MS[who])
+            features[f"{who}_recent_views"] = features[f"{who}_views"] - earlier
+        if who == "visitor":
+            features["visitor_hours_since_event"] = log.since_last(asking) / HOUR_MS
     return features
 
 
-class Past:
-    """Events by key and time, for questions about the key of each view.
+class KeyedTimes:
+    """Times (ms) by key, both int64 [events]; answers are as of each event asking.
 
-    Args:
-      events: `timestamp` (ms) and the key's columns.
-      asking: the views, with the key's columns.
-      columns: the key's columns.
+    Key and time are one number, ordered by key, then by time, with a margin between keys.
     """
 
-    def __init__(self, events: pd.DataFrame, asking: pd.DataFrame, columns: list[str]) -> None:
-        both = pd.concat([events[columns], asking[columns]], ignore_index=True)
-        code = both.groupby(columns, sort=False).ngroup().to_numpy(np.int64)
-        times = np.concatenate([events["timestamp"], asking["timestamp"]]).astype(np.int64)
-        # One number orders by key, then by time; the margin keeps neighbouring keys apart.
-        self._origin = int(times.min(initial=0)) - DAY_MS - 1
-        self._span = int(times.max(initial=0)) - self._origin + 1
-        self._asking = code[len(events) :] * self._span
-        past = code[: len(events)] * self._span + times[: len(events)] - self._origin
-        self._past = np.sort(past)
+    def __init__(self, key: Ints, time: Ints) -> None:
+        origin = int(time.min(initial=0)) - DAY_MS - 1
+        span = int(time.max(initial=0)) - origin + 1
+        self._first = key * span
+        self._place = self._first + time - origin
 
-    def before(self, time: Ints) -> npt.NDArray[np.float64]:
-        """Number of events of each view's key strictly before `time` (ms, one per view)."""
-        end = np.searchsorted(self._past, self._asking + time - self._origin)
-        return (end - np.searchsorted(self._past, self._asking)).astype(np.float64)
+    def count_before(self, counted: Bools, asking: Bools, ago: int = 0) -> npt.NDArray[np.float64]:
+        """Counted events of the same key strictly before `ago` (ms) before each event asking."""
+        past = np.sort(self._place[counted])
+        end = _search(past, self._place[asking] - ago)
+        return (end - _search(past, self._first[asking])).astype(np.float64)
 
-    def last(self, time: Ints) -> npt.NDArray[np.float64]:
-        """Time (ms) of the key's last event strictly before `time`, NaN when there is none."""
-        end = np.searchsorted(self._past, self._asking + time - self._origin)
-        some = end > np.searchsorted(self._past, self._asking)
-        found = np.full(len(time), np.nan)
-        found[some] = self._past[end[some] - 1] - self._asking[some] + self._origin
-        return found
+    def since_last(self, asking: Bools) -> npt.NDArray[np.float64]:
+        """ms since the key's last event strictly before; NaN when there is none."""
+        past = np.sort(self._place)
+        place, first = self._place[asking], self._first[asking]
+        end = _search(past, place)
+        last = past[np.maximum(end - 1, 0)]
+        return np.where((end > 0) & (last >= first), place - last, np.nan)
+
+
+def _search(past: Ints, places: Ints) -> Ints:
+    """`np.searchsorted(past, places)`; looking up in order spares cache misses."""
+    order = np.argsort(places)
+    found = np.empty(len(places), np.int64)
+    found[order] = np.searchsorted(past, places[order])
+    return found
 
 
 def _conversion_times(converted: pd.DataFrame, seen: pd.DataFrame) -> Ints:

@@ -264,11 +264,7 @@ def ingest(folder: Path) -> None:
     )
 
 
-@pytest.fixture
-def run_root(tmp_path: Path) -> Path:
-    """Holds the folders `evaluation`, `task_assignments`, `candidate`, `one_task`, `pushed`, `gate` and
-    `ingest` of a whole run."""
-    root = tmp_path / "artifacts"
+def artifacts(root: Path) -> Path:
     evaluation(root / "evaluation")
     task_assignments(root / "task_assignments")
     model_run(root / "candidate", "two_tower")
@@ -277,3 +273,15 @@ def run_root(tmp_path: Path) -> Path:
     gate(root / "gate")
     ingest(root / "ingest")
     return root
+
+
+@pytest.fixture
+def run_root(tmp_path: Path) -> Path:
+    """The artifacts of a whole run, a folder each, to be changed at will."""
+    return artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, to be read only."""
+    return artifacts(tmp_path_factory.mktemp("run"))

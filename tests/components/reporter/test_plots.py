@@ -80,8 +80,10 @@ def test_a_figure_is_one_described_element(name: str) -> None:
     root = parse(drawn(name))
     assert root.tag == f"{SVG}svg"
     title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
-    assert title is not None and title.text
-    assert description is not None and description.text
+    assert title is not None
+    assert title.text
+    assert description is not None
+    assert description.text
     assert root.get("role") == "img"
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert root.find(f".//{SVG}style") is None

@@ -1,0 +1,160 @@
+"""TFX's Trainer entry point on the hand-made log, without TFX."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.pruning import prove_pruning
+from components.trainer.run_fn import run_fn
+from schemas.contract import Contract
+from schemas.errors import InputError
+
+Rows = list[dict[str, Any]]
+MODEL = {"cross_layers": 1, "hidden_units": [4], "shared_layers": 1}
+WIDTH = (3 + 2 + 3) + 2 * 6
+SHARED = 3 * (11 + 10007) + 2 * 3 + WIDTH * WIDTH + WIDTH
+TOWER = WIDTH * 4 + 4 + 4 + 1
+
+
+@pytest.fixture(scope="module")
+def splits(
+    log_rows: Rows,
+    to_examples: Callable[[Rows], list[bytes]],
+    write_records: Callable[[Path, Sequence[bytes]], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("splits")
+    write_records(folder / "train" / "0.gz", to_examples(log_rows[:50]))
+    write_records(folder / "train" / "1.gz", to_examples(log_rows[50:90]))
+    write_records(folder / "calibration" / "0.gz", to_examples(log_rows[90:]))
+    return folder
+
+
+@pytest.fixture
+def fn_args(
+    splits: Path, log_contract: Contract, transform_graph_dir: str, tmp_path: Path
+) -> SimpleNamespace:
+    return SimpleNamespace(
+        train_files=[f"{splits}/train/*"],
+        eval_files=[f"{splits}/calibration/*"],
+        transform_graph_path=transform_graph_dir,
+        serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
+        model_run_dir=str(tmp_path / "run"),
+        custom_config={
+            "contract": log_contract.model_dump_json(),
+            "model": MODEL,
+            "loss": {"weight_hard": 0.7, "weight_soft": 0.3},
+            "training": {
+                "batch_size": 32,
+                "epochs": 2,
+                "evaluate_every": 1.0,
+                "learning_rate": 1e-5,
+                "patience": None,
+                "seed": 11,
+            },
+            "code": "a fingerprint",
+        },
+    )
+
+
+def answer(directory: str, examples: list[bytes]) -> dict[str, tf.Tensor]:
+    model = tf.saved_model.load(directory)
+    found: dict[str, tf.Tensor] = model.signatures["serving_default"](
+        examples=tf.constant(examples)
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("mode", "towers", "total_steps"),
+    [
+        ("two_tower", {"hard": TOWER, "soft": TOWER}, 6),
+        ("one_task", {"all": TOWER}, 6),
+        ("hard_only", {"hard": TOWER}, 4),
+    ],
+)
+def test_it_trains_exports_and_records(
+    mode: str,
+    towers: dict[str, int],
+    total_steps: int,
+    fn_args: SimpleNamespace,
+    log_rows: Rows,
+    to_examples: Callable[[Rows], list[bytes]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fn_args.custom_config["model"] = MODEL | {"mode": mode}
+    with caplog.at_level(logging.INFO, logger="hardtower"):
+        run_fn(fn_args)
+
+    examples = to_examples(log_rows[90:])
+    full_dir = str(tmp_path / "model" / "Format-Full")
+    serving, full = answer(fn_args.serving_model_dir, examples), answer(full_dir, examples)
+    np.testing.assert_allclose(serving["probability"], full["hard"], atol=1e-6)
+    assert np.array_equal(full["hard"], full["soft"]) == (mode != "two_tower")
+    proof = prove_pruning(fn_args.serving_model_dir, full_dir, examples)
+
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["settings"]["model"]["mode"] == mode
+    assert record["settings"]["loss"]["weight_hard"] == 0.7
+    assert record["settings"]["training"]["epochs"] == 2
+    assert record["seed"] == 11
+    for split, rows in (("train", log_rows[:90]), ("calibration", log_rows[90:])):
+        for task in ("hard", "soft"):
+            labels = [row["converted"] for row in rows if row["task"] == task]
+            assert record["examples"][split][task] == {
+                "examples": len(labels),
+                "positives": sum(labels),
+                "base_rate": pytest.approx(sum(labels) / len(labels)),
+            }
+    assert record["parameters"] == {
+        "shared": SHARED,
+        **towers,
+        "serving": SHARED + TOWER,
+        "full": SHARED + sum(towers.values()),
+    }
+    assert record["parameters"]["serving"] == proof.serving.parameters
+    assert record["parameters"]["full"] == proof.full.parameters
+    assert set(record["seconds"]) == {"load train", "load calibration", "train", "export"}
+    assert record["stopped_by"] == "epochs"
+
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [row["step"] for row in history] == [total_steps // 2, total_steps]
+    assert record["best_step"] in {row["step"] for row in history}
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+    lines = [entry.getMessage() for entry in caplog.records]
+    hard = sum(row["task"] == "hard" for row in log_rows[:90])
+    assert lines[0].startswith(f"Trainer: train: {hard} hard examples (")
+    looks = [line for line in lines if "epoch" in line and "step" in line and "/" in line]
+    assert [line.split(", loss")[0] for line in looks] == [
+        f"Trainer: epoch {i}/2, step {i * total_steps // 2}/{total_steps}" for i in (1, 2)
+    ]
+    best = min(row["calibration_log_loss_hard"] for row in history)
+    assert any(line.endswith(f"hard log loss {best:.5f}") for line in looks)
+
+
+def test_a_split_without_files_is_named(fn_args: SimpleNamespace, tmp_path: Path) -> None:
+    fn_args.eval_files = [f"{tmp_path}/Split-calibration/*"]
+    with pytest.raises(InputError, match=r"Split-calibration/\*: no such files"):
+        run_fn(fn_args)
+
+
+def test_a_split_without_hard_examples_is_named(
+    fn_args: SimpleNamespace,
+    log_rows: Rows,
+    to_examples: Callable[[Rows], list[bytes]],
+    write_records: Callable[[Path, Sequence[bytes]], Path],
+    tmp_path: Path,
+) -> None:
+    soft = [row for row in log_rows if row["task"] == "soft"]
+    fn_args.eval_files = [str(write_records(tmp_path / "soft.gz", to_examples(soft)))]
+    with pytest.raises(InputError, match="'calibration': none of its 40 examples is hard"):
+        run_fn(fn_args)
