@@ -20,7 +20,9 @@ class Console:
     """Progress on standard output; everything else that libraries log in `run.log`."""
 
     def __init__(self, log: Path) -> None:
-        self._rich = RichConsole(highlight=False, soft_wrap=True)
+        self._rich = RichConsole(
+            highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120
+        )
         self._log = log
 
     def heading(self, name: str, run_id: str, as_of: date, window_days: int) -> None:
@@ -101,10 +103,10 @@ class _Lines(logging.Handler):
 
 
 def _table(rows: list[SummaryRow]) -> Table:
-    table = Table()
+    table = Table(caption="Δ: against the one-task model", caption_justify="left")
     for name in ("task", "model"):
         table.add_column(name)
-    for name in ("examples", "positives", "AUC", "RIG", "calibration", "AUC vs", "RIG vs one-task"):
+    for name in ("examples", "positives", "AUC", "RIG", "calibration", "ΔAUC", "ΔRIG"):
         table.add_column(name, justify="right")
     task = None
     for row in rows:

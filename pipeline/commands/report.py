@@ -1,0 +1,24 @@
+"""`hardtower report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.commands.options import out_option
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@out_option
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def report(run_id: str | None, out: Path, open_page: bool) -> None:
+    """Show the summary of a run, the newest when none is named, and where its report is."""
+    from pipeline.console import Console
+    from pipeline.runs import find_run
+
+    folder = find_run(out, run_id)
+    Console(folder / "run.log").summary(out, folder)
+    if open_page:
+        click.launch(str(folder / "report.html"))

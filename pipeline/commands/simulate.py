@@ -1,0 +1,50 @@
+"""`hardtower simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder to make; it must not hold anything yet.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Simulator settings in YAML; the defaults otherwise.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Overrides one setting, such as clicks=5000000. Repeatable.",
+)
+def simulate(out: Path, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """Simulate a click log, its true probabilities beside it."""
+    from rich.progress import Progress
+
+    from components.simulator.settings import parse_settings
+    from components.simulator.simulate import simulate as simulate_log
+    from pipeline.overrides import read_yaml, with_overrides
+
+    source = str(config_file) if config_file else "simulator settings"
+    raw = with_overrides(read_yaml(config_file) if config_file else {}, overrides)
+    settings = parse_settings(raw, source)
+    with Progress() as progress:
+        bar = progress.add_task("clicks", total=settings.clicks)
+        summary = simulate_log(
+            settings, out, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    click.echo(
+        f"{summary.clicks:,} clicks, {summary.conversions:,} conversions, {summary.setups:,} "
+        f"setups, {summary.days} days in {summary.path}"
+    )
