@@ -14,9 +14,12 @@ from components.example_gen.source import Window
 from pipeline.config import PipelineConfig
 from pipeline.console import Console
 from pipeline.provenance import code_version, run_name
+from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.runners.local import Stage
+
+logger = logging.getLogger(__name__)
 
 
 def check_input(config: PipelineConfig) -> None:
@@ -54,15 +57,21 @@ def run_pipeline(config: PipelineConfig, out: Path, command: str) -> bool:
     console = Console(folder / "run.log")
     console.heading(config.name, run_id, as_of, config.window_days)
     with console.captured_logs():
-        _execute(config, as_of, run_id, out.absolute(), command, console)
+        try:
+            _execute(config, as_of, run_id, out.absolute(), command, console)
+        except InputError:
+            raise
+        except Exception:
+            logger.exception("the run failed")
+            raise
     return console.summary(out, folder)
 
 
 def _execute(
     config: PipelineConfig, as_of: date, run_id: str, out: Path, command: str, console: Console
 ) -> None:
-    # Named before TensorFlow is loaded: its C++ side reads it once.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Read once, when TensorFlow's C++ side is loaded; it reports errors as exceptions as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     console.note("loading TFX")
     from pipeline.pipeline import Places, create_pipeline
     from pipeline.runners.local import run_local
@@ -82,4 +91,3 @@ def _execute(
         console.stage(stage.name, stage.number, stage.of, stage.seconds, stage.reused)
 
     run_local(create_pipeline(config, run, places), run_id, on_stage)
-    logging.getLogger("hardtower").debug("run %s finished", run_id)

@@ -16,7 +16,7 @@ from tfx.utils import io_utils
 
 from components.common.files import write_json
 from components.common.reference import TRAIN_STATISTICS
-from components.data_gate.gate import judge, require_sound
+from components.data_gate.gate import judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings
 from components.last_blessed.find import newest_version
 
@@ -51,15 +51,8 @@ class Executor(base_executor.BaseExecutor):
             reference=tfdv.load_stats_binary(reference) if fileio.exists(reference) else None,
             settings=DataGateSettings.model_validate_json(exec_properties["settings"]),
         )
-        for finding in findings:
-            logger.info(
-                "DataGate: %s: %s, %s split, %s: %s",
-                finding.severity,
-                finding.kind,
-                finding.split,
-                finding.feature,
-                finding.reason,
-            )
+        for kind, features in warned(findings).items():
+            logger.info("DataGate: %s in %d features: %s", kind, len(features), ", ".join(features))
         require_sound(findings)
         write_json(
             {"passed": True, "findings": [f.as_dict() for f in findings]},

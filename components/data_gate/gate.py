@@ -71,6 +71,15 @@ def judge(
     return sorted(findings, key=lambda f: (f.severity, f.kind, f.split, f.feature))
 
 
+def warned(findings: list[Finding]) -> dict[str, list[str]]:
+    """Features with a warning, by kind."""
+    by_kind: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.severity == "warning":
+            by_kind.setdefault(finding.kind, []).append(finding.feature or "data set")
+    return by_kind
+
+
 def require_sound(findings: list[Finding]) -> None:
     """Raises InputError when a finding stops the run, naming each split and feature."""
     errors = [f for f in findings if f.severity == "error"]

@@ -35,7 +35,7 @@ def open_source(contract: Contract, root: Path, window: Window) -> Source:
         # The adapters load pandas, which no other format needs.
         from components.example_gen.adapters import open_adapter
 
-        return open_adapter(contract.input.adapter, root, window, contract.input.options)
+        return open_adapter(contract.input.adapter, root, window, contract.input.options, contract)
     if form == "bigquery":
         raise InputError(f"contract {contract.name}: BigQuery is read by TFX's BigQueryExampleGen")
     plain: dict[str, type[ParquetSource | CsvSource | TfRecordSource]] = {

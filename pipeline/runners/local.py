@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
@@ -65,8 +66,15 @@ def run_local(
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
         seconds = time.monotonic() - began
-        # The launcher answers with an execution only where there was something to execute.
-        stage = Stage(name, number, len(ir.nodes), seconds, reused=execution is None)
+        reused = execution is not None and _was_cached(connection, execution.execution_id)
+        stage = Stage(name, number, len(ir.nodes), seconds, reused)
         finished.append(stage)
         on_stage(stage)
     return finished
+
+
+def _was_cached(connection: metadata_store_pb2.ConnectionConfig, execution_id: int | None) -> bool:
+    with metadata.Metadata(connection) as handle:
+        [execution] = handle.store.get_executions_by_id([execution_id])
+    cached = metadata_store_pb2.Execution.State.CACHED
+    return bool(execution.last_known_state == cached)
