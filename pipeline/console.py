@@ -15,7 +15,6 @@ from rich.table import Table
 
 from components.reporter.summary import Change, SummaryRow, summary_rows
 
-
 WIDTH_OF_FILES = 120
 """Columns of the output where it is not a terminal."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project
+from small_log import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project
 
 pytestmark = pytest.mark.tfx
 
