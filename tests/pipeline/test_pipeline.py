@@ -1,0 +1,98 @@
+"""The DAG as TFX compiles it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_log import CONTRACT, Project
+
+from components.common.run_info import RunInfo
+from pipeline.config import CONFIG_DIR, PipelineConfig, load_config
+from schemas.contract import SCHEMA_DIR, load_contract
+from schemas.errors import InputError
+
+pytestmark = pytest.mark.tfx
+
+
+def compiled(config: PipelineConfig, out: Path) -> Any:
+    from tfx.dsl.compiler import compiler
+
+    from pipeline.pipeline import Places, create_pipeline
+
+    run = RunInfo(run_id="r", as_of=config.as_of, seed=1)
+    return compiler.Compiler().compile(create_pipeline(config, run, Places.under(out)))
+
+
+def nodes(ir: Any) -> dict[str, Any]:
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
+
+
+def test_the_gate_stands_between_the_data_and_training(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write()
+    found = nodes(compiled(load_config(str(project.config)), tmp_path))
+    assert "DataGate" in found["Transform"].upstream_nodes
+    for trainer in ("Trainer", "OneTaskTrainer"):
+        assert "Transform" in found[trainer].upstream_nodes
+    assert "HardTowerEvaluator" in found["HardTowerPusher"].upstream_nodes
+
+
+@pytest.mark.parametrize(
+    ("mode", "trainers"),
+    [
+        ("two_tower", {"Trainer", "OneTaskTrainer"}),
+        ("hard_only", {"Trainer", "OneTaskTrainer"}),
+        ("one_task", {"Trainer"}),
+    ],
+)
+def test_the_baseline_is_trained_beside_every_other_mode(
+    tmp_path: Path, mode: str, trainers: set[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write({"model": {"mode": mode}})
+    found = nodes(compiled(load_config(str(project.config)), tmp_path))
+    assert {name for name in found if "Trainer" in name} == trainers
+
+
+def test_bigquery_is_read_by_tfx_own_component(tmp_path: Path) -> None:
+    query = "SELECT * FROM clicks WHERE day >= '{start}' AND day < '{end}'"
+    project = Project(tmp_path)
+    project.write(contract=CONTRACT | {"input": {"format": "bigquery", "query": query}})
+    found = nodes(compiled(load_config(str(project.config)), tmp_path))
+    source = found["BigQueryExampleGen"]
+    assert source.node_info.type.name.endswith("BigQueryExampleGen")
+    config = source.parameters.parameters["input_config"].field_value.string_value
+    assert "day >= '2024-01-01' AND day < '2024-02-20'" in config
+    labeller = found["TaskLabeler"].parameters.parameters
+    assert labeller["check_rows"].field_value.int_value == 1
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT '{start}' < '{stop}'"])
+def test_a_query_without_its_window_is_refused(tmp_path: Path, query: str) -> None:
+    project = Project(tmp_path)
+    project.write(contract=CONTRACT | {"input": {"format": "bigquery", "query": query}})
+    with pytest.raises(InputError, match=r"input\.query.*wanted \{start\} and \{end\}"):
+        compiled(load_config(str(project.config)), tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
+def test_every_shipped_config_says_its_command_and_loads(name: str) -> None:
+    assert load_config(name).data_contract
+    assert f"hardtower run --config {name}" in (CONFIG_DIR / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in SCHEMA_DIR.glob("*.yaml")))
+def test_every_shipped_contract_loads(name: str) -> None:
+    contract = load_contract(name)
+    assert contract.name == name
+    assert contract.description
+
+
+def test_settings_survive_yaml(tmp_path: Path) -> None:
+    config = load_config("complete_journey")
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(str(path)) == config
