@@ -1,4 +1,7 @@
-"""Lets Beam ship this code to remote workers with `--setup_file`; all facts are in pyproject.toml."""
+"""For Beam, which ships this code to remote workers with `--setup_file`.
+
+Name, version and dependencies stand in pyproject.toml alone.
+"""
 
 from setuptools import setup
 
