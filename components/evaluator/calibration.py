@@ -21,9 +21,7 @@ class Bin(TypedDict):
     high: float
 
 
-def calibration_curve(
-    label: Floats, prediction: Floats, bins: int, confidence: float
-) -> list[Bin]:
+def calibration_curve(label: Floats, prediction: Floats, bins: int, confidence: float) -> list[Bin]:
     """Equal-mass bins by predicted probability, lowest first.
 
     Args:

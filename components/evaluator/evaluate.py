@@ -47,9 +47,7 @@ class Inputs:
     gate: GateSettings
 
 
-def evaluate(
-    inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipeline]
-) -> Verdict:
+def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipeline]) -> Verdict:
     """Scores, measures, compares and judges; writes every file of the evaluation artifact.
 
     Args:
@@ -91,9 +89,7 @@ def evaluate(
 
 
 def _calibration(table: pa.Table, settings: EvaluationSettings) -> dict[str, Any]:
-    hard = Scored.from_table(
-        table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD))
-    )
+    hard = Scored.from_table(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
     curves: dict[str, list[Bin]] = {
         model: calibration_curve(
             hard.label, prediction, settings.calibration_bins, settings.confidence
@@ -119,9 +115,7 @@ def _flat(comparison: Comparison) -> dict[str, Any]:
 def _log_hard(records: list[Any]) -> None:
     for model in dict.fromkeys(record["model"] for record in records):
         values = {
-            r["metric"]: r["value"]
-            for r in records
-            if r["model"] == model and r["slice"] == HARD
+            r["metric"]: r["value"] for r in records if r["model"] == model and r["slice"] == HARD
         }
         shown = ", ".join(
             f"{metric} {values[metric]:.4f}"

@@ -122,9 +122,7 @@ def _floors(records: Iterable[Mapping[str, Any]], settings: GateSettings) -> lis
     ]
 
 
-def _changes(
-    rig: Mapping[tuple[str, str], Comparison], settings: GateSettings
-) -> list[Condition]:
+def _changes(rig: Mapping[tuple[str, str], Comparison], settings: GateSettings) -> list[Condition]:
     hard = _change(
         "hard_rig_change",
         rig.get((LAST_BLESSED, HARD)),

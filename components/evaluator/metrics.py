@@ -110,9 +110,7 @@ def load_records(output_path: str, slices: Iterable[Columns]) -> list[Record]:
     places = {frozenset(columns): (i, columns) for i, columns in enumerate(slices)}
     found: list[tuple[tuple[Any, ...], Record]] = []
     for result in tfma.load_metrics(output_path):
-        pairs = {
-            key.column: key.bytes_value.decode() for key in result.slice_key.single_slice_keys
-        }
+        pairs = {key.column: key.bytes_value.decode() for key in result.slice_key.single_slice_keys}
         place, columns = places[frozenset(pairs)]
         name = slice_name(tuple((column, pairs[column]) for column in columns))
         values = {
