@@ -15,7 +15,20 @@ from schemas.errors import InputError
 BAD_INPUT = 2
 """Exit code of bad input, click's own for bad arguments."""
 
-COMMANDS = ("report", "run", "simulate")
+COMMANDS = (
+    "ab-report",
+    "alpha",
+    "cold-start",
+    "marketplace",
+    "report",
+    "rollback",
+    "route",
+    "run",
+    "serve",
+    "simulate",
+    "skew",
+    "stability",
+)
 """Commands in the order of the help; each is the function of that name in the module of
 `pipeline.commands` of that name, `-` in place of `_`."""
 

@@ -116,5 +116,10 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
         config = PipelineConfig.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}") from error
-    _ = config.data_contract
+    window = config.data_contract.attribution_window_days
+    if config.labelling.delay == "mature" and config.labelling.window_days <= window:
+        raise InputError(
+            f"{path}: labelling.window_days: seen {config.labelling.window_days}, wanted above the "
+            f"attribution window of {window} days: `delay: mature` leaves younger clicks out"
+        )
     return config

@@ -70,7 +70,7 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         labelling=config.labelling,
         splits=config.splits,
         check_rows=contract.input.format == BIGQUERY,
-        code=code_fingerprint("task_labeler"),
+        code=code_fingerprint("task_labeler", "routing"),
     )
     examples = labeler.outputs["labelled_examples"]
 
@@ -150,6 +150,7 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         task_assignments=labeler.outputs["task_assignments"],
         examples=examples,
         statistics=statistics.outputs["statistics"],
+        one_task=one_task.outputs["model"],
         serving_dir=places.serving,
         settings=config.push,
         run=run,

@@ -15,6 +15,11 @@ def write_text(text: str, path: str) -> None:
         file.write(text)
 
 
+def write_bytes(data: bytes, path: str) -> None:
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(data)
+
+
 def read_text(path: str) -> str:
     with tf.io.gfile.GFile(path, "r") as file:
         return str(file.read())
@@ -31,8 +36,7 @@ def read_json(path: str) -> Any:
 def write_parquet(table: pa.Table, path: str) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(sink.getvalue().to_pybytes())
+    write_bytes(sink.getvalue().to_pybytes(), path)
 
 
 def read_parquet(path: str) -> pa.Table:

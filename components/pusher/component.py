@@ -24,6 +24,7 @@ class HardTowerPusherSpec(types.ComponentSpec):
         "task_assignments": ChannelParameter(type=TaskAssignments),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
+        "one_task": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
     PARAMETERS = {
@@ -34,7 +35,8 @@ class HardTowerPusherSpec(types.ComponentSpec):
 
 
 class HardTowerPusher(base_component.BaseComponent):
-    """Publishes a blessed hard-tower graph with its routing table as a new serving version.
+    """Publishes a blessed hard-tower graph, its routing table and the model of all other
+    candidates as one new serving version.
 
     Output `pushed`: a `PushedModel` with custom properties `pushed` (0 or 1), `pushed_version` and
     `pushed_destination`, holding `push.json` (`PushRecord`) and `manifest.json` (`Manifest`).
@@ -55,6 +57,7 @@ class HardTowerPusher(base_component.BaseComponent):
         settings: PushSettings,
         run: RunInfo,
         statistics: types.BaseChannel | None = None,
+        one_task: types.BaseChannel | None = None,
     ) -> None:
         """
         Args:
@@ -67,6 +70,8 @@ class HardTowerPusher(base_component.BaseComponent):
           settings: versions kept and warm-up.
           run: provenance, written into the manifest.
           statistics: `ExampleStatistics` with a `train` split, kept as the reference of drift.
+          one_task: `Model` of the one-task network with `Format-Serving`, for candidates that are
+            not hard.
         """
         super().__init__(
             HardTowerPusherSpec(
@@ -76,6 +81,7 @@ class HardTowerPusher(base_component.BaseComponent):
                 task_assignments=task_assignments,
                 examples=examples,
                 statistics=statistics,
+                one_task=one_task,
                 serving_dir=serving_dir,
                 settings=settings.model_dump_json(),
                 run=run.model_dump_json(),

@@ -23,10 +23,11 @@ from components.common.run_info import RunInfo
 from components.common.tfrecords import read_batches, shard_files
 from components.pusher.digest import model_digest
 from components.pusher.manifest import MANIFEST_FILE, Manifest, build_manifest
-from components.pusher.push import ROUTING_FILE, Cargo, not_blessed, push
+from components.pusher.push import Cargo, not_blessed, push
 from components.pusher.record import RECORD_FILE, Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
+from components.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
 from components.trainer.export import FULL_DIRECTORY
 from components.trainer.pruning import prove_pruning
 
@@ -59,6 +60,7 @@ class Executor(base_executor.BaseExecutor):
                 for key in ("model", "task_assignments", "evaluation")
             )
             serving = Path(path_utils.serving_model_dir(str(model)))
+            one_task = _one_task_model(input_dict, stack)
             manifest = build_manifest(
                 run=run,
                 assignment=read_json(assignments / "settings.json", {}),
@@ -66,6 +68,7 @@ class Executor(base_executor.BaseExecutor):
                 metrics=read_json(evaluation / "metrics.json", []),
                 verdict=read_json(evaluation / "verdict.json", {}),
                 model_digest=model_digest(serving),
+                one_task_digest=model_digest(one_task) if one_task is not None else "",
                 created=datetime.now(UTC),
             )
             if model_utils.is_model_blessed(blessing):
@@ -75,10 +78,11 @@ class Executor(base_executor.BaseExecutor):
                 requests = warmup_requests([only_features(e, features) for e in examples], settings)
                 cargo = Cargo(
                     serving,
-                    assignments / ROUTING_FILE,
+                    _routing_files(assignments),
                     _train_statistics(input_dict, stack),
                     manifest,
                     write_warmup=lambda folder: write_warmup(folder, requests),
+                    one_task=one_task,
                 )
                 serving_dir = local_path("serving_dir", exec_properties["serving_dir"])
                 record = push(cargo, serving_dir, settings, Pruning.of(proof))
@@ -94,11 +98,26 @@ def _eval_examples(artifacts: list[types.Artifact], count: int) -> list[bytes]:
     return list(islice(chain.from_iterable(batches), count))
 
 
+def _routing_files(assignments: Path) -> dict[str, Path]:
+    return {
+        PARQUET_FILE: assignments / PARQUET_FILE,
+        SERVING_FILE: assignments / SERVING_FILE,
+        SETTINGS_FILE: assignments / "settings.json",
+    }
+
+
 def _train_statistics(input_dict: dict[str, list[types.Artifact]], stack: ExitStack) -> Path | None:
     if not (artifacts := input_dict.get("statistics")):
         return None
     uri = artifact_utils.get_split_uri(artifacts, TRAIN_SPLIT)
     return stack.enter_context(local_dir(uri)) / STATISTICS_FILE
+
+
+def _one_task_model(input_dict: dict[str, list[types.Artifact]], stack: ExitStack) -> Path | None:
+    if not (artifacts := input_dict.get("one_task")):
+        return None
+    model = stack.enter_context(local_dir(artifact_utils.get_single_uri(artifacts)))
+    return Path(path_utils.serving_model_dir(str(model)))
 
 
 def _write(pushed: types.Artifact, record: PushRecord, manifest: Manifest) -> None:

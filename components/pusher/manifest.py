@@ -71,6 +71,8 @@ class Manifest(Frozen):
     code_version: str
     model_digest: str
     """sha256 over names and contents of the SavedModel's files; empty when there is no model."""
+    one_task_digest: str = ""
+    """The same of the one-task model; empty where the version has none."""
     created: str
     """ISO 8601, UTC, whole seconds."""
     libraries: Mapping[str, str]
@@ -85,6 +87,7 @@ def build_manifest(
     verdict: Mapping[str, Any],
     model_digest: str,
     created: datetime,
+    one_task_digest: str = "",
     version: int | None = None,
 ) -> Manifest:
     """Puts a manifest together from what the stages wrote.
@@ -126,6 +129,7 @@ def build_manifest(
         ),
         code_version=run.code_version,
         model_digest=model_digest,
+        one_task_digest=one_task_digest,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         libraries=library_versions(),
     )

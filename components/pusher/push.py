@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from components.pusher.manifest import MANIFEST_FILE, Manifest
 from components.pusher.record import Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
+from components.routing.table import RoutingTable
 
-ROUTING_FILE = "routing.parquet"
+ONE_TASK_DIRECTORY = "assets.extra/one_task"
+"""The one-task model's serving SavedModel in a version, for candidates that are not hard."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,21 @@ class Cargo:
 
     Attributes:
       model: the serving SavedModel.
-      routing: the routing table, a parquet file.
+      routing: the files of the routing table by their names in `assets.extra`.
       statistics: TFDV statistics of the train split, the reference of later runs' drift; none
         leaves them without.
       manifest: the manifest, its version still open.
       write_warmup: writes the warm-up file into the folder it is given.
+      one_task: the one-task model's serving SavedModel; none when the version serves hard
+        candidates alone.
     """
 
     model: Path
-    routing: Path
+    routing: Mapping[str, Path]
     statistics: Path | None
     manifest: Manifest
     write_warmup: Callable[[Path], None]
+    one_task: Path | None = None
 
 
 def push(
@@ -49,23 +54,20 @@ def push(
     """Publishes the cargo unless the newest version holds the same model and assignment.
 
     Raises:
-      RuntimeError: the model's files changed since the manifest was written.
+      RuntimeError: a model's files changed since the manifest was written.
+      InputError: the routing table can't be read back; nothing is published.
     """
     manifest = cargo.manifest
 
     def fill(folder: Path, version: int) -> None:
-        for name in model_files(cargo.model):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(cargo.model / name, target)
-        if (copied := model_digest(folder)) != manifest.model_digest:
-            raise RuntimeError(
-                f"{cargo.model}: digest {copied} after copying; wanted {manifest.model_digest}, "
-                "the model that was evaluated"
-            )
+        _copy_model(cargo.model, folder, manifest.model_digest)
         extra = folder / ASSETS_EXTRA
         extra.mkdir()
-        shutil.copyfile(cargo.routing, extra / ROUTING_FILE)
+        if cargo.one_task is not None:
+            _copy_model(cargo.one_task, folder / ONE_TASK_DIRECTORY, manifest.one_task_digest)
+        for file, source in cargo.routing.items():
+            shutil.copyfile(source, extra / file)
+        RoutingTable.load(folder)
         if cargo.statistics is not None:
             shutil.copyfile(cargo.statistics, folder / TRAIN_STATISTICS)
         numbered = manifest.model_copy(update={"version": version})
@@ -102,13 +104,23 @@ def not_blessed(manifest: Manifest) -> PushRecord:
     )
 
 
+def _copy_model(source: Path, folder: Path, wanted: str) -> None:
+    for name in model_files(source):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target)
+    if (copied := model_digest(folder)) != wanted:
+        raise RuntimeError(
+            f"{source}: digest {copied} after copying; wanted {wanted}, the model that was "
+            "evaluated"
+        )
+
+
 def _serves(version: Path, manifest: Manifest) -> bool:
-    """Whether a version holds the manifest's model and assignment."""
+    """Whether a version holds the manifest's models and assignment."""
     file = version / ASSETS_EXTRA / MANIFEST_FILE
     if not file.is_file():
         return False
     there = json.loads(file.read_text(encoding="utf-8"))
-    return (there.get("model_digest"), there.get("assignment_id")) == (
-        manifest.model_digest,
-        manifest.assignment_id,
-    )
+    keys = ("model_digest", "one_task_digest", "assignment_id")
+    return all(there.get(key, "") == getattr(manifest, key) for key in keys)

@@ -23,6 +23,9 @@ from schemas.errors import InputError
 
 STAGING = ".staging-"
 REMOVED = ".removed-"
+ONE_TASK_MODEL = "one_task"
+"""Sub-folder with a link to each version's one-task model, for TF Serving to watch."""
+
 LOCK = ".lock"
 """Held by whoever changes the folder; holds the highest number ever given out."""
 
@@ -115,6 +118,7 @@ class ServingFolder:
             _sync(self.root)
             for old in self.versions()[: -self._keep]:
                 self._remove(old)
+            self._link_one_task()
         return Published(version, self.path(version), new=True)
 
     def rollback(self) -> RolledBack:
@@ -139,6 +143,7 @@ class ServingFolder:
             *_, serving, newest = versions
             _record_number(lock, max(newest, _last_number(lock)))
             self._remove(newest)
+            self._link_one_task()
         return RolledBack(removed=newest, serving=serving)
 
     @contextmanager
@@ -156,6 +161,19 @@ class ServingFolder:
         os.rename(self.path(version), aside)
         _sync(self.root)
         shutil.rmtree(aside)
+
+    def _link_one_task(self) -> None:
+        """Brings the links to one-task models in step with the versions; only under the lock."""
+        links = self.root / ONE_TASK_MODEL
+        target = Path("assets.extra") / ONE_TASK_MODEL
+        wanted = {str(v) for v in self.versions() if (self.path(v) / target).is_dir()}
+        there = {entry.name for entry in os.scandir(links)} if links.is_dir() else set()
+        if wanted:
+            links.mkdir(exist_ok=True)
+        for name in there - wanted:
+            (links / name).unlink()
+        for name in wanted - there:
+            (links / name).symlink_to(Path("..") / name / target)
 
     def _sweep(self) -> None:
         """Deletes what writers that were killed left behind; only under the lock."""

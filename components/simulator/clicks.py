@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,19 @@ class Clicks:
     def __len__(self) -> int:
         return len(self.timestamp)
 
+    def rows(self, first: int, last: int) -> Clicks:
+        """Rows first <= i < last alone."""
+        part: dict[str, Any] = {
+            field.name: value[first:last]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+        signals = Signals(
+            {name: column[first:last] for name, column in self.signals.values.items()},
+            {name: column[first:last] for name, column in self.signals.missing.items()},
+        )
+        return replace(self, first_row=self.first_row + first, signals=signals, **part)
+
     @property
     def click_id(self) -> npt.NDArray[np.int64]:
         """Unique in the log: day * 2^32 + row."""
@@ -105,7 +119,7 @@ class ClickSource:
             creative = self._creative(
                 world.population.setup_campaign[setup], rng["creative"].random(count)
             )
-            device = self._devices(user, rng["device"].random(count))
+            device = self.devices(user, rng["device"].random(count))
             app = np.where(
                 world.context.in_app[device],
                 self._app(rng["app"].random(count)),
@@ -113,9 +127,7 @@ class ClickSource:
             ).astype(np.int32)
             publisher = self._publisher(rng["publisher"].random(count))
             hour = part // 3600
-            log_odds = self._log_odds(
-                intercept, user, setup, creative, device, app, publisher, hour
-            )
+            log_odds = self.log_odds(intercept, user, setup, creative, device, app, publisher, hour)
             noise = rng["momentary"].standard_normal(count)
             probability = expit(log_odds + world.settings.intent.momentary_sd * noise)
             label = rng["label"].random(count) < probability
@@ -139,7 +151,7 @@ class ClickSource:
                 signals=draw_signals(world, rng, user, self._category[setup], creative, publisher),
             )
 
-    def _devices(self, user: Ints, uniforms: Floats) -> Ints:
+    def devices(self, user: Ints, uniforms: Floats) -> Ints:
         """The user's main device, or any; one uniform [n] decides both."""
         main = self.world.settings.context.main_device
         any_device = np.clip((uniforms - main) / ((1 - main) or 1.0), 0.0, np.nextafter(1, 0))
@@ -147,7 +159,7 @@ class ClickSource:
             uniforms < main, self.world.users.device[user], self._device(any_device)
         ).astype(np.int32)
 
-    def _log_odds(
+    def log_odds(
         self,
         intercept: Floats,
         user: Ints,
@@ -158,7 +170,12 @@ class ClickSource:
         publisher: Ints,
         hour: Ints,
     ) -> Floats:
-        """Log-odds of a conversion without what is momentary, [n]."""
+        """Log-odds of a conversion without what is momentary, [n].
+
+        Args:
+          intercept: the world's intercepts in the week of the clicks, [setups].
+          user, setup, creative, device, app, publisher, hour: as in `Clicks`, [n].
+        """
         world, kind = self.world, self._type[setup]
         context = world.context
         person = np.einsum(

@@ -15,6 +15,7 @@ class Purpose(IntEnum):
     CONTEXT = 2
     DRIFT = 3
     CLICKS = 4
+    REQUESTS = 5
 
 
 DRAWS = (
@@ -53,3 +54,17 @@ def day_streams(seed: int, day: int) -> dict[str, np.random.Generator]:
     a time, nor on any other day.
     """
     return {name: generator(seed, Purpose.CLICKS, day, i) for i, name in enumerate(DRAWS)}
+
+
+def request_streams(seed: int, market: int, day: int, ad: int) -> dict[str, np.random.Generator]:
+    """As `day_streams`, for the ads in the `ad`-th place of the ad requests of a day.
+
+    Args:
+      seed: of the world.
+      market: seed of the requests: another one gives other requests in the same world.
+      day: days since the log's first.
+      ad: place within the request.
+    """
+    return {
+        name: generator(seed, Purpose.REQUESTS, market, day, ad, i) for i, name in enumerate(DRAWS)
+    }

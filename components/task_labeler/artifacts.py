@@ -7,8 +7,8 @@ class TaskAssignments(Artifact):
     """Assignments of one run.
 
     Files: `history.parquet` (setup and day), `assignments.parquet` (runs of days),
-    `routing.parquet` (the as-of day, by the online threshold), `settings.json`, `stability.json`
-    and `splits.json`.
+    `routing.parquet` and its serving form `routing.arrow` (the as-of day, by the online
+    threshold), `settings.json`, `stability.json` and `splits.json`.
     """
 
     TYPE_NAME = "TaskAssignments"

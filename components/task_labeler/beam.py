@@ -1,4 +1,4 @@
-"""The two Beam passes of the task labeller: count and assign, then label.
+"""The first Beam pass of the task labeller: count clicks and assign setups.
 
 One element stands for one file shard or one bucket of setups; everything inside it is columnar.
 Only sums per setup, day and delay are ever shuffled, never clicks.
@@ -7,9 +7,7 @@ Only sums per setup, day and delay are ever shuffled, never clicks.
 from __future__ import annotations
 
 import json
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import apache_beam as beam
@@ -18,34 +16,52 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.common.days import to_day
-from components.common.files import read_parquet, write_parquet, write_text
-from components.task_labeler.assign import Context, assign, build_context
-from components.task_labeler.calendar import Calendar, Period
+from components.common.files import write_json, write_parquet, write_text
+from components.task_labeler.assign import assign
+from components.task_labeler.buckets import Shard, split_by_bucket
+from components.task_labeler.calendar import Calendar
 from components.task_labeler.clicks import ClickReader
+from components.task_labeler.context import (
+    Context,
+    Curves,
+    build_context,
+    build_curves,
+    log_moments,
+)
 from components.task_labeler.counts import GROUP_KEYS, group_counts, merge_counts
-from components.task_labeler.label import Appender, HistoryLookup, label_shard
+from components.task_labeler.decay import Floats
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
 
-Shard = tuple[int, str]
-SplitTotals = Counter[tuple[str, str]]
+Moments = list[list[list[float]]] | None
+"""`context.log_moments` of all setups, nested lists; None where nothing is estimated."""
 
 GROUPS = "groups.parquet"
+MOMENTS = "moments.json"
 HISTORY = "history-{:05d}.parquet"
 TOTALS = "totals-{:05d}.json"
 
 
-def bucket_of(setup_id: str, buckets: int) -> int:
-    """The bucket of a setup, the same on every worker and in every run."""
-    return zlib.crc32(setup_id.encode()) % buckets
+def calendar_of(groups: pa.Table, as_of: date) -> Calendar:
+    """The days from the log's first click to the as-of day."""
+    return Calendar(int(pc.min(groups["day"]).as_py()), to_day(as_of))
 
 
 def context_of(
-    groups: pa.Table, as_of: date, contract: Contract, settings: LabellingSettings
+    groups: pa.Table,
+    moments: Moments,
+    as_of: date,
+    contract: Contract,
+    settings: LabellingSettings,
 ) -> Context:
     """Priors and curves over the days from the log's first click to the as-of day."""
-    calendar = Calendar(int(pc.min(groups["day"]).as_py()), to_day(as_of))
-    return build_context(groups, calendar, contract.attribution_window_days, settings)
+    return build_context(
+        groups,
+        calendar_of(groups, as_of),
+        contract.attribution_window_days,
+        settings,
+        None if moments is None else np.array(moments),
+    )
 
 
 class CountShard(beam.DoFn):
@@ -59,11 +75,8 @@ class CountShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[tuple[int, pa.Table]]:
         counts = self._reader.counts(shard[1])
-        encoded = counts["setup_id"].combine_chunks().dictionary_encode()
-        of_setup = [bucket_of(s, self._buckets) for s in encoded.dictionary.to_pylist()]
-        bucket = np.array(of_setup, np.int64)[encoded.indices.to_numpy()]
-        for b in np.unique(bucket).tolist():
-            yield b, counts.filter(pa.array(bucket == b))
+        if counts.num_rows:
+            yield from split_by_bucket(counts, self._buckets)
 
 
 class MergeGroups(beam.CombineFn):
@@ -82,6 +95,30 @@ class MergeGroups(beam.CombineFn):
         return total
 
 
+class BucketMoments(beam.DoFn):
+    """(bucket, merged counts) -> (bucket, its setups' moments)."""
+
+    def __init__(self, contract: Contract, as_of: date, settings: LabellingSettings) -> None:
+        self._contract, self._as_of, self._settings = contract, as_of, settings
+        self._curves: Curves | None = None
+
+    def process(
+        self, element: tuple[int, pa.Table], groups: pa.Table
+    ) -> Iterator[tuple[int, Floats]]:
+        bucket, counts = element
+        window = self._contract.attribution_window_days
+        if self._curves is None:
+            calendar = calendar_of(groups, self._as_of)
+            self._curves = build_curves(groups, calendar, window, self._settings)
+        yield bucket, log_moments(counts, self._curves, window, self._settings)
+
+
+def add_moments(parts: Iterable[tuple[int, Floats]]) -> Moments:
+    """The sum in the order of the buckets, which the runner's order cannot change."""
+    ordered = [part for _, part in sorted(parts, key=lambda part: part[0])]
+    return sum(ordered[1:], start=ordered[0]).tolist() if ordered else None
+
+
 class AssignBucket(beam.DoFn):
     """(bucket, merged counts) -> bucket; writes the bucket's history and totals."""
 
@@ -92,10 +129,12 @@ class AssignBucket(beam.DoFn):
         self._folder = folder
         self._context: Context | None = None
 
-    def process(self, element: tuple[int, pa.Table], groups: pa.Table) -> Iterator[int]:
+    def process(
+        self, element: tuple[int, pa.Table], groups: pa.Table, moments: Moments
+    ) -> Iterator[int]:
         bucket, counts = element
         if self._context is None:
-            self._context = context_of(groups, self._as_of, self._contract, self._settings)
+            self._context = context_of(groups, moments, self._as_of, self._contract, self._settings)
         window = self._contract.attribution_window_days
         history, totals = assign(counts, self._context, window, self._settings)
         write_parquet(history, f"{self._folder}/{HISTORY.format(bucket)}")
@@ -116,7 +155,7 @@ def assign_pass(
 ) -> None:
     """Counts all shards and assigns all setups.
 
-    `folder` gets `groups.parquet` and, for each bucket, its history and totals.
+    `folder` gets `groups.parquet`, `moments.json` and, for each bucket, its history and totals.
     """
     as_of_second = to_day(as_of) * 86_400
     merged = (
@@ -133,65 +172,19 @@ def assign_pass(
         | "AllGroups" >> beam.CombineGlobally(MergeGroups())
     )
     groups | "WriteGroups" >> beam.Map(write_parquet, f"{folder}/{GROUPS}")
-    merged | "AssignBucket" >> beam.ParDo(
-        AssignBucket(contract, as_of, settings, folder), groups=beam.pvalue.AsSingleton(groups)
-    )
-
-
-class LabelShard(beam.DoFn):
-    """Shard -> its split totals; writes the labelled records of every split."""
-
-    def __init__(
-        self,
-        contract: Contract,
-        as_of: int,
-        settings: LabellingSettings,
-        history: str,
-        shards: int,
-        split_uris: Mapping[str, str],
-        periods: Mapping[str, Period],
-    ) -> None:
-        self._contract, self._as_of, self._settings = contract, as_of, settings
-        self._history_path, self._shards = history, shards
-        self._split_uris, self._periods = dict(split_uris), dict(periods)
-
-    def setup(self) -> None:
-        history = read_parquet(self._history_path)
-        self._reader = ClickReader(self._contract, self._as_of)
-        self._lookup = HistoryLookup(history)
-        self._appender = Appender(history, self._settings)
-
-    def process(self, shard: Shard) -> Iterator[SplitTotals]:
-        number, path = shard
-        yield label_shard(
-            path,
-            number,
-            self._shards,
-            self._split_uris,
-            self._periods,
-            self._reader,
-            self._lookup,
-            self._appender,
+    shared = beam.pvalue.AsSingleton(groups)
+    if settings.prior_clicks == "estimate":
+        moments = (
+            merged
+            | "BucketMoments" >> beam.ParDo(BucketMoments(contract, as_of, settings), groups=shared)
+            | "AllMoments" >> beam.combiners.ToList()
+            | "AddMoments" >> beam.Map(add_moments)
         )
-
-
-def label_pass(
-    pipeline: beam.Pipeline, shards: Sequence[Shard], label: LabelShard, totals_path: str
-) -> None:
-    """Labels all shards; writes the split totals, a JSON list of [split, what, number]."""
-
-    def add(many: Iterable[SplitTotals]) -> SplitTotals:
-        return sum(many, Counter())
-
-    def as_text(totals: SplitTotals) -> str:
-        return json.dumps([[split, what, n] for (split, what), n in sorted(totals.items())])
-
-    (
-        pipeline
-        | "Shards" >> beam.Create(shards)
-        | "SpreadShards" >> beam.Reshuffle()
-        | "LabelShard" >> beam.ParDo(label)
-        | "AddTotals" >> beam.CombineGlobally(add)
-        | "AsText" >> beam.Map(as_text)
-        | "WriteTotals" >> beam.Map(write_text, totals_path)
+    else:
+        moments = pipeline | "NoMoments" >> beam.Create([None])
+    moments | "WriteMoments" >> beam.Map(write_json, f"{folder}/{MOMENTS}")
+    merged | "AssignBucket" >> beam.ParDo(
+        AssignBucket(contract, as_of, settings, folder),
+        groups=shared,
+        moments=beam.pvalue.AsSingleton(moments),
     )

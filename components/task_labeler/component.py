@@ -9,7 +9,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.task_labeler.artifacts import TaskAssignments
 from components.task_labeler.executor import Executor
-from components.task_labeler.settings import LabellingSettings, SplitSettings
+from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 
 
@@ -38,6 +38,7 @@ class TaskLabeler(base_beam_component.BaseBeamComponent):
       examples: clicks with the contract's columns.
       as_of: ISO date, the first day whose events the run must not see; empty for the day (UTC) of
         the execution.
+      labelling: how setups are labelled; a `pins_file` is read here.
       check_rows: whether to check rows against the contract first, for clicks that no other
         stage has checked.
       code: fingerprint of the program; changes invalidate cached results.
@@ -60,7 +61,7 @@ class TaskLabeler(base_beam_component.BaseBeamComponent):
             examples=examples,
             contract=contract.model_dump_json(),
             as_of=as_of,
-            labelling=labelling.model_dump_json(),
+            labelling=with_pins(labelling).model_dump_json(),
             splits=splits.model_dump_json(),
             check_rows=int(check_rows),
             code=code,

@@ -71,6 +71,7 @@ def decayed(
     half_life: float,
     exposure: Floats | None = None,
     youngest: int = 1,
+    exposure_row: Ints | None = None,
 ) -> tuple[Floats, Floats, Ints]:
     """Decayed conversions C, decayed clicks N and plain observed clicks before each day.
 
@@ -78,13 +79,14 @@ def decayed(
         N(s, d) = sum over k of w(k) * exposure(s, d, k) * clicks(s, d - k)
 
     for k from `youngest` to `window` (paper, section 3.1.2). Conversions belong to the day of
-    their click, and count once they have happened. The sums run in one fixed order, so that the
-    same counts give the same bits.
+    their click, and count once they have happened. With an exposure, N is no less than C. The
+    sums run in one fixed order, so that the same counts give the same bits.
 
     Args:
-      exposure: float64 [R, D, window + 1], share of its conversions that a click of age k is
+      exposure: float64 [E, D, window + 1], share of its conversions that a click of age k is
         expected to have shown by day d; 1 when None.
       youngest: smallest age that counts, 1 or more.
+      exposure_row: int64 [R], the row of `exposure` of each row; its own when None.
 
     Returns:
       C and N, float64 [R, D], and the undecayed number of clicks of these ages, int64 [R, D].
@@ -100,8 +102,16 @@ def decayed(
             continue
         then = counts.clicks[:, : days - k]
         conversions[:, k:] += weights[k] * seen[:, : days - k]
-        clicks[:, k:] += weights[k] * (then if exposure is None else then * exposure[:, k:, k])
+        if exposure is None:
+            clicks[:, k:] += weights[k] * then
+        else:
+            shown = exposure[:, k:, k]
+            clicks[:, k:] += weights[k] * (
+                then * (shown if exposure_row is None else shown[exposure_row])
+            )
         plain[:, k:] += then
+    if exposure is not None:
+        np.maximum(clicks, conversions, out=clicks)
     return conversions, clicks, plain
 
 

@@ -13,13 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.common.days import to_date
-from components.task_labeler.assign import Context, DayTotals
+from components.task_labeler.assign import DayTotals
 from components.task_labeler.calendar import Period
+from components.task_labeler.context import Context
 from components.task_labeler.settings import LabellingSettings
-from components.task_labeler.stability import Reason
+from components.task_labeler.stability import Reason, posterior
 from schemas.contract import Contract
 from schemas.labelled import HARD, SOFT
 
+ROUTING_SCHEMA = pa.schema(
+    [
+        ("setup_id", pa.string()),
+        ("task", pa.string()),
+        ("reason", pa.string()),
+        ("historical_cvr", pa.float64()),
+        ("observed_clicks", pa.int64()),
+        ("category", pa.string()),
+        ("advertiser_type", pa.string()),
+    ]
+)
 FALLBACK = "fallback"
 """Task of the routing table that sends a candidate to the one-task model."""
 
@@ -49,27 +61,36 @@ def assignment_runs(history: pa.Table) -> pa.Table:
     )
 
 
-def routing_table(history: pa.Table, as_of_day: int, settings: LabellingSettings) -> pa.Table:
+def routing_table(
+    history: pa.Table, as_of_day: int, settings: LabellingSettings, context: Context
+) -> pa.Table:
     """Where candidates go from the as-of day on, by the online threshold (paper, section 3.2.2).
 
     Columns: setup_id, task (`hard`, `soft` or `fallback`), reason, historical_cvr, observed_clicks,
-    category, advertiser_type.
+    category, advertiser_type. A pinned setup without a click is there too, by the prior of all.
     """
     today = history.filter(pc.equal(history["day"], as_of_day))
     task = task_names(today["online_hard"].to_numpy())
     reason = today["online_reason"].to_numpy()
     if settings.cold_start == "fallback":
         task = np.where(reason == Reason.COLD_START, FALLBACK, task)
+    known = set(today["setup_id"].to_pylist())
+    pins = [p for p in settings.pins if p.holds(as_of_day) and p.setup not in known]
+    n = len(pins)
     return pa.table(
         {
-            "setup_id": today["setup_id"],
-            "task": task,
-            "reason": reason_names(reason),
-            "historical_cvr": today["historical_cvr"],
-            "observed_clicks": today["observed_clicks"],
-            "category": today["category"],
-            "advertiser_type": today["advertiser_type"],
-        }
+            "setup_id": [*today["setup_id"].to_pylist(), *(p.setup for p in pins)],
+            "task": [*task.tolist(), *(p.side for p in pins)],
+            "reason": [*reason_names(reason), *(["pinned"] * n)],
+            "historical_cvr": [
+                *today["historical_cvr"].to_pylist(),
+                *([float(context.prior[-1, -1])] * n),
+            ],
+            "observed_clicks": [*today["observed_clicks"].to_pylist(), *([0] * n)],
+            "category": [*today["category"].to_pylist(), *([""] * n)],
+            "advertiser_type": [*today["advertiser_type"].to_pylist(), *([""] * n)],
+        },
+        schema=ROUTING_SCHEMA,
     )
 
 
@@ -77,25 +98,49 @@ def unknown_setups(context: Context, settings: LabellingSettings) -> list[dict[s
     """Rules for setups that the table does not hold, most specific first.
 
     A rule with null keys matches everything. Under the `prior` policy each category x advertiser
-    type goes by its prior CVR of the as-of day.
+    type, each category and the rest go by their prior CVR of the as-of day.
     """
     if settings.cold_start != "prior":
         return [{"category": None, "advertiser_type": None, "task": settings.cold_start}]
-    today = context.prior[:, -1].tolist()
-    keys: list[tuple[str | None, str | None]] = [*context.groups, (None, None)]
+    strength = context.strength
+    levels: list[tuple[str | None, str | None, float, float]] = [
+        (name, kind, cvr, strength.by_category[context.category[name], -1])
+        for (name, kind), cvr in zip(context.groups, context.prior[:-1, -1], strict=True)
+    ]
+    levels += [
+        (name, None, cvr, strength.by_category[row, -1])
+        for (name, row), cvr in zip(
+            context.category.items(), context.category_prior[:, -1], strict=True
+        )
+    ]
+    levels.append((None, None, context.prior[-1, -1], strength.overall[-1]))
     return [
         {
             "category": category,
             "advertiser_type": kind,
-            "task": HARD if cvr <= settings.online_alpha else SOFT,
-            "prior_cvr": cvr,
+            "task": HARD if _low_prior(cvr, clicks, settings) else SOFT,
+            "prior_cvr": float(cvr),
+            "prior_clicks": float(clicks),
         }
-        for (category, kind), cvr in zip(keys, today, strict=True)
+        for category, kind, cvr, clicks in levels
     ]
+
+
+def _low_prior(cvr: float, strength: float, settings: LabellingSettings) -> bool:
+    """Whether a setup of which only the prior is known is hard online."""
+    if settings.decide_by == "mean":
+        return cvr <= settings.online_alpha
+    zero = np.zeros((1, 1))
+    belief = posterior(zero, zero, np.full((1, 1), cvr), strength)
+    probability = belief.at_most(0, np.array([settings.online_alpha]))
+    return bool(probability[0] >= settings.min_probability)
 
 
 def stability(totals: DayTotals, context: Context) -> dict[str, Any]:
     """Flips, churned clicks and counts by day and over the whole log."""
+    today = {
+        name: float(context.strength.by_category[row, -1]) for name, row in context.category.items()
+    }
     days = [
         {"day": to_date(context.calendar.first + i).isoformat()}
         | {name: int(values[i]) for name, values in totals.by_day.items()}
@@ -114,6 +159,7 @@ def stability(totals: DayTotals, context: Context) -> dict[str, Any]:
         "clicks": whole["hard_clicks"] + whole["soft_clicks"],
         "reasons": reasons,
         **others,
+        "prior_clicks": today,
         "days": days,
     }
 

@@ -12,19 +12,16 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.common.days import to_date, to_day
-from components.common.files import read_json, read_parquet, write_json, write_parquet
+from components.common.files import read_json, read_parquet, write_bytes, write_json, write_parquet
+from components.routing.serving_file import serving_bytes, serving_table
+from components.routing.table import PARQUET_FILE, SERVING_FILE
 from components.task_labeler import outputs
 from components.task_labeler.assign import DayTotals
-from components.task_labeler.beam import (
-    GROUPS,
-    LabelShard,
-    assign_pass,
-    context_of,
-    label_pass,
-)
+from components.task_labeler.beam import GROUPS, HISTORY, MOMENTS, assign_pass, context_of
 from components.task_labeler.calendar import SPLITS, split_periods
 from components.task_labeler.clicks import ClickReader
-from components.task_labeler.settings import LabellingSettings, SplitSettings
+from components.task_labeler.label_pass import label_pass
+from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -57,11 +54,12 @@ def label_clicks(
       The assignment id.
 
     Raises:
-      InputError: there are no clicks, the log is too short for the periods, or a period holds no
-        hard example or no hard conversion.
+      InputError: there are no clicks, the pins file is broken, the log is too short for the
+        periods, or a period holds no hard example or no hard conversion.
     """
     if not files:
         raise InputError(f"no click before {as_of}: wanted at least one shard of examples")
+    labelling = with_pins(labelling)
     shards = list(enumerate(files))
     tf.io.gfile.makedirs(temp)
     with make_pipeline() as pipeline:
@@ -70,7 +68,8 @@ def label_clicks(
     groups = read_parquet(f"{temp}/{GROUPS}")
     if groups.num_rows == 0:
         raise InputError(f"no click before {as_of}: the examples are empty")
-    context = context_of(groups, as_of, contract, labelling)
+    moments = read_json(f"{temp}/{MOMENTS}")
+    context = context_of(groups, moments, as_of, contract, labelling)
     first = context.calendar.first
     periods = split_periods(first, as_of, contract.attribution_window_days, splits)
     history = _whole_history(temp)
@@ -84,17 +83,25 @@ def label_clicks(
         int(totals.by_day["flips"].sum()),
     )
 
-    label = LabelShard(
-        contract,
-        to_day(as_of) * 86_400,
-        labelling,
-        f"{assignments_uri}/history.parquet",
-        len(shards),
-        split_uris,
-        periods,
+    fits = history.num_rows <= labelling.broadcast_rows
+    logger.info(
+        "TaskLabeler: %d assignments, joined to clicks by %s",
+        history.num_rows,
+        "broadcast" if fits else "key",
     )
     with make_pipeline() as pipeline:
-        label_pass(pipeline, shards, label, f"{temp}/split_totals.json")
+        label_pass(
+            pipeline,
+            shards,
+            contract,
+            to_day(as_of) * 86_400,
+            labelling,
+            split_uris,
+            periods,
+            f"{assignments_uri}/history.parquet" if fits else None,
+            f"{temp}/{HISTORY}",
+            f"{temp}/split_totals.json",
+        )
     split_totals = {(s, what): n for s, what, n in read_json(f"{temp}/split_totals.json")}
     report = outputs.split_report(split_totals, periods)
     _require_hard(report, labelling)
@@ -102,8 +109,10 @@ def label_clicks(
     identity = outputs.assignment_id(history, labelling, contract)
     today = to_day(as_of)
     write_parquet(outputs.assignment_runs(history), f"{assignments_uri}/assignments.parquet")
-    routing = outputs.routing_table(history, today, labelling)
-    write_parquet(routing, f"{assignments_uri}/routing.parquet")
+    routing = outputs.routing_table(history, today, labelling, context)
+    write_parquet(routing, f"{assignments_uri}/{PARQUET_FILE}")
+    serving = serving_bytes(serving_table(routing, identity))
+    write_bytes(serving, f"{assignments_uri}/{SERVING_FILE}")
     write_json(report, f"{assignments_uri}/splits.json")
     write_json(outputs.stability(totals, context), f"{assignments_uri}/stability.json")
     settings = {

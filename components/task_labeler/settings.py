@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic import model_validator as validator
 
+from components.task_labeler.pins import Pin, read_pins, refuse_double_pins
 from schemas.base import Frozen
+from schemas.errors import InputError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -26,13 +29,23 @@ class LabellingSettings(Frozen):
     """`naive` takes every click in the window as having had its time to convert; `mature` leaves
     clicks younger than the attribution window out; `corrected` counts a click by the share of
     conversions expected by its age."""
-    prior_clicks: PositiveFloat = 200.0
-    """m: clicks that the prior counts for, at every level of the hierarchy."""
+    prior_clicks: PositiveFloat | Literal["estimate"] = 200.0
+    """m: clicks that the prior counts for, at every level of the hierarchy; `estimate` takes it
+    from how much the setups of a category differ (`strength.py`), as known on each day."""
+    prior_refit_days: PositiveInt = 7
+    """Days between estimates of `prior_clicks`."""
+    prior_min_setups: PositiveInt = 10
+    """Setups, beyond the first of each category x advertiser type, that an estimate needs."""
+    decide_by: Literal["mean", "probability"] = "mean"
+    """`mean`: hard iff the smoothed CVR is at most the threshold. `probability`: hard iff the CVR
+    is at most the threshold with a probability of at least `min_probability`, by the Beta
+    posterior."""
+    min_probability: Share = 0.5
     min_clicks: NonNegativeInt = 100
     """Observed clicks in the window below which the reason is `prior` and the setup is `new`."""
     band: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Hysteresis, as a share of the threshold: a hard setup turns soft above
-    threshold x (1 + band), a soft one turns hard at or below threshold x (1 - band)."""
+    """Hysteresis, as a share of the threshold: a hard setup is judged by threshold x (1 + band),
+    a soft one by threshold x (1 - band), whatever it is decided by."""
     min_dwell_days: NonNegativeInt = 3
     """Days that a setup keeps a side before it may change again."""
     cold_start: Literal["prior", "hard", "soft", "fallback"] = "prior"
@@ -40,20 +53,43 @@ class LabellingSettings(Frozen):
     routes to the one-task model."""
     cvr_buckets: tuple[Share, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     """Upper edges of the CVR slices, increasing."""
-    pins: dict[str, Literal["hard", "soft"]] = Field(default_factory=dict)
-    """Setups whose side a person has decided, by setup id."""
+    pins_file: str | None = None
+    """YAML file of reviewed pins, added to `pins` when the pipeline is put together."""
+    pins: tuple[Pin, ...] = ()
+    """Setups whose side a person has decided for a time."""
     buckets: PositiveInt = 16
     """Groups that setups are hashed into, each assigned by one worker."""
+    broadcast_rows: NonNegativeInt = 2_000_000
+    """Rows of the history (setup and day) up to which every worker that labels holds all of it;
+    above, each shard of clicks gets its own rows by a join on setup and day."""
 
     @validator(mode="after")
     def _consistent(self) -> LabellingSettings:
         if list(self.cvr_buckets) != sorted(set(self.cvr_buckets)):
             raise ValueError(f"cvr_buckets must increase (seen: {list(self.cvr_buckets)})")
+        refuse_double_pins(self.pins)
         return self
 
     @property
     def online_alpha(self) -> float:
         return self.alpha * self.online_alpha_ratio
+
+
+def with_pins(settings: LabellingSettings) -> LabellingSettings:
+    """The settings with the pins of `pins_file` in `pins` and no file to read any more.
+
+    Raises:
+      InputError: the file is missing or broken, or pins a setup that `pins` has too.
+    """
+    if settings.pins_file is None:
+        return settings
+    path = Path(settings.pins_file)
+    pins = (*settings.pins, *read_pins(path))
+    try:
+        refuse_double_pins(pins)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}, here and in labelling.pins") from None
+    return settings.model_copy(update={"pins": pins, "pins_file": None})
 
 
 class SplitSettings(Frozen):

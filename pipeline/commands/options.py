@@ -27,3 +27,9 @@ out_option = click.option(
     show_default=True,
     help="Folder for runs, serving versions, artifacts and metadata.",
 )
+serving_option = click.option(
+    "--serving",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Serving folder, which the Pusher writes versions to.",
+)

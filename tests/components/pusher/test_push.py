@@ -27,9 +27,17 @@ from components.pusher.record import Graph, Pruning
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
+from schemas.errors import InputError
 
 SETTINGS = PushSettings(keep=2, warmup_requests=3, warmup_batch=4)
 
+ROUTE = {"setup_id": "a|buy", "task": "hard", "reason": "history", "historical_cvr": 0.001}
+ROUTING_SETTINGS = {
+    "alpha": 0.01,
+    "online_alpha": 0.009,
+    "setup": ["shop", "goal"],
+    "unknown_setups": [{"category": None, "advertiser_type": None, "task": "soft"}],
+}
 
 PRUNING = Pruning(
     serving=Graph(variables=1, parameters=1, operations=9, size=100),
@@ -96,7 +104,7 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def routing(tmp_path: Path) -> Path:
     path = tmp_path / "routing.parquet"
-    pq.write_table(pa.table({"setup_id": ["a|buy"], "task": ["hard"]}), path)
+    pq.write_table(pa.Table.from_pylist([ROUTE]), path)
     return path
 
 
@@ -138,9 +146,11 @@ def manifest_of(model: Path, assignment_id: str = "0123456789abcdef") -> Manifes
 def cargo_of(model: Path, routing: Path, assignment_id: str = "0123456789abcdef") -> Cargo:
     features = raw_features(model)
     requests = warmup_requests([only_features(e, features) for e in EXAMPLES], SETTINGS)
+    settings = routing.with_name("settings.json")
+    settings.write_text(json.dumps(ROUTING_SETTINGS | {"assignment_id": assignment_id}))
     return Cargo(
         model,
-        routing,
+        {"routing.parquet": routing, "routing.json": settings},
         None,
         manifest_of(model, assignment_id),
         write_warmup=lambda folder: write_warmup(folder, requests),
@@ -229,9 +239,7 @@ def test_a_pushed_model_serves_in_another_process(
     np.testing.assert_allclose(json.loads(loaded.stdout), 1 / (1 + np.exp(-logits)), rtol=1e-6)
 
     extra = serving / "1000" / "assets.extra"
-    assert pq.read_table(extra / "routing.parquet").to_pylist() == [
-        {"setup_id": "a|buy", "task": "hard"}
-    ]
+    assert pq.read_table(extra / "routing.parquet").to_pylist() == [ROUTE]
     manifest = Manifest.model_validate_json((extra / "manifest.json").read_text())
     assert manifest == manifest_of(saved_model).model_copy(update={"version": 1000})
     assert model_digest(serving / "1000") == manifest.model_digest == model_digest(saved_model)
@@ -296,6 +304,16 @@ def test_train_statistics_travel_with_the_version(
     cargo = replace(cargo_of(saved_model, routing), statistics=statistics)
     record = push(cargo, tmp_path / "serving", SETTINGS, PRUNING, at(1000))
     assert (Path(record.path or "") / TRAIN_STATISTICS).read_bytes() == b"statistics"
+
+
+def test_a_broken_routing_table_is_never_published(
+    tmp_path: Path, saved_model: Path, routing: Path
+) -> None:
+    cargo = cargo_of(saved_model, routing)
+    pq.write_table(pa.Table.from_pylist([ROUTE, ROUTE]), routing)
+    with pytest.raises(InputError, match="more than once"):
+        push(cargo, tmp_path / "serving", SETTINGS, PRUNING, at(1000))
+    assert ServingFolder(tmp_path / "serving").versions() == []
 
 
 def test_a_foreign_version_does_not_count_as_served(

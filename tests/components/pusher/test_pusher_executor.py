@@ -19,16 +19,20 @@ from tfx.types.artifact_utils import encode_split_names
 from components.common.reference import TRAIN_STATISTICS
 from components.common.run_info import RunInfo
 from components.pusher.component import HardTowerPusher
+from components.pusher.digest import model_digest
 from components.pusher.executor import Executor
 from components.pusher.manifest import Manifest
 from components.pusher.record import PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
+from components.routing.serving_file import serving_bytes, serving_table
+from components.routing.table import RoutingTable
 from components.task_labeler.artifacts import TaskAssignments
 from components.trainer.pruning import PruningError
 from schemas.errors import InputError
 
 SLOPES = {"hard": 0.5, "soft": -0.25}
+ONE_TASK_SLOPE = 1.5
 PRICES = (0.0, 1.0, 2.0)
 EXAMPLES_SPEC = [tf.TensorSpec([None], tf.string, name="examples")]
 
@@ -93,6 +97,7 @@ class World:
         for name in ("model", "blessing", "evaluation", "assignments", "statistics"):
             (root / name).mkdir()
         save_serving(root / "model" / "Format-Serving", {"hard": SLOPES["hard"]})
+        save_serving(root / "one_task" / "Format-Serving", {"hard": ONE_TASK_SLOPE})
         save_full(root / "model" / "Format-Full", SLOPES)
         split = root / "examples" / "Split-eval"
         split.mkdir(parents=True)
@@ -103,10 +108,26 @@ class World:
         statistics = root / "statistics" / "Split-train"
         statistics.mkdir()
         (statistics / "FeatureStats.pb").write_bytes(b"statistics")
-        settings = {"assignment_id": "feed", "alpha": 0.01, "online_alpha": 0.009}
+        settings = {
+            "assignment_id": "feed",
+            "alpha": 0.01,
+            "online_alpha": 0.009,
+            "setup": ["shop"],
+            "unknown_setups": [{"category": None, "advertiser_type": None, "task": "soft"}],
+        }
         self.write("assignments/settings.json", settings)
         self.write("evaluation/metrics.json", [])
-        pq.write_table(pa.table({"setup_id": ["a"]}), root / "assignments" / "routing.parquet")
+        routing = pa.table(
+            {
+                "setup_id": ["a"],
+                "task": ["hard"],
+                "reason": ["history"],
+                "historical_cvr": [0.001],
+            }
+        )
+        pq.write_table(routing, root / "assignments" / "routing.parquet")
+        data = serving_bytes(serving_table(routing, "feed"))
+        (root / "assignments" / "routing.arrow").write_bytes(data)
 
     def write(self, name: str, value: Any) -> None:
         (self.root / name).write_text(json.dumps(value))
@@ -137,6 +158,7 @@ class World:
                 "task_assignments": [self.artifact(TaskAssignments, "assignments")],
                 "examples": [examples],
                 "statistics": [statistics],
+                "one_task": [self.artifact(standard_artifacts.Model, "one_task")],
             },
             {"pushed": [pushed]},
             {
@@ -175,14 +197,23 @@ def test_a_blessed_model_is_proved_and_pushed(world: World) -> None:
     assert (manifest.version, manifest.run_id, manifest.alpha) == (version, "r1", 0.01)
     assert {p.name for p in (path / "assets.extra").iterdir()} == {
         "manifest.json",
+        "one_task",
+        "routing.arrow",
+        "routing.json",
         "routing.parquet",
         "tf_serving_warmup_requests",
         "train_statistics.pb",
     }
     assert (path / TRAIN_STATISTICS).read_bytes() == b"statistics"
+    assert RoutingTable.load(path).route(["a", "b"]).task.tolist() == ["hard", "soft"]
     model = tf.saved_model.load(str(path))
     answer = model.signatures["raw"](price=tf.constant(PRICES))["probability"]
     tf.debugging.assert_near(answer, tf.sigmoid(tf.constant(PRICES) * SLOPES["hard"]))
+    other = tf.saved_model.load(str(world.serving / "one_task" / str(version)))
+    answer = other.signatures["raw"](price=tf.constant(PRICES))["probability"]
+    tf.debugging.assert_near(answer, tf.sigmoid(tf.constant(PRICES) * ONE_TASK_SLOPE))
+    one_task = world.root / "one_task" / "Format-Serving"
+    assert manifest.one_task_digest == model_digest(one_task)
 
 
 def test_a_model_that_is_not_blessed_stays(world: World) -> None:
@@ -231,6 +262,7 @@ def test_the_component_passes_its_settings_on() -> None:
         "task_assignments": TaskAssignments,
         "examples": standard_artifacts.Examples,
         "statistics": standard_artifacts.ExampleStatistics,
+        "one_task": standard_artifacts.Model,
     }
     component = HardTowerPusher(
         **{name: types.Channel(type=kind) for name, kind in channels.items()},

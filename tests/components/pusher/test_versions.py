@@ -66,6 +66,22 @@ def test_keeps_the_newest_versions(tmp_path: Path) -> None:
     assert names(tmp_path) == {"12", "13", "14", LOCK}
 
 
+def test_one_task_models_are_linked_while_their_version_is_there(tmp_path: Path) -> None:
+    def with_one_task(folder: Path, version: int) -> None:
+        model = folder / "assets.extra" / "one_task"
+        model.mkdir(parents=True)
+        (model / "saved_model.pb").write_text(str(version))
+
+    folder = ServingFolder(tmp_path, keep=2, clock=at(10))
+    for contents in (with_one_task, with_one_task, fill, with_one_task):
+        folder.publish(contents)
+    links = tmp_path / "one_task"
+    assert folder.versions() == [12, 13]
+    assert {p.name: (p / "saved_model.pb").read_text() for p in links.iterdir()} == {"13": "13"}
+    folder.rollback()
+    assert list(links.iterdir()) == []
+
+
 def test_keep_must_be_at_least_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="keep: 0"):
         ServingFolder(tmp_path, keep=0)

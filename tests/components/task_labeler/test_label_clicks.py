@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,8 +19,12 @@ import tensorflow as tf
 from components.common.days import to_day
 from components.common.tfrecords import ShardWriter, read_batches, shard_files
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import SPLITS
+from components.routing.table import RoutingTable
+from components.task_labeler.assign import assign_log
+from components.task_labeler.calendar import SPLITS, Calendar
+from components.task_labeler.counts import count_clicks, merge_counts
 from components.task_labeler.label import bucket_names
+from components.task_labeler.pins import Pin
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import Contract
@@ -94,10 +99,18 @@ class Labelled:
         return pq.read_table(self.folder / "assignments" / name).to_pylist()
 
 
+def read_all(path: str) -> list[dict[str, Any]]:
+    return [plain(record) for batch in read_batches(path) for record in batch]
+
+
 def plain(record: bytes) -> dict[str, Any]:
     features = tf.train.Example.FromString(record).features.feature
     values = {k: getattr(v, v.WhichOneof("kind")).value[0] for k, v in features.items()}
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def content(example: dict[str, Any]) -> list[tuple[str, str]]:
+    return sorted((k, str(v)) for k, v in example.items())
 
 
 def label(
@@ -108,7 +121,7 @@ def label(
     shards: int = 3,
 ) -> Labelled:
     files = write_shards(folder / "in", batch, shards)
-    (folder / "assignments").mkdir()
+    (folder / "assignments").mkdir(parents=True)
     identity = label_clicks(
         files,
         CONTRACT,
@@ -239,19 +252,134 @@ def test_totals_agree_with_the_history(result: Labelled) -> None:
         assert day["hard_clicks"] == hard
 
 
-def test_partition_and_bucket_number_change_nothing(result: Labelled, tmp_path: Path) -> None:
+ESTIMATED = LABELLING.model_copy(
+    update={
+        "prior_clicks": "estimate",
+        "prior_min_setups": 1,
+        "decide_by": "probability",
+        "min_probability": 0.6,
+    }
+)
+FILES = ("history.parquet", "assignments.parquet", "routing.parquet", "routing.arrow")
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory: pytest.TempPathFactory) -> Labelled:
+    return label(tmp_path_factory.mktemp("estimated"), clicks(), ESTIMATED)
+
+
+@pytest.mark.parametrize(("given", "shards"), [("result", 7), ("estimated", 1)])
+def test_order_and_partition_change_no_byte(
+    given: str, shards: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The same clicks in another order and in other shards, through both Beam passes."""
+    wanted: Labelled = request.getfixturevalue(given)
     batch = clicks()
-    order = np.random.default_rng(1).permutation(batch.num_rows)
+    order = np.random.default_rng(shards).permutation(batch.num_rows)
     shuffled = pa.Table.from_batches([batch]).take(pa.array(order)).combine_chunks()
-    other = label(tmp_path, shuffled.to_batches()[0], shards=7)
-    assert other.identity == result.identity
-    assert other.table("history.parquet") == result.table("history.parquet")
+    options = {"result": LABELLING, "estimated": ESTIMATED}[given]
+    other = label(tmp_path, shuffled.to_batches()[0], options, shards=shards)
+    assert other.identity == wanted.identity
+    for name in (*FILES, "settings.json", "stability.json", "splits.json"):
+        left, right = (made.folder / "assignments" / name for made in (other, wanted))
+        assert left.read_bytes() == right.read_bytes(), name
+    for split in SPLITS:
+        made = [sorted(map(content, m.examples(split))) for m in (other, wanted)]
+        assert made[0] == made[1]
 
-    def key(example: dict[str, Any]) -> list[tuple[str, str]]:
-        return sorted((k, str(v)) for k, v in example.items())
 
-    train = [sorted(made.examples("train"), key=key) for made in (other, result)]
-    assert train[0] == train[1]
+def test_the_number_of_buckets_changes_no_assignment(estimated: Labelled, tmp_path: Path) -> None:
+    options = ESTIMATED.model_copy(update={"buckets": 1})
+    other = label(tmp_path, clicks(), options)
+    assert other.table("history.parquet") == estimated.table("history.parquet")
+    assert other.json("stability.json") == estimated.json("stability.json")
+
+
+def test_strength_is_estimated_from_all_buckets(estimated: Labelled) -> None:
+    """The Beam passes agree with one process."""
+    rows = clicks().to_pydict()
+    counts = merge_counts(
+        [
+            count_clicks(
+                pa.array([f"{s}|{g}" for s, g in zip(rows["shop"], rows["goal"], strict=True)]),
+                pa.array(rows["goal"]),
+                pa.array([""] * len(rows["t"])),
+                np.array(rows["t"]),
+                np.array(rows["ct"]),
+            )
+        ]
+    )
+    calendar = Calendar(to_day(FIRST), to_day(AS_OF))
+    history, totals = assign_log(counts, calendar, 5, ESTIMATED)
+    assert history.to_pylist() == estimated.table("history.parquet")
+    stability = estimated.json("stability.json")
+    assert {k: stability[k] for k in totals.counts if k in stability} == {
+        k: v for k, v in totals.counts.items() if k in stability
+    }
+    assert set(stability["prior_clicks"]) == {"buy", "visit"}
+    assert all(strength != 200 for strength in stability["prior_clicks"].values())
+
+
+def test_both_joins_give_the_same_records(
+    tmp_path: Path, result: Labelled, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A history of one row too many goes to the shards by key."""
+    caplog.set_level("INFO", logger="hardtower")
+    rows = len(result.table("history.parquet"))
+    by_key, broadcast = (
+        label(tmp_path / name, clicks(), LABELLING.model_copy(update={"broadcast_rows": limit}))
+        for name, limit in (("key", rows - 1), ("broadcast", rows))
+    )
+    joins = [m.rsplit(" ", 1)[1] for m in caplog.messages if "joined to clicks by" in m]
+    assert joins == ["key", "broadcast"]
+    assert by_key.json("splits.json") == broadcast.json("splits.json")
+    for split in SPLITS:
+        left, right = (shard_files(str(m.folder / f"Split-{split}")) for m in (by_key, broadcast))
+        assert [Path(path).name for path in left] == [Path(path).name for path in right]
+        for path, other in zip(left, right, strict=True):
+            assert read_all(path) == read_all(other)
+
+
+def test_a_pin_reaches_labels_and_router(tmp_path: Path) -> None:
+    """The pin ends before the eval period; a pinned setup without clicks is routed too."""
+    ends = FIRST + timedelta(days=25)
+    review = {"reviewed_by": "j.doe", "reason": "refund goal"}
+    pins = (
+        Pin(setup="a|visit", side="hard", expires=ends, **review),
+        Pin(setup="b|buy", side="soft", since=ends, expires=AS_OF + timedelta(days=1), **review),
+        Pin(setup="z|buy", side="soft", expires=AS_OF + timedelta(days=1), **review),
+        Pin(setup="y|buy", side="soft", expires=AS_OF, **review),
+    )
+    made = label(tmp_path, clicks(), LABELLING.model_copy(update={"pins": pins}))
+
+    def tasks(split: str, shop: str, goal: str) -> set[tuple[str, str]]:
+        chosen = [e for e in made.examples(split) if (e["shop"], e["goal"]) == (shop, goal)]
+        return {(e["task"], e["task_reason"]) for e in chosen}
+
+    assert tasks("train", "a", "visit") == {("hard", "pinned")}
+    assert tasks("eval", "a", "visit") == {("soft", "history")}
+    assert "pinned" not in {why for _, why in tasks("train", "b", "buy")}
+    assert tasks("eval", "b", "buy") == {("soft", "pinned")}
+    routing = {r["setup_id"]: (r["task"], r["reason"]) for r in made.table("routing.parquet")}
+    assert routing["b|buy"] == routing["z|buy"] == ("soft", "pinned")
+    assert "y|buy" not in routing
+
+
+def test_the_pushed_form_is_the_routing_table(result: Labelled, tmp_path: Path) -> None:
+    extra = tmp_path / "assets.extra"
+    extra.mkdir()
+    for name, source in (("routing.arrow",) * 2, ("routing.json", "settings.json")):
+        shutil.copy(result.folder / "assignments" / source, extra / name)
+    table = RoutingTable.load(tmp_path)
+    rows = result.table("routing.parquet")
+    got = table.route([r["setup_id"] for r in rows])
+    assert got.task.tolist() == [r["task"] for r in rows]
+    assert got.reason.tolist() == [r["reason"] for r in rows]
+    assert got.cvr.tolist() == [r["historical_cvr"] for r in rows]
+    assert table.assignment_id == result.identity
+    assert table.settings.setup == ("shop", "goal")
+    unknown = table.route(["x|buy", "x|visit", "x|x"], ["buy", "visit", None], ["", "new", None])
+    assert unknown.task.tolist() == ["hard", "soft", "soft"]
 
 
 def test_the_id_follows_the_settings(result: Labelled, tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""Reads the outcome of an A/B test from CSV or Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from schemas.errors import InputError
+
+SETUP, VARIANT, ADVERTISER, DAY = "setup", "variant", "advertiser", "day"
+SPEND, CONVERSIONS = "spend", "conversions"
+CLICKS, IMPRESSIONS, REQUESTS, BUDGET = "clicks", "impressions", "requests", "budget"
+
+REQUIRED = (SETUP, VARIANT, SPEND, CONVERSIONS)
+AMOUNTS = (SPEND, CONVERSIONS, CLICKS, IMPRESSIONS, REQUESTS, BUDGET)
+NAMES = (SETUP, VARIANT, ADVERTISER)
+
+
+def read_outcome(path: Path, control: str) -> pd.DataFrame:
+    """The test's outcome by setup, both variants side by side, days added up.
+
+    Args:
+      path: a `.csv` or `.parquet` file, a row per setup and variant, or per setup, day and
+        variant. Columns: `setup`, `variant`, `spend`, `conversions`; and, if known,
+        `advertiser` (the setup itself otherwise), `day`, `clicks`, `impressions`, `requests`,
+        `budget`. Others are ignored.
+      control: name of the control in `variant`; the file holds one other name.
+
+    Returns:
+      One row per setup, ascending, columns `setup`, `advertiser`, and for each amount in the
+      file `<amount>_control` and `<amount>_variant`, float64; 0 where a setup has no row of the
+      variant. `attrs["variant"]` is the other variant's name.
+
+    Raises:
+      InputError: the file cannot be read, lacks a column, holds a value that is empty, not a
+        number or negative, a setup, day and variant twice, a setup of two advertisers, or
+        variants other than the control and one more, or no spend.
+    """
+    table, first_row = _load(path)
+    if missing := [name for name in REQUIRED if name not in table.columns]:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}; seen {', '.join(map(str, table.columns))}; "
+            f"wanted {', '.join(REQUIRED)}"
+        )
+    if table.empty:
+        raise InputError(f"{path}: no rows; wanted one per setup and variant")
+    amounts = [name for name in AMOUNTS if name in table.columns]
+    clean = pd.DataFrame(index=table.index)
+    for name in (*NAMES, DAY):
+        if name in table.columns:
+            clean[name] = _names(path, table[name], first_row)
+    for name in amounts:
+        clean[name] = _amounts(path, table[name], first_row)
+    if ADVERTISER not in clean:
+        clean[ADVERTISER] = clean[SETUP]
+    variant = _other_variant(path, clean[VARIANT], control, first_row)
+    _check_keys(path, clean, first_row)
+
+    sums = clean.groupby([SETUP, VARIANT], sort=True)[amounts].sum().unstack(fill_value=0)
+    outcome = pd.DataFrame({SETUP: sums.index.to_numpy()})
+    owner = clean.drop_duplicates(SETUP).set_index(SETUP)[ADVERTISER]
+    outcome[ADVERTISER] = owner.loc[outcome[SETUP]].to_numpy()
+    for name in amounts:
+        for side, label in (("control", control), ("variant", variant)):
+            outcome[f"{name}_{side}"] = sums[(name, label)].to_numpy(np.float64)
+    if not outcome.spend_control.sum() + outcome.spend_variant.sum():
+        raise InputError(f"{path}: column {SPEND!r}: seen 0 in every row, wanted some spend")
+    outcome.attrs["variant"] = variant
+    return outcome
+
+
+def _load(path: Path) -> tuple[pd.DataFrame, int]:
+    """The file's table and the number that people give its first row of data."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted a CSV or Parquet file")
+    try:
+        if path.suffix.lower() == ".csv":
+            # Text throughout: setups named 007 or NA stay as they are, and a bad number is shown.
+            return pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False), 2
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pd.read_parquet(path), 1
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+    raise InputError(f"{path}: ends with {path.suffix!r}; wanted .csv or .parquet")
+
+
+def _names(path: Path, column: pd.Series, first_row: int) -> pd.Series:
+    text = column.astype("string").str.strip()
+    if (empty := (text.isna() | (text == "")).to_numpy(bool)).any():
+        row = first_row + int(np.argmax(empty))
+        raise InputError(f"{path}: row {row}, column {column.name!r}: empty; wanted a value")
+    return text.astype(object)
+
+
+def _amounts(path: Path, column: pd.Series, first_row: int) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    values = numbers.to_numpy(np.float64)
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        place = int(np.argmax(bad))
+        raise InputError(
+            f"{path}: row {first_row + place}, column {column.name!r}: seen "
+            f"{str(column.iloc[place])!r}, wanted a number of at least 0"
+        )
+    return numbers
+
+
+def _other_variant(path: Path, column: pd.Series, control: str, first_row: int) -> str:
+    seen = list(dict.fromkeys(column))
+    if control not in seen:
+        raise InputError(
+            f"{path}: column {VARIANT!r}: seen {', '.join(map(repr, seen[:5]))}, none of them the "
+            f"control {control!r}; name the control by --control"
+        )
+    others = [name for name in seen if name != control]
+    if not others:
+        raise InputError(
+            f"{path}: column {VARIANT!r}: seen the control {control!r} alone, wanted one more"
+        )
+    if len(others) > 1:
+        row = first_row + int(np.argmax((column == others[1]).to_numpy()))
+        raise InputError(
+            f"{path}: row {row}, column {VARIANT!r}: seen {others[1]!r}, a third variant; wanted "
+            f"{control!r} and {others[0]!r} alone"
+        )
+    return str(others[0])
+
+
+def _check_keys(path: Path, table: pd.DataFrame, first_row: int) -> None:
+    keys = [name for name in (SETUP, DAY, VARIANT) if name in table]
+    if (twice := table.duplicated(keys).to_numpy()).any():
+        place = int(np.argmax(twice))
+        seen = ", ".join(f"{key} {table[key].iloc[place]!r}" for key in keys)
+        raise InputError(
+            f"{path}: row {first_row + place}, columns {', '.join(keys)}: seen {seen} a second "
+            "time; wanted one row each"
+        )
+    first_owner = table.groupby(SETUP)[ADVERTISER].transform("first")
+    if (moved := (table[ADVERTISER] != first_owner).to_numpy()).any():
+        place = int(np.argmax(moved))
+        raise InputError(
+            f"{path}: row {first_row + place}, column {ADVERTISER!r}: seen "
+            f"{table[ADVERTISER].iloc[place]!r} for setup {table[SETUP].iloc[place]!r}, wanted "
+            f"{first_owner.iloc[place]!r} as in its first row"
+        )

@@ -1,0 +1,1 @@
+"""Where each candidate goes, for serving processes: no TensorFlow, TFX or Beam here."""

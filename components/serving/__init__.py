@@ -1,0 +1,1 @@
+"""Online serving: routes ad candidates and predicts their conversion probabilities."""

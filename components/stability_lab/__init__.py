@@ -1,0 +1,1 @@
+"""What-if studies of the task assignment: stability, the choice of alpha, cold starts."""

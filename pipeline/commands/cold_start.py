@@ -1,0 +1,70 @@
+"""`hardtower cold-start`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.commands.lab import (
+    as_of_option,
+    bar,
+    judge_option,
+    open_study,
+    publish,
+    warmup_option,
+)
+from pipeline.commands.options import config_option, out_option, set_option
+
+if TYPE_CHECKING:
+    from components.stability_lab.judge import Choice
+
+
+@click.command("cold-start")
+@config_option
+@set_option
+@as_of_option
+@out_option
+@judge_option
+@warmup_option(
+    "A setup is new when its first click comes this long after the log's; the labelling window, "
+    "or a third of the log."
+)
+def cold_start(
+    config_name: str,
+    overrides: tuple[str, ...],
+    as_of: str | None,
+    out: Path,
+    judge_name: Choice,
+    warmup: int | None,
+) -> None:
+    """Follow new setups: time to a history, and the cost of each cold-start policy."""
+    study = open_study(config_name, overrides, as_of, judge_name, warmup, "window")
+
+    from components.stability_lab import cold_start_page, words
+    from components.stability_lab.cold_start import study_cold_start
+
+    labelling = study.config.labelling
+    with bar("policies") as progress:
+        found = study_cold_start(study.log, labelling, study.judge, study.first_day, progress)
+    everyone = found.graduation[0]
+    cards = [
+        (words.count(everyone.setups), "new setups"),
+        (words.of(everyone.graduated, everyone.setups), "of them graduate in the log"),
+        (words.count(everyone.median_days), "days to graduate, median"),
+        (words.of(everyone.clicks_before, study.log.cells.clicks.sum()), "of all clicks before it"),
+    ]
+    publish(
+        study,
+        "cold-start",
+        "cold starts",
+        cards,
+        [
+            cold_start_page.graduation(found, labelling.min_clicks),
+            cold_start_page.policies(found),
+        ],
+        asdict(found),
+        out,
+    )

@@ -1,0 +1,232 @@
+"""What the commands of the stability lab share: options, the log, output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from components.common.as_of import resolve_as_of
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from components.stability_lab.judge import Choice, Judge
+    from components.stability_lab.log import LabLog, Progress
+    from components.stability_lab.page import Section, Table
+    from components.stability_lab.replay import Bools
+    from pipeline.config import PipelineConfig
+
+as_of_option = click.option(
+    "--as-of",
+    metavar="DATE",
+    help="First day (UTC) whose events the study must not see; overrides the config's as_of.",
+)
+judge_option = click.option(
+    "--judge",
+    "judge_name",
+    type=click.Choice(["auto", "truth", "hindsight"]),
+    default="auto",
+    show_default=True,
+    help="True sides: the simulator's truth, or later clicks; auto takes truth where it lies "
+    "beside the log.",
+)
+
+
+class Numbers(click.ParamType):
+    """Comma-separated numbers within bounds, `low` itself allowed when `closed`."""
+
+    name = "numbers"
+
+    def __init__(self, low: float, high: float, closed: bool = False) -> None:
+        self._low, self._high, self._closed = low, high, closed
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"seen {value!r}, wanted numbers such as 0.005,0.01", param, ctx)
+        for number in numbers:
+            above = number >= self._low if self._closed else number > self._low
+            if not (above and number < self._high):
+                sign = "at least" if self._closed else "above"
+                wanted = f"{sign} {self._low:g} and below {self._high:g}"
+                self.fail(f"seen {number:g}, wanted numbers {wanted}", param, ctx)
+        return numbers
+
+
+def numbers_option(name: str, low: float, high: float, text: str, closed: bool = False) -> Any:
+    """An option that takes comma-separated numbers."""
+    return click.option(
+        name, type=Numbers(low, high, closed), default=(), metavar="LIST", help=text
+    )
+
+
+def warmup_option(text: str) -> Any:
+    return click.option("--warmup", type=click.IntRange(min=0), metavar="DAYS", help=text)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A log read for a study.
+
+    Attributes:
+      run_id: names the output folder.
+      scope: bool [n], cells after the warm-up.
+    """
+
+    config: PipelineConfig
+    log: LabLog
+    judge: Judge
+    first_day: int
+    scope: Bools
+    run_id: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What every study's JSON begins with."""
+        from components.common.days import to_date
+
+        return {
+            "run_id": self.run_id,
+            "contract": self.config.data_contract.name,
+            "as_of": to_date(self.log.as_of).isoformat(),
+            "first_day": to_date(self.log.first_day).isoformat(),
+            "evaluated_from": to_date(self.first_day).isoformat(),
+            "judge": self.judge.name,
+            "clicks": int(self.log.cells.clicks.sum()),
+            "setups": len(self.log.setups.ids),
+            "bad_rows": self.log.bad_rows,
+            "labelling": self.config.labelling.model_dump(mode="json"),
+        }
+
+
+def open_study(
+    config_name: str,
+    overrides: Sequence[str],
+    as_of: str | None,
+    judge_name: Choice,
+    warmup: int | None,
+    default_warmup: str = "splits",
+) -> Study:
+    """Reads the log of a config.
+
+    Args:
+      default_warmup: without `warmup`, `splits` takes the config's warmup_days; `window` takes the
+        labelling window, or a third of the log where that is shorter.
+
+    Raises:
+      InputError: the config, the log or the warm-up is wrong.
+    """
+    from components.stability_lab.judge import choose_judge, first_evaluated
+    from components.stability_lab.read import read_log
+    from components.task_labeler.settings import with_pins
+    from pipeline.config import load_config
+    from pipeline.provenance import run_name
+
+    if as_of is not None:
+        overrides = (*overrides, f"as_of={as_of!r}")
+    config = load_config(config_name, overrides)
+    config = config.model_copy(update={"labelling": with_pins(config.labelling)})
+    day, root = resolve_as_of(config.as_of), Path(config.input.root)
+    with bar("reading the log") as progress:
+        log = read_log(
+            config.data_contract,
+            root,
+            day,
+            config.window_days,
+            config.ingest.max_bad_row_share,
+            progress,
+        )
+    if warmup is None:
+        shortest = min(config.labelling.window_days, (log.as_of - log.first_day) // 3)
+        warmup = shortest if default_warmup == "window" else config.splits.warmup_days
+    first = first_evaluated(log, warmup)
+    judge = choose_judge(log, root, judge_name, config.labelling.window_days)
+    return Study(config, log, judge, first, log.cells.day >= first, run_name(day))
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Progress]:
+    """A progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def publish(
+    study: Study,
+    kind: str,
+    title: str,
+    cards: list[tuple[str, str]],
+    sections: list[Section],
+    results: dict[str, Any],
+    out: Path,
+) -> None:
+    """Prints the tables and writes OUT/<kind>/<run_id>/<kind>.json and .html."""
+    import yaml
+    from rich.console import Console
+
+    from components.reporter.write import write_files
+    from components.stability_lab.page import Page, render
+
+    facts = study.facts
+    meta = (
+        f"{facts['run_id']} · contract {facts['contract']} · {facts['clicks']:,} clicks of "
+        f"{facts['setups']:,} setups, {facts['first_day']} to {facts['as_of']}, evaluated from "
+        f"{facts['evaluated_from']} · judged by {facts['judge']}"
+    )
+    settings = yaml.safe_dump({"labelling": facts["labelling"]}, sort_keys=False)
+    page = render(Page(title, meta, cards, sections, settings))
+    folder = out / kind / study.run_id
+    try:
+        text = json.dumps(finite({**facts, **results}), indent=1, allow_nan=False)
+        write_files(folder, {f"{kind}.json": text + "\n", f"{kind}.html": page})
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot write {folder}: {error.strerror}") from error
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(meta, markup=False)
+    for section in sections:
+        for table in section.tables:
+            if not table.folded:
+                console.print(rich_table(table))
+    console.print(f"page   {folder / f'{kind}.html'}", markup=False, soft_wrap=True)
+    console.print(f"table  {folder / f'{kind}.json'}", markup=False, soft_wrap=True)
+
+
+def rich_table(table: Table) -> Any:
+    """The table for the terminal."""
+    from rich.table import Table as RichTable
+
+    made = RichTable(title=table.caption, title_justify="left")
+    for name in table.head:
+        numeric = name.startswith("#")
+        made.add_column(name.removeprefix("#"), justify="right" if numeric else "left")
+    for number, row in enumerate(table.rows):
+        made.add_row(*row, style="bold" if number in table.key_rows else None)
+    return made
+
+
+def finite(value: Any) -> Any:
+    """The value with null for every number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

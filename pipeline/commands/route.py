@@ -1,0 +1,70 @@
+"""`hardtower route`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from pipeline.commands.options import serving_option
+from schemas.errors import InputError
+
+
+@click.command()
+@serving_option
+@click.option("--setup", "setups", multiple=True, metavar="ID", help="A setup id. Repeatable.")
+@click.option(
+    "--file",
+    "file",
+    type=click.File(encoding="utf-8"),
+    help="Text file with a setup id a line; - for standard input.",
+)
+@click.option("--category", help="Declared conversion category, for setups that are not known.")
+@click.option("--advertiser-type", help="Advertiser type, for setups that are not known.")
+@click.option("--version", type=int, help="Version to ask; the newest otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON line for each setup.")
+def route(
+    serving: Path,
+    setups: tuple[str, ...],
+    file: TextIO | None,
+    category: str | None,
+    advertiser_type: str | None,
+    version: int | None,
+    as_json: bool,
+) -> None:
+    """Say where candidates of conversion setups go: task, reason and model."""
+    import json
+    import math
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from components.pusher.versions import ServingFolder
+    from components.routing.table import RoutingTable
+    from components.serving.router import Router
+
+    ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+    if not ids:
+        raise InputError("no setup; wanted --setup or --file")
+    folder = ServingFolder(serving)
+    versions = folder.versions()
+    asked = max(versions, default=None) if version is None else version
+    if asked not in versions:
+        raise InputError(f"{serving}: no version {asked or ''}; there: {versions or 'none'}")
+    table = RoutingTable.load(folder.path(asked))
+    found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
+    rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
+    if as_json:
+        for setup, task, reason, model, cvr in rows:
+            answer = {"setup_id": setup, "task": task, "reason": reason, "model": model}
+            known = {"historical_cvr": None if math.isnan(cvr) else cvr, "version": asked}
+            click.echo(json.dumps(answer | known, ensure_ascii=False))
+        return
+    page = Table(Column("setup", overflow="fold"), "task", "reason", "model", "historical CVR")
+    for setup, task, reason, model, cvr in rows:
+        page.add_row(setup, task, reason, model, "" if math.isnan(cvr) else f"{cvr:.4%}")
+    Console(width=None if sys.stdout.isatty() else 120).print(page)
+    click.echo(f"version {asked}, assignment {table.assignment_id}, {len(table):,} setups")

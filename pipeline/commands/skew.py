@@ -1,0 +1,52 @@
+"""`hardtower skew`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    required=True,
+    help="Decision log of `hardtower serve`.",
+)
+@click.option(
+    "--assignments",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="Folder of a TaskAssignments artifact.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def skew(decisions: Path, assignments: Path, as_json: bool) -> None:
+    """Compare the tasks that a service decided with the offline assignment."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.serving.skew import compare
+
+    found = compare(decisions, assignments)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+        return
+    click.echo(
+        f"{found.decisions:,} decisions, {found.mismatches:,} mismatches ({found.share:.3%}); "
+        f"{found.beyond:,} after the assignment's last day; {found.bad_lines:,} lines unreadable"
+    )
+    if found.by_kind:
+        table = Table("online", "reason", "offline", "reason", "cause", "decisions", "share")
+        for kind in found.by_kind:
+            table.add_row(
+                kind.online_task,
+                kind.online_reason,
+                kind.offline_task,
+                kind.offline_reason,
+                kind.cause,
+                f"{kind.decisions:,}",
+                f"{kind.share:.3%}",
+            )
+        Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,96 @@
+"""`hardtower stability`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.commands.lab import (
+    as_of_option,
+    bar,
+    judge_option,
+    numbers_option,
+    open_study,
+    publish,
+    warmup_option,
+)
+from pipeline.commands.options import config_option, out_option, set_option
+
+if TYPE_CHECKING:
+    from components.stability_lab.judge import Choice
+
+
+@click.command()
+@config_option
+@set_option
+@as_of_option
+@out_option
+@judge_option
+@warmup_option("First days that are replayed but not counted; the config's splits.warmup_days.")
+@numbers_option("--alphas", 0, 1, "Alphas of the frontier; the config's and 0.5% to either side.")
+@numbers_option("--bands", 0, 1, "Bands of the frontier; 0,0.1,0.2,0.4.", closed=True)
+@numbers_option(
+    "--half-lives", 0, 10_000, "Half-lives, in days; half, double and four times the config's."
+)
+def stability(
+    config_name: str,
+    overrides: tuple[str, ...],
+    as_of: str | None,
+    out: Path,
+    judge_name: Choice,
+    warmup: int | None,
+    alphas: tuple[float, ...],
+    bands: tuple[float, ...],
+    half_lives: tuple[float, ...],
+) -> None:
+    """Replay a log with and without each stabiliser: flips, churn, wrong sides, frontier."""
+    study = open_study(config_name, overrides, as_of, judge_name, warmup)
+
+    from components.stability_lab import stability_page, words
+    from components.stability_lab.frontier import Grid, frontier
+    from components.stability_lab.measures import measure
+    from components.stability_lab.replay import replay
+    from components.stability_lab.variants import variants
+
+    log, labelling = study.log, study.config.labelling
+    truth = study.judge.hard(labelling.alpha)
+    tried = variants(labelling, log.attribution_days)
+    measured = {}
+    with bar("mechanisms") as progress:
+        for number, variant in enumerate(tried, 1):
+            decided = replay(log, variant.settings, variant.context)
+            measured[variant.name] = measure(log.cells, decided, truth, study.scope)
+            progress(number, len(tried))
+    grid = Grid.around(labelling, alphas, bands, half_lives)
+    with bar("frontier") as progress:
+        points = frontier(log, labelling, grid, study.judge, study.scope, progress)
+
+    now = next(iter(measured.values()))
+    plain = measured["plain CVR against alpha"]
+    cards = [
+        (words.count(now.flips), f"flips as configured; {plain.flips:,} by the plain rule"),
+        (words.share(now.churned_clicks), "of clicks on the day of a flip"),
+        (words.share(now.churned_spend), "of spend on the day of a flip"),
+        (
+            words.share(now.wrong_clicks),
+            f"of clicks on the wrong side; {words.share(plain.wrong_clicks)} by the plain rule",
+        ),
+    ]
+    publish(
+        study,
+        "stability",
+        "stability of the task assignment",
+        cards,
+        [
+            stability_page.mechanisms(measured, study.judge.name),
+            stability_page.frontier_section(points),
+        ],
+        {
+            "mechanisms": [{"name": name, **asdict(m)} for name, m in measured.items()],
+            "frontier": [asdict(p) for p in points],
+        },
+        out,
+    )
