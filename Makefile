@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := .venv/.installed
 
-.PHONY: help install run test check benchmark clean
+.PHONY: help install run test check test-engines benchmark clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,14 @@ check: $(STAMP) ## Ruff, mypy and import-linter
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+test-engines: $(STAMP) ## Run the task labeller on other Beam runners
+	deploy/engines.sh
+	.venv/bin/pytest -m engines tests/engines
+
+benchmark: $(STAMP) ## Share of TFX overhead; the task labeller against its peers
+	.venv/bin/python -m benchmarks.stages
+	.venv/bin/python -m benchmarks.task_labeler
 
 clean: ## Remove what runs leave behind, not the environment
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

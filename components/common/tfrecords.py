@@ -13,8 +13,8 @@ from itertools import islice
 
 import google_crc32c
 import tensorflow as tf
+from isal import isal_zlib
 
-from components.common.gzip_codec import gzip_codec
 from schemas.errors import InputError
 
 BATCH = 8192
@@ -24,7 +24,7 @@ READ_BYTES = 1 << 20
 """Compressed bytes that are read and inflated at once."""
 
 LEVEL = 1
-"""Of gzip: a third of the default's time and a sixth more room."""
+"""Of gzip, by ISA-L: a quarter of zlib's time at about the same size."""
 
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -70,17 +70,16 @@ def _records(path: str) -> Iterator[bytes]:
 
 def _inflated(path: str) -> Iterator[bytes]:
     """The content of a gzip file of one or more members, block by block."""
-    codec = gzip_codec()
-    inflate = codec.decompressobj(_GZIP)
+    inflate = isal_zlib.decompressobj(_GZIP)
     with tf.io.gfile.GFile(path, "rb") as file:
         try:
             while data := file.read(READ_BYTES):
                 while data:
                     if inflate.eof:
-                        inflate = codec.decompressobj(_GZIP)
+                        inflate = isal_zlib.decompressobj(_GZIP)
                     yield inflate.decompress(data)
                     data = inflate.unused_data
-        except codec.error as error:
+        except isal_zlib.error as error:
             raise InputError(f"{path}: not a sound gzip file: {error}") from error
     if not inflate.eof:
         raise InputError(f"{path}: the gzip stream is cut short; wanted a whole file")
@@ -101,7 +100,7 @@ class ShardWriter:
             return
         if self._file is None:
             tf.io.gfile.makedirs(self._split_uri)
-            self._deflate = gzip_codec().compressobj(LEVEL, wbits=_GZIP)
+            self._deflate = isal_zlib.compressobj(LEVEL, wbits=_GZIP)
             self._file = tf.io.gfile.GFile(self.path, "wb")
         self._file.write(self._deflate.compress(b"".join(parts)))
         self.records += len(parts) // 4

@@ -58,9 +58,7 @@ def slow_interval(data: Scored, resamples: int, confidence: float) -> dict[str, 
         setups = generator.integers(0, data.setups, data.setups)
         drawn.append(exact(data, np.concatenate([rows_of[s] for s in setups])))
     tail = (1 - confidence) / 2
-    return {
-        name: np.quantile([d[name] for d in drawn], [tail, 1 - tail]) for name in drawn[0]
-    }
+    return {name: np.quantile([d[name] for d in drawn], [tail, 1 - tail]) for name in drawn[0]}
 
 
 def fast(data: Scored, resamples: int, **more: object) -> dict[str, bootstrap.Difference]:

@@ -1,0 +1,1 @@
+"""Races side by side, each a command that prints ratios measured in one run."""

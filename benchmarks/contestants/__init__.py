@@ -1,0 +1,1 @@
+"""Functions that race against each other, each called in a process of its own."""

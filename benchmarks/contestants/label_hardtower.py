@@ -1,0 +1,78 @@
+"""This project's ExampleGen and labeller, without TFX around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks import labelling as task
+from components.common.tfrecords import shard_files
+from components.example_gen.run import ingest as ingest_log
+from components.example_gen.settings import IngestSettings
+from components.example_gen.source import Window
+from components.task_labeler.calendar import SPLITS
+from components.task_labeler.run import label_clicks
+from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.contract import load_contract
+
+
+def make_pipeline() -> beam.Pipeline:
+    return beam.Pipeline(runner="DirectRunner")
+
+
+def ingest(log: str, out: str) -> int:
+    """Parquet in, TFRecord shards in `out`/Split-log and their keys beside them out."""
+    (Path(out) / "report").mkdir(parents=True)
+    report = ingest_log(
+        load_contract(task.CONTRACT),
+        Path(log),
+        Window.before(task.AS_OF, task.LOG_DAYS),
+        IngestSettings(),
+        f"{out}/Split-log",
+        f"{out}/report",
+        make_pipeline,
+    )
+    rows: int = report["rows"]
+    return rows
+
+
+def label(examples: str, out: str) -> int:
+    """TFRecord in and out."""
+    assignments = Path(out) / "assignments"
+    assignments.mkdir(parents=True)
+    label_clicks(
+        shard_files(f"{examples}/Split-log"),
+        load_contract(task.CONTRACT),
+        task.AS_OF,
+        LabellingSettings(
+            alpha=task.ALPHA,
+            window_days=task.WINDOW,
+            half_life_days=task.HALF_LIFE,
+            delay="naive",
+            prior_clicks=1e-15,
+            band=0.0,
+            min_dwell_days=0,
+        ),
+        SplitSettings(eval_days=7, calibration_days=3, gap_days=0),
+        {split: f"{out}/{split}" for split in SPLITS},
+        str(assignments),
+        f"{out}/temp",
+        make_pipeline,
+    )
+    history = pq.read_table(assignments / "history.parquet")
+    seen = history.filter(pc.greater(history["observed_clicks"], 0))
+    seen = seen.filter(pc.greater(seen["clicks"], 0))
+    cvrs = [seen["setup_id"], seen["day"], seen["historical_cvr"]]
+    pq.write_table(pa.table(cvrs, ["setup_id", "day", "cvr"]), f"{out}/{task.CVRS}")
+    return _rows(out)
+
+
+def _rows(out: str) -> int:
+    import json
+
+    report = json.loads((Path(out) / "assignments" / "splits.json").read_text(encoding="utf-8"))
+    return sum(report[split]["examples"] for split in SPLITS)
