@@ -79,7 +79,7 @@ def _inflated(path: str) -> Iterator[bytes]:
                         inflate = isal_zlib.decompressobj(_GZIP)
                     yield inflate.decompress(data)
                     data = inflate.unused_data
-        except isal_zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub names an instance
             raise InputError(f"{path}: not a sound gzip file: {error}") from error
     if not inflate.eof:
         raise InputError(f"{path}: the gzip stream is cut short; wanted a whole file")
