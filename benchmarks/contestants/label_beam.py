@@ -26,9 +26,10 @@ def _key(example: tf.train.Example) -> tuple[str, int]:
 def _count(example: tf.train.Example) -> tuple[tuple[str, int, int], int]:
     setup, day = _key(example)
     feature = example.features.feature
-    converted = feature["label"].int64_list.value[0] == 1
-    second = feature["conversion_timestamp"].int64_list.value[0]
-    return (setup, day, second // 86_400 - day if converted else -1), 1
+    # TFX's Parquet reader leaves out zeros.
+    converted = list(feature["label"].int64_list.value) == [1]
+    seconds = feature["conversion_timestamp"].int64_list.value
+    return (setup, day, seconds[0] // 86_400 - day if converted else -1), 1
 
 
 def _cvrs(element: tuple[str, Iterable[Counted]]) -> Iterable[Cvr]:
@@ -62,7 +63,7 @@ def _write_cvrs(found: list[Cvr], path: str) -> None:
 
 
 def label(examples: str, out: str) -> int:
-    Path(out).mkdir(parents=True)
+    Path(out).mkdir(parents=True, exist_ok=True)
     with beam.Pipeline(runner="DirectRunner") as pipeline:
         parsed = (
             pipeline
@@ -80,7 +81,7 @@ def label(examples: str, out: str) -> int:
         cvrs | beam.combiners.ToList() | beam.Map(_write_cvrs, f"{out}/{task.CVRS}")
         mature = parsed | beam.Filter(lambda example: _key(example)[1] < task.MATURE_END)
         labelled = mature | "Label" >> beam.Map(_label, cvrs=beam.pvalue.AsDict(cvrs))
-        labelled | beam.io.WriteToTFRecord(f"{out}/labelled", file_name_suffix=".gz")
+        labelled | beam.io.WriteToTFRecord(f"{out}/Split-all/labelled", file_name_suffix=".gz")
         counted = labelled | beam.combiners.Count.Globally()
         counted | "WriteCount" >> beam.Map(lambda n: Path(f"{out}/rows").write_text(str(n)))
     return int(Path(f"{out}/rows").read_text(encoding="utf-8"))

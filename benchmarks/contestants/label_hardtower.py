@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -18,6 +19,17 @@ from components.task_labeler.calendar import SPLITS
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import load_contract
+
+LABELLING = LabellingSettings(
+    alpha=task.ALPHA,
+    window_days=task.WINDOW,
+    half_life_days=task.HALF_LIFE,
+    delay="naive",
+    prior_clicks=1e-15,
+    band=0.0,
+    min_dwell_days=0,
+)
+PERIODS = SplitSettings(eval_days=7, calibration_days=3, gap_days=0)
 
 
 def make_pipeline() -> beam.Pipeline:
@@ -48,31 +60,27 @@ def label(examples: str, out: str) -> int:
         shard_files(f"{examples}/Split-log"),
         load_contract(task.CONTRACT),
         task.AS_OF,
-        LabellingSettings(
-            alpha=task.ALPHA,
-            window_days=task.WINDOW,
-            half_life_days=task.HALF_LIFE,
-            delay="naive",
-            prior_clicks=1e-15,
-            band=0.0,
-            min_dwell_days=0,
-        ),
-        SplitSettings(eval_days=7, calibration_days=3, gap_days=0),
+        LABELLING,
+        PERIODS,
         {split: f"{out}/{split}" for split in SPLITS},
         str(assignments),
         f"{out}/temp",
         make_pipeline,
     )
+    write_cvrs(assignments, out)
+    return rows_written(assignments)
+
+
+def write_cvrs(assignments: Path, out: str) -> None:
+    """The CVRs of a TaskAssignments folder, as all contestants leave them."""
     history = pq.read_table(assignments / "history.parquet")
     seen = history.filter(pc.greater(history["observed_clicks"], 0))
     seen = seen.filter(pc.greater(seen["clicks"], 0))
     cvrs = [seen["setup_id"], seen["day"], seen["historical_cvr"]]
     pq.write_table(pa.table(cvrs, ["setup_id", "day", "cvr"]), f"{out}/{task.CVRS}")
-    return _rows(out)
 
 
-def _rows(out: str) -> int:
-    import json
-
-    report = json.loads((Path(out) / "assignments" / "splits.json").read_text(encoding="utf-8"))
+def rows_written(assignments: Path) -> int:
+    """Examples of all splits."""
+    report = json.loads((assignments / "splits.json").read_text(encoding="utf-8"))
     return sum(report[split]["examples"] for split in SPLITS)
