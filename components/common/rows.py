@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.common.days import SECONDS_PER_DAY
 from schemas.contract import Contract
 
 Bools = npt.NDArray[np.bool_]
@@ -82,7 +83,7 @@ def conversion_times(
     """
     roles = contract.roles
     if roles.conversion_timestamp is None:
-        when = _ints(batch, roles.timestamp) + contract.attribution_window_days * 86_400
+        when = _ints(batch, roles.timestamp) + contract.attribution_window_days * SECONDS_PER_DAY
     else:
         when = _ints(batch, roles.conversion_timestamp)
     observed = (_ints(batch, roles.label) == 1) & (when < as_of)

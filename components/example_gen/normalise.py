@@ -5,11 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.common.rows import NO_CONVERSION
 from schemas.contract import Contract
 from schemas.errors import InputError
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-NO_CONVERSION = -1
 
 
 def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.RecordBatch:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.common.days import to_day
+from components.common.days import SECONDS_PER_DAY, to_day
 from components.common.files import write_json, write_parquet, write_text
 from components.task_labeler.assign import assign
 from components.task_labeler.buckets import Shard, split_by_bucket
@@ -157,7 +157,7 @@ def assign_pass(
 
     `folder` gets `groups.parquet`, `moments.json` and, for each bucket, its history and totals.
     """
-    as_of_second = to_day(as_of) * 86_400
+    as_of_second = to_day(as_of) * SECONDS_PER_DAY
     merged = (
         pipeline
         | "Shards" >> beam.Create(shards)

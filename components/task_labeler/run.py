@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from components.common.days import to_date, to_day
+from components.common.days import SECONDS_PER_DAY, to_date, to_day
 from components.common.files import read_json, read_parquet, write_bytes, write_json, write_parquet
 from components.routing.serving_file import serving_bytes, serving_table
 from components.routing.table import PARQUET_FILE, SERVING_FILE
@@ -94,7 +94,7 @@ def label_clicks(
             pipeline,
             shards,
             contract,
-            to_day(as_of) * 86_400,
+            to_day(as_of) * SECONDS_PER_DAY,
             labelling,
             split_uris,
             periods,
