@@ -19,6 +19,8 @@ COMMANDS = (
     "ab-report",
     "alpha",
     "cold-start",
+    "compile",
+    "experiment",
     "marketplace",
     "report",
     "rollback",

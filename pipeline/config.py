@@ -21,6 +21,7 @@ from components.example_gen.settings import IngestSettings
 from components.pusher.settings import PushSettings
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.overrides import read_yaml, with_overrides
 from schemas.base import Frozen
 from schemas.contract import Contract, first_problem, load_contract
@@ -72,6 +73,8 @@ class PipelineConfig(Frozen):
     push: PushSettings = PushSettings()
     beam_args: tuple[str, ...] = ("--runner=DirectRunner",)
     """Beam pipeline options of every Beam component."""
+    kubeflow: KubeflowSettings | None = None
+    """Needed by `hardtower compile` alone."""
 
     @field_validator("as_of", mode="before")
     @classmethod

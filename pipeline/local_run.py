@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.as_of import resolve_as_of
+from components.common.local_files import read_json
 from components.common.run_info import RunInfo
 from components.example_gen.source import Window
+from components.reporter.write import run_folder
 from pipeline.config import PipelineConfig
 from pipeline.console import Console
+from pipeline.output_lock import hold_output
 from pipeline.provenance import code_version, run_name
+from pipeline.run_progress import recorded
+from pipeline.run_record import RunRecord, read_record, stamp
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,38 +43,67 @@ def check_input(config: PipelineConfig) -> None:
     open_source(contract, Path(config.input.root), window).shards()
 
 
-def run_pipeline(config: PipelineConfig, out: Path, command: str) -> bool:
-    """Runs the pipeline and prints what came of it.
+def run_pipeline(
+    config: PipelineConfig, out: Path, command: str, run_id: str = "", queue: bool = False
+) -> bool:
+    """Runs the pipeline and prints what came of it; `runs/<run_id>/run.json` tells how far it is.
 
     Args:
       out: folder for runs, serving versions, artifacts and the metadata store.
       command: command line that repeats the run, for the record.
+      run_id: name of the run; made of the as-of day and the time when empty.
+      queue: wait for a run that is going on in the folder, instead of refusing.
 
     Returns:
       Whether the candidate was blessed.
 
     Raises:
-      InputError: the input breaks the contract, or the data gate stopped the run.
+      InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
+        or another run is going on in the folder.
     """
     as_of = resolve_as_of(config.as_of)
-    run_id = run_name(as_of)
-    folder = (out / "runs" / run_id).absolute()
-    folder.mkdir(parents=True)
+    out = out.absolute()
+    name = run_id or run_name(as_of)
+    folder = run_folder(out, name)
+    queued = read_record(folder)
+    if folder.exists() and (queued is None or queued.status != "queued"):
+        raise InputError(f"{folder}: there is a run of this name already; wanted a new one")
     console = Console(folder / "run.log")
-    console.heading(config.name, run_id, as_of, config.window_days)
-    with console.captured_logs():
-        try:
-            _execute(config, as_of, run_id, out.absolute(), command, console)
-        except InputError:
-            raise
-        except Exception:
-            logger.exception("the run failed")
-            raise
-    return console.summary(out, folder)
+    with hold_output(out, name, queue, lambda who: console.note(f"waiting for {who}")):
+        folder.mkdir(parents=True, exist_ok=queued is not None)
+        record = RunRecord(
+            run_id=name,
+            status="running",
+            as_of=as_of.isoformat(),
+            config=config.name,
+            command=command,
+            pid=os.getpid(),
+            started=stamp(),
+            trigger=queued.trigger if queued is not None else None,
+        )
+        with recorded(out, record) as progress:
+            console.heading(config.name, name, as_of, config.window_days)
+            with console.captured_logs():
+                try:
+                    _execute(config, as_of, name, out, command, console, progress.stage)
+                except InputError:
+                    raise
+                except Exception:
+                    logger.exception("the run failed")
+                    raise
+            manifest = read_json(folder / "manifest.json")
+            progress.judged(manifest["verdict"], manifest["version"])
+        return console.summary(out, folder)
 
 
 def _execute(
-    config: PipelineConfig, as_of: date, run_id: str, out: Path, command: str, console: Console
+    config: PipelineConfig,
+    as_of: date,
+    run_id: str,
+    out: Path,
+    command: str,
+    console: Console,
+    begun: Callable[[str], None],
 ) -> None:
     # Read once, when TensorFlow's C++ side is loaded; it reports errors as exceptions as well.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,6 +123,8 @@ def _execute(
     places = Places.under(out)
 
     def on_stage(stage: Stage) -> None:
+        if stage.seconds is None:
+            begun(stage.name)
         console.stage(stage.name, stage.number, stage.of, stage.seconds, stage.reused)
 
     run_local(create_pipeline(config, run, places), run_id, on_stage)

@@ -13,6 +13,8 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import pipeline as tfx_pipeline
 
 from components.common.run_info import RunInfo
+from components.common.run_parameters import RUN_PARAMETERS, value_in
+from components.common.run_properties import ParameterValues
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
 from components.data_gate.component import DataGate
@@ -25,6 +27,7 @@ from components.pusher.component import HardTowerPusher
 from components.reporter.component import RunReport
 from components.task_labeler.calendar import CALIBRATION, TRAIN
 from components.task_labeler.component import TaskLabeler
+from components.trainer.component import HardTowerTrainer
 from components.trainer.settings import ModelSettings
 from pipeline.config import PipelineConfig
 from pipeline.provenance import code_fingerprint
@@ -43,12 +46,15 @@ class Places:
       serving: push folder, which TF Serving watches.
       out: folder under which `runs/<run_id>/` is written.
       metadata: connection of the metadata store; None where the orchestrator has its own.
+      served: `fingerprint` of the push folder, which keys the reuse of earlier results; empty where
+        nothing is reused.
     """
 
     root: str
     serving: str
     out: str
     metadata: metadata_store_pb2.ConnectionConfig | None
+    served: str = ""
 
     @classmethod
     def under(cls, out: Path) -> Places:
@@ -56,13 +62,25 @@ class Places:
         store = tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(out / "metadata.sqlite")
         )
-        return cls(str(out / "artifacts"), str(out / "serving"), str(out), store)
+        serving = str(out / "serving")
+        return cls(str(out / "artifacts"), serving, str(out), store, fingerprint(serving))
 
 
-def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx_pipeline.Pipeline:
-    """Click log in; blessed hard-tower serving graph, routing table and report out."""
+def create_pipeline(
+    config: PipelineConfig,
+    run: RunInfo,
+    places: Places,
+    parameters: ParameterValues | None = None,
+) -> tfx_pipeline.Pipeline:
+    """Click log in; blessed hard-tower serving graph, routing table and report out.
+
+    Args:
+      parameters: of the run (`components.common.run_parameters`): values, or what the orchestrator
+        puts in their place when a run starts; none takes them from `config` and `run`.
+    """
     contract = config.data_contract
-    source = _example_gen(config, contract, run)
+    values = default_parameters(config, run) if parameters is None else parameters
+    source = _example_gen(config, contract, run, values)
     labeler = TaskLabeler(
         examples=source.outputs["examples"],
         contract=contract,
@@ -71,8 +89,10 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         splits=config.splits,
         check_rows=contract.input.format == BIGQUERY,
         code=code_fingerprint("task_labeler", "routing"),
+        parameters=values,
     )
     examples = labeler.outputs["labelled_examples"]
+    columns = labeler.outputs["labelled_columns"]
 
     distances = config.data_gate
     schemas = ContractSchema(
@@ -86,7 +106,7 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         code=code_fingerprint("contract_schema"),
     )
     statistics = tfx.components.StatisticsGen(
-        examples=examples,
+        examples=columns,
         schema=schemas.outputs["schema"],
         stats_options=tfdv.StatsOptions(sample_rate=config.statistics.sample_rate),
     )
@@ -99,11 +119,11 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         anomalies=validator.outputs["anomalies"],
         settings=config.data_gate,
         serving_dir=places.serving,
-        reference=fingerprint(places.serving),
+        reference=places.served,
         code=code_fingerprint("data_gate", "last_blessed"),
     )
     transform = tfx.components.Transform(
-        examples=examples,
+        examples=columns,
         schema=schemas.outputs["feature_schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=[]),
@@ -118,20 +138,26 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
     )
     transform.add_upstream_node(data_gate)
 
+    last_blessed = LastBlessed(
+        serving_dir=places.serving, fingerprint=places.served, as_of=values["as_of"]
+    )
     inputs = {
-        "examples": examples,
+        "examples": columns,
         "transform_graph": transform.outputs["transform_graph"],
         "schema": schemas.outputs["feature_schema"],
     }
-    candidate = _trainer(config, contract, config.model, inputs)
+    if config.training.warm_start == "last_blessed":
+        inputs["base_model"] = last_blessed.outputs["model"]
+    candidate = _trainer(config, contract, config.model, places, inputs, values).with_id("Trainer")
     nodes: list[BaseNode] = [candidate]
     one_task = candidate
     if config.model.mode != ONE_TASK:
         plain = config.model.model_copy(update={"mode": ONE_TASK})
-        one_task = _trainer(config, contract, plain, inputs).with_id("OneTaskTrainer")
+        one_task = _trainer(config, contract, plain, places, inputs, values).with_id(
+            "OneTaskTrainer"
+        )
         nodes.append(one_task)
 
-    last_blessed = LastBlessed(serving_dir=places.serving, fingerprint=fingerprint(places.serving))
     evaluator = HardTowerEvaluator(
         examples=examples,
         model=candidate.outputs["model"],
@@ -154,6 +180,7 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         serving_dir=places.serving,
         settings=config.push,
         run=run,
+        parameters=values,
     )
     report = RunReport(
         evaluation=evaluator.outputs["evaluation"],
@@ -165,6 +192,7 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
         ingest=source.outputs.get("report"),
         out_dir=places.out,
         run=run,
+        parameters=values,
     )
     return tfx_pipeline.Pipeline(
         pipeline_name=config.name,
@@ -177,8 +205,8 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
             validator,
             data_gate,
             transform,
-            *nodes,
             last_blessed,
+            *nodes,
             evaluator,
             pusher,
             report,
@@ -189,31 +217,50 @@ def create_pipeline(config: PipelineConfig, run: RunInfo, places: Places) -> tfx
     )
 
 
-def _example_gen(config: PipelineConfig, contract: Contract, run: RunInfo) -> BaseNode:
+def default_parameters(
+    config: PipelineConfig, run: RunInfo | None = None
+) -> dict[str, str | int | float]:
+    """The run's parameters as the config has them; `as_of` as `run` has it."""
+    settings = config.model_dump(mode="json")
+    values = {p.name: value_in(settings, p) for p in RUN_PARAMETERS}
+    found = {name: value for name, value in values.items() if value is not None}
+    return found | ({"as_of": run.as_of} if run is not None else {})
+
+
+def _example_gen(
+    config: PipelineConfig, contract: Contract, run: RunInfo, parameters: ParameterValues
+) -> BaseNode:
     if contract.input.format == BIGQUERY:
         return bigquery_example_gen(contract, run.as_of, config.window_days)
     return ClickLogGen(
         contract=contract,
         root=str(Path(config.input.root).absolute()),
-        as_of=run.as_of,
-        window_days=config.window_days,
+        as_of=parameters["as_of"],
+        window_days=parameters["window_days"],
         ingest=config.ingest,
         code=code_fingerprint("example_gen"),
     )
 
 
 def _trainer(
-    config: PipelineConfig, contract: Contract, model: ModelSettings, inputs: dict[str, Any]
-) -> tfx.components.Trainer:
-    return tfx.components.Trainer(
-        run_fn="components.trainer.run_fn.run_fn",
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[CALIBRATION]),
+    config: PipelineConfig,
+    contract: Contract,
+    model: ModelSettings,
+    places: Places,
+    inputs: dict[str, Any],
+    parameters: ParameterValues,
+) -> HardTowerTrainer:
+    return HardTowerTrainer(
+        train_split=TRAIN,
+        calibration_split=CALIBRATION,
+        parameters=parameters,
         custom_config={
             "contract": contract.model_dump_json(),
             "model": model.model_dump(mode="json"),
             "loss": config.loss.model_dump(mode="json"),
             "training": config.training.model_dump(mode="json"),
+            "checkpoints": f"{places.root}/checkpoints",
+            "eval_days": config.splits.eval_days,
             "code": code_fingerprint("trainer", "transform"),
         },
         **inputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -21,8 +22,11 @@ def run_name(as_of: date, now: datetime | None = None) -> str:
 
 @lru_cache
 def code_version() -> str:
-    """Version of the package, with the commit when it runs from a checkout."""
+    """Version of the package, with the commit when it runs from a checkout or an image of one."""
     plain = version("hardtower")
+    built_from = os.environ.get("HARDTOWER_REVISION")
+    if built_from:
+        return f"{plain}+{built_from}"
     if not (ROOT / ".git").exists():
         return plain
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -76,6 +76,10 @@ class Roles(Frozen):
     advertiser_type: Column | None = None
     conversion_category: Column | None = None
     spend: Column | None = None
+    weight: Column | None = None
+    """What the example counts in training and on the calibration split, 0 or more; 1 without this
+    role, and always 1 in evaluation. Never a feature: weights that undo a sampling by outcome
+    know the outcome."""
 
 
 class Categorical(Frozen):
@@ -139,17 +143,21 @@ class Contract(Frozen):
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"features: listed twice: {', '.join(twice)}")
         r = self.roles
-        after_the_click = {*self.leaks, r.label, r.conversion_timestamp} - {None}
+        after_the_click = {*self.leaks, r.label, r.conversion_timestamp, r.weight} - {None}
         if leaking := [n for n in names if n in after_the_click]:
             raise ValueError(
                 f"features: {', '.join(leaking)} leaks the outcome (listed under `leaks`, or the "
-                "label, or the conversion time); take it out of the features"
+                "label, the conversion time or the weight); take it out of the features"
             )
         if reserved := sorted({*names, *self.log_columns} & labelled.RESERVED):
             raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
         numeric = {f.name for f in self.features.numeric}
         if clash := sorted(numeric & set(self.string_columns)):
             raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
+        if r.weight is not None and r.weight in {*self.string_columns, *self.int_columns, r.spend}:
+            raise ValueError(
+                f"roles.weight: column {r.weight!r} has another role; wanted a column of its own"
+            )
         return self
 
     @property
@@ -161,7 +169,9 @@ class Contract(Frozen):
 
     @property
     def float_columns(self) -> tuple[str, ...]:
-        return _unique(*(f.name for f in self.features.numeric), self.roles.spend)
+        return _unique(
+            *(f.name for f in self.features.numeric), self.roles.spend, self.roles.weight
+        )
 
     @property
     def int_columns(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ def log_schema(contract: Contract) -> schema_pb2.Schema:
         roles.advertiser_type,
         roles.conversion_category,
         roles.spend,
+        roles.weight,
     }
     for name in contract.log_columns:
         feature = _add(schema, name, _type(contract, name))
@@ -43,6 +44,8 @@ def log_schema(contract: Contract) -> schema_pb2.Schema:
             feature.int_domain.CopyFrom(schema_pb2.IntDomain(min=0))
         elif name == roles.conversion_timestamp:
             feature.int_domain.CopyFrom(schema_pb2.IntDomain(min=-1))
+        elif name == roles.weight:
+            feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, disallow_nan=True))
     return schema
 
 

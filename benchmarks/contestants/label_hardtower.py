@@ -16,6 +16,7 @@ from components.example_gen.run import ingest as ingest_log
 from components.example_gen.settings import IngestSettings
 from components.example_gen.source import Window
 from components.task_labeler.calendar import SPLITS
+from components.task_labeler.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import load_contract
@@ -37,7 +38,7 @@ def make_pipeline() -> beam.Pipeline:
 
 
 def ingest(log: str, out: str) -> int:
-    """Parquet in, TFRecord shards in `out`/Split-log and their keys beside them out."""
+    """Parquet in, TFRecord shards in `out`/Split-log and their columns beside them out."""
     (Path(out) / "report").mkdir(parents=True)
     report = ingest_log(
         load_contract(task.CONTRACT),
@@ -53,7 +54,7 @@ def ingest(log: str, out: str) -> int:
 
 
 def label(examples: str, out: str) -> int:
-    """TFRecord in and out."""
+    """TFRecord in; TFRecord and Parquet out."""
     assignments = Path(out) / "assignments"
     assignments.mkdir(parents=True)
     label_clicks(
@@ -62,7 +63,7 @@ def label(examples: str, out: str) -> int:
         task.AS_OF,
         LABELLING,
         PERIODS,
-        {split: f"{out}/{split}" for split in SPLITS},
+        {split: SplitPlaces(f"{out}/{split}", f"{out}/columns/{split}") for split in SPLITS},
         str(assignments),
         f"{out}/temp",
         make_pipeline,

@@ -50,7 +50,7 @@ def run(log: str, out: str, sample_rate: float) -> dict[str, Any]:
         check_rows=False,
         code="",
     )
-    examples = labeler.outputs["labelled_examples"]
+    examples = labeler.outputs["labelled_columns"]
     schemas = ContractSchema(contract=contract, thresholds=ComparatorThresholds(), code="")
     statistics = [
         tfx.components.StatisticsGen(
@@ -72,7 +72,7 @@ def run(log: str, out: str, sample_rate: float) -> dict[str, Any]:
     clock = StageClock()
     clock.run([source, labeler, schemas, *statistics, transform], out)
 
-    labelled = output_dir(out, "TaskLabeler", "labelled_examples")
+    labelled = output_dir(out, "TaskLabeler", "labelled_columns")
     graph = output_dir(out, "Transform", "transform_graph")
     clock.begin()
     columns = load_columns([f"{labelled}/Split-*/*"], str(graph), contract)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from tfx.types import Artifact
+
+PROPERTY = "as_of"
+"""Custom property of ingested examples: the date that the run's ingest has settled on."""
 
 
 def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
@@ -21,3 +28,13 @@ def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
         return date.fromisoformat(as_of)
     except ValueError:
         raise InputError(f"as_of: seen {as_of!r}, wanted a date such as 2026-01-31") from None
+
+
+def record_as_of(examples: Artifact, as_of: date) -> None:
+    """Notes the date for all later stages, which might run after the next midnight."""
+    examples.set_string_custom_property(PROPERTY, as_of.isoformat())
+
+
+def recorded_as_of(examples: Artifact) -> str:
+    """What `record_as_of` noted; empty for examples that another component has read."""
+    return str(examples.get_string_custom_property(PROPERTY))

@@ -18,6 +18,7 @@ Bools = npt.NDArray[np.bool_]
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp())
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 NO_CONVERSION = -1
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ def find_faults(batch: pa.RecordBatch, contract: Contract) -> list[Fault]:
     """Rules of the contract that rows of the batch break; none when all rows are sound.
 
     Args:
-      batch: columns of `contract.log_columns`: strings, floats, and int64 times in seconds.
+      batch: columns of `contract.log_columns`: strings, floats, and int64 times in seconds. Floats
+        may be left out.
     """
     roles = contract.roles
     time, label = _ints(batch, roles.timestamp), _ints(batch, roles.label)
@@ -70,6 +72,10 @@ def find_faults(batch: pa.RecordBatch, contract: Contract) -> list[Fault]:
                 (conversion >= 0) & (conversion < time),
             ),
         ]
+    if roles.weight is not None and roles.weight in batch.schema.names:
+        weight = pc.fill_null(batch.column(roles.weight), np.nan).to_numpy()
+        unsound = ~((weight >= 0) & (weight <= LARGEST_WEIGHT))
+        faults.append(Fault(roles.weight, "a weight, a finite number of 0 or more", unsound))
     return [fault for fault in faults if fault.rows.any()]
 
 

@@ -45,12 +45,13 @@ def read_batches(path: str, size: int = BATCH) -> Iterator[list[bytes]]:
     Raises:
       InputError: the file is damaged or cut short; the check is gzip's own CRC of all content.
     """
-    records = _records(path)
+    records = read_records(path)
     while batch := list(islice(records, size)):
         yield batch
 
 
-def _records(path: str) -> Iterator[bytes]:
+def read_records(path: str) -> Iterator[bytes]:
+    """The records of one shard in order; raises as `read_batches`."""
     length_at, head, tail = _LENGTH.unpack_from, _HEAD, _CRC.size
     rest = b""
     for block in _inflated(path):

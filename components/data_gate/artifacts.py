@@ -6,4 +6,4 @@ from tfx.types.artifact import Artifact
 class DataVerdict(Artifact):
     """`gate.json`: whether the data passed, and every finding."""
 
-    TYPE_NAME = "DataVerdict"
+    TYPE_NAME = "hardtower.DataVerdict"

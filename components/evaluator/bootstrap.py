@@ -69,10 +69,10 @@ def loss_differences(
             rig = (other_loss - loss) / base_loss(weight, label)
             return np.stack([rig, (loss - other_loss) / weight], axis=1)
 
-    drawn = _resampled(len(sums), resamples, seed, lambda counts: differences(counts @ sums))
+    drawn = resampled(len(sums), resamples, seed, lambda counts: differences(counts @ sums))
     estimate = differences(sums.sum(axis=0, keepdims=True))[0]
     return {
-        name: _difference(float(estimate[i]), drawn[:, i], confidence, len(sums))
+        name: summarised(float(estimate[i]), drawn[:, i], confidence, len(sums))
         for i, name in enumerate(("rig", "log_loss"))
     }
 
@@ -84,7 +84,7 @@ def auc_difference(
     present, setup = np.unique(scored.setup, return_inverse=True)
     clusters = len(present)
     areas = [
-        _ResampledAuc(setup, clusters, scored.label, scored.predictions[name])
+        ResampledAuc(setup, clusters, scored.label, scored.predictions[name])
         for name in (model, other)
     ]
 
@@ -92,12 +92,12 @@ def auc_difference(
         return (areas[0](counts) - areas[1](counts))[:, None]
 
     width = max(clusters, round(float(scored.label.sum())))
-    drawn = _resampled(clusters, resamples, seed, differences, width)
+    drawn = resampled(clusters, resamples, seed, differences, width)
     estimate = differences(np.ones((1, clusters), np.int64))[0, 0]
-    return _difference(float(estimate), drawn[:, 0], confidence, clusters)
+    return summarised(float(estimate), drawn[:, 0], confidence, clusters)
 
 
-class _ResampledAuc:
+class ResampledAuc:
     """AUC when every setup counts as often as it was drawn.
 
     The wins of a positive are the weights of the negatives ranked below it. `_steps` [positives +
@@ -139,7 +139,7 @@ class _ResampledAuc:
         return area
 
 
-def _resampled(
+def resampled(
     clusters: int,
     resamples: int,
     seed: int,
@@ -164,7 +164,13 @@ def _resampled(
     return np.concatenate(values)
 
 
-def _difference(estimate: float, drawn: Floats, confidence: float, setups: int) -> Difference:
+def summarised(estimate: float, drawn: Floats, confidence: float, setups: int) -> Difference:
+    """An estimate with the percentiles of its resamples [n].
+
+    Args:
+      confidence: two-sided level of the interval.
+      setups: clusters that were drawn from.
+    """
     defined = drawn[np.isfinite(drawn)]
     low = high = math.nan
     if len(drawn) and len(defined) >= MIN_DEFINED * len(drawn):

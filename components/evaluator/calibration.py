@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import norm
 
 from components.evaluator.sums import Floats
@@ -30,26 +31,35 @@ def calibration_curve(label: Floats, prediction: Floats, bins: int, confidence: 
       bins: how many; fewer when there are fewer examples.
       confidence: two-sided level of the Wilson score interval of the observed rate.
     """
-    known = np.isfinite(prediction)
-    order = np.argsort(prediction[known], kind="stable")
-    labels, predictions = label[known][order], prediction[known][order]
     curve: list[Bin] = []
-    for rows in np.array_split(np.arange(len(labels)), min(bins, len(labels)) or 1):
-        if len(rows) == 0:
-            continue
-        positives = round(float(labels[rows].sum()))
+    for rows in equal_mass(prediction, bins):
+        positives = round(float(label[rows].sum()))
         low, high = wilson_interval(positives, len(rows), confidence)
         curve.append(
             Bin(
                 examples=len(rows),
                 positives=positives,
-                predicted=float(predictions[rows].mean()),
+                predicted=float(prediction[rows].mean()),
                 observed=positives / len(rows),
                 low=low,
                 high=high,
             )
         )
     return curve
+
+
+def equal_mass(prediction: Floats, bins: int) -> list[npt.NDArray[np.intp]]:
+    """Row numbers of bins of neighbouring predictions, lowest first, of equal size or one less.
+
+    Args:
+      prediction: float64 [n]; rows whose prediction is NaN are in no bin.
+      bins: how many; fewer when there are fewer rows.
+    """
+    known = np.flatnonzero(np.isfinite(prediction))
+    if len(known) == 0:
+        return []
+    order = known[np.argsort(prediction[known], kind="stable")]
+    return np.array_split(order, min(bins, len(order)))
 
 
 def wilson_interval(positives: int, examples: int, confidence: float) -> tuple[float, float]:

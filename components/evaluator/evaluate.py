@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
 from components.common.files import write_json
 from components.evaluator.calibration import Bin, calibration_curve
 from components.evaluator.comparisons import Comparison, compare
+from components.evaluator.deciles import Decile, deciles
 from components.evaluator.gate import Baseline, Verdict, judge
 from components.evaluator.metrics import WriteEvaluation, load_records
 from components.evaluator.predict import ScoreShards, merge_parts
@@ -81,15 +81,28 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
     _log_hard(records)
     comparisons = compare(table, slices, settings)
     write_json([_flat(c) for c in comparisons], f"{output}/comparisons.json")
-    write_json(_calibration(table, settings), f"{output}/calibration.json")
-    verdict = judge(records, comparisons, inputs.gate, inputs.baseline)
+    hard = Scored.from_table(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
+    write_json(_calibration(hard, settings), f"{output}/calibration.json")
+    judged = _deciles(hard, inputs.gate, settings)
+    verdict = judge(records, comparisons, inputs.gate, inputs.baseline, judged)
     write_json(dataclasses.asdict(verdict), f"{output}/verdict.json")
     logger.info("Evaluator: %s", verdict.summary)
     return verdict
 
 
-def _calibration(table: pa.Table, settings: EvaluationSettings) -> dict[str, Any]:
-    hard = Scored.from_table(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
+def _deciles(hard: Scored, gate: GateSettings, settings: EvaluationSettings) -> list[Decile]:
+    if not gate.calibration_deciles or not len(hard):
+        return []
+    return deciles(
+        hard.label,
+        hard.predictions[CANDIDATE],
+        hard.setup,
+        gate.calibration_deciles,
+        settings.confidence,
+    )
+
+
+def _calibration(hard: Scored, settings: EvaluationSettings) -> dict[str, Any]:
     curves: dict[str, list[Bin]] = {
         model: calibration_curve(
             hard.label, prediction, settings.calibration_bins, settings.confidence

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.evaluator.comparisons import Comparison
+from components.evaluator.deciles import Decile
 from components.evaluator.settings import GateSettings, Rule
 from components.evaluator.slices import HARD, within_hard
 from components.evaluator.table import CANDIDATE, LAST_BLESSED, ONE_TASK
@@ -63,6 +64,7 @@ def judge(
     comparisons: Sequence[Comparison],
     settings: GateSettings,
     baseline: Baseline,
+    deciles: Sequence[Decile] = (),
 ) -> Verdict:
     """Judges the candidate on hard examples, the only ones that are served by it.
 
@@ -71,11 +73,12 @@ def judge(
       comparisons: the candidate against the others.
       settings: floors and permitted losses.
       baseline: the last blessed model, if it was evaluated.
+      deciles: of the candidate's predictions on hard examples; none when they are not judged.
 
     Returns:
       Blessed only when every condition passed; a figure that is missing or NaN passes none.
     """
-    conditions = _floors(records, settings)
+    conditions = _floors(records, settings) + [_decile(decile, settings) for decile in deciles]
     rig = {(c.other, c.slice): c for c in comparisons if c.metric == "rig"}
     if baseline.name is not None:
         conditions += _changes(rig, settings)
@@ -120,6 +123,28 @@ def _floors(records: Iterable[Mapping[str, Any]], settings: GateSettings) -> lis
         floor("hard_rig_floor", "rig", rig, 1.0, f">= {rig:g}"),
         floor("hard_calibration", "calibration", low, high, f"within [{low:g}, {high:g}]"),
     ]
+
+
+def _decile(decile: Decile, settings: GateSettings) -> Condition:
+    least, most = settings.min_decile_calibration, settings.max_decile_calibration
+    where = f"{HARD}, prediction decile {decile.number} of {decile.of}"
+    wanted = f"an interval that reaches into [{least:g}, {most:g}]"
+    detail = (
+        f"calibration of the {CANDIDATE} on {where} is {_figure(decile.ratio)} "
+        f"[{_figure(decile.low)}, {_figure(decile.high)}] ({decile.predicted:,.1f} conversions "
+        f"predicted, {decile.conversions:,} observed among {decile.examples:,} examples), wanted "
+        f"{wanted}"
+    )
+    return Condition(
+        "decile_calibration",
+        where,
+        "calibration",
+        CANDIDATE,
+        _known(decile.ratio),
+        wanted,
+        decile.low <= most and decile.high >= least,
+        detail,
+    )
 
 
 def _changes(rig: Mapping[tuple[str, str], Comparison], settings: GateSettings) -> list[Condition]:
@@ -214,7 +239,7 @@ def _compared(comparison: Comparison) -> str:
 
 
 def _figure(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.4g}" if math.isfinite(value) else "not defined"
+    return f"{value:{sign}.4g}" if not math.isnan(value) else "not defined"
 
 
 def _known(value: float) -> float | None:

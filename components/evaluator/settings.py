@@ -79,6 +79,14 @@ class GateSettings(Frozen):
     """Lowest mean prediction over mean label on hard examples."""
     max_hard_calibration: PositiveFloat = 1.5
     """Highest mean prediction over mean label on hard examples."""
+    calibration_deciles: Annotated[int, Field(ge=0, le=100)] = 10
+    """Bins of equal mass by prediction, of hard examples, whose calibration is judged one by one;
+    0 judges none."""
+    min_decile_calibration: PositiveFloat = 0.5
+    """Lowest mean prediction over mean label of a decile. Only a decile whose whole interval lies
+    outside of the bounds blocks, so that few conversions do not block by chance."""
+    max_decile_calibration: PositiveFloat = 2.0
+    """Highest mean prediction over mean label of a decile, judged likewise."""
     max_rig_loss: NonNegativeFloat = 0.01
     """RIG on hard examples that the candidate may lose to the last blessed model, absolute."""
     hard_rule: Rule = "proven_not_worse"
@@ -94,9 +102,10 @@ class GateSettings(Frozen):
 
     @validator(mode="after")
     def _bounds_in_order(self) -> GateSettings:
-        low, high = self.min_hard_calibration, self.max_hard_calibration
-        if low >= high:
-            raise ValueError(
-                f"min_hard_calibration {low} must be below max_hard_calibration {high}"
-            )
+        for what in ("hard", "decile"):
+            low, high = (getattr(self, f"{end}_{what}_calibration") for end in ("min", "max"))
+            if low >= high:
+                raise ValueError(
+                    f"min_{what}_calibration {low} must be below max_{what}_calibration {high}"
+                )
         return self

@@ -6,4 +6,4 @@ from tfx.types.artifact import Artifact
 class IngestReport(Artifact):
     """`ingest.json` (rows read, outside the window, refused, by rule) and `rejected/*.parquet`."""
 
-    TYPE_NAME = "IngestReport"
+    TYPE_NAME = "hardtower.IngestReport"

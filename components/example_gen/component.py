@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -37,7 +38,8 @@ class ClickLogGen(base_beam_component.BaseBeamComponent):
 
     Args:
       root: the folder that relative patterns of the contract start from.
-      as_of: ISO date, the day after the window's last; empty for the day (UTC) of the execution.
+      as_of: ISO date, the day after the window's last; empty for the day (UTC) of the execution,
+        which the examples then carry for all later stages.
       window_days: days of clicks before `as_of`.
       code: fingerprint of the program; changes invalidate cached results.
     """
@@ -50,8 +52,8 @@ class ClickLogGen(base_beam_component.BaseBeamComponent):
         self,
         contract: Contract,
         root: str,
-        as_of: str,
-        window_days: int,
+        as_of: str | RuntimeParameter,
+        window_days: int | RuntimeParameter,
         ingest: IngestSettings,
         code: str,
     ) -> None:

@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from components.common.as_of import resolve_as_of
+from components.common.as_of import record_as_of, resolve_as_of
 from components.example_gen.run import ingest
 from components.example_gen.settings import IngestSettings
 from components.example_gen.source import Window
@@ -34,12 +34,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.split_names = artifact_utils.encode_split_names([SPLIT])
         examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
+        as_of = resolve_as_of(exec_properties["as_of"])
+        record_as_of(examples, as_of)
         ingest(
             contract=parse_contract(exec_properties["contract"]),
             root=Path(exec_properties["root"]),
-            window=Window.before(
-                resolve_as_of(exec_properties["as_of"]), exec_properties["window_days"]
-            ),
+            window=Window.before(as_of, exec_properties["window_days"]),
             settings=IngestSettings.model_validate_json(exec_properties["ingest"]),
             split_uri=artifact_utils.get_split_uri([examples], SPLIT),
             report_uri=report.uri,

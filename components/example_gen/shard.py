@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.common.click_keys import KeyWriter
+from components.common.click_columns import ColumnWriter
 from components.common.rows import Fault, find_faults
 from components.common.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
@@ -56,7 +56,7 @@ def ingest_shard(
     """Writes the shard's sound rows of the window as records, and its bad rows aside."""
     encoder, report = Encoder(), ShardReport(key, 0, 0, 0, {}, "")
     writer = ShardWriter(split_uri, number, shards)
-    keys = KeyWriter(writer.path, contract)
+    columns = ColumnWriter(writer.path, contract)
     rejected: list[pa.Table] = []
     seen = 0
     try:
@@ -76,11 +76,11 @@ def ingest_shard(
                 _describe(report, faults, batch, key, seen)
             sound = batch if inside.all() else batch.filter(pa.array(inside))
             writer.write(encoder.encode(sound))
-            keys.write(sound)
+            columns.write(sound)
             seen += batch.num_rows
     finally:
         writer.close()
-    keys.close()
+    columns.close()
     if rejected:
         Path(rejected_uri).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.concat_tables(rejected), f"{rejected_uri}/rejected-{number:05d}.parquet")

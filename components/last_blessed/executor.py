@@ -11,6 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.common.as_of import resolve_as_of
 from components.last_blessed.find import newest_version
 
 RECORD_FILE = "last_blessed.json"
@@ -34,6 +35,7 @@ class Executor(base_executor.BaseExecutor):
         record = {
             "version": str(newest.number) if newest else "",
             "manifest_digest": newest.manifest_digest if newest else "",
+            "as_of": resolve_as_of(exec_properties["as_of"]).isoformat(),
         }
         if newest is None:
             logger.info("LastBlessed: no version in %s yet", folder)

@@ -8,7 +8,9 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.common.run_info import RunInfo
+from components.common.run_info import RUN_ID, RunInfo
+from components.common.run_parameters import RUN_PARAMETERS
+from components.common.run_properties import ParameterValues, chosen, execution_parameters
 from components.pusher.executor import Executor
 from components.pusher.settings import PushSettings
 from components.task_labeler.artifacts import TaskAssignments
@@ -31,6 +33,8 @@ class HardTowerPusherSpec(types.ComponentSpec):
         "serving_dir": ExecutionParameter(type=str),
         "settings": ExecutionParameter(type=str),
         "run": ExecutionParameter(type=str),
+        RUN_ID: ExecutionParameter(type=str),
+        **execution_parameters(RUN_PARAMETERS),
     }
 
 
@@ -58,6 +62,7 @@ class HardTowerPusher(base_component.BaseComponent):
         run: RunInfo,
         statistics: types.BaseChannel | None = None,
         one_task: types.BaseChannel | None = None,
+        parameters: ParameterValues | None = None,
     ) -> None:
         """
         Args:
@@ -72,6 +77,7 @@ class HardTowerPusher(base_component.BaseComponent):
           statistics: `ExampleStatistics` with a `train` split, kept as the reference of drift.
           one_task: `Model` of the one-task network with `Format-Serving`, for candidates that are
             not hard.
+          parameters: of the run, written into the manifest.
         """
         super().__init__(
             HardTowerPusherSpec(
@@ -84,7 +90,9 @@ class HardTowerPusher(base_component.BaseComponent):
                 one_task=one_task,
                 serving_dir=serving_dir,
                 settings=settings.model_dump_json(),
-                run=run.model_dump_json(),
+                run=run.text,
+                run_id=run.run_id,
+                **chosen(RUN_PARAMETERS, parameters),
                 pushed=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

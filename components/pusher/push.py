@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.reference import TRAIN_STATISTICS
+from components.common.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
 from components.pusher.digest import ASSETS_EXTRA, model_digest, model_files
 from components.pusher.manifest import MANIFEST_FILE, Manifest
 from components.pusher.record import Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.versions import ServingFolder
 from components.routing.table import RoutingTable
-
-ONE_TASK_DIRECTORY = "assets.extra/one_task"
-"""The one-task model's serving SavedModel in a version, for candidates that are not hard."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def push(
     def fill(folder: Path, version: int) -> None:
         _copy_model(cargo.model, folder, manifest.model_digest)
         extra = folder / ASSETS_EXTRA
-        extra.mkdir()
+        extra.mkdir(exist_ok=True)
         if cargo.one_task is not None:
             _copy_model(cargo.one_task, folder / ONE_TASK_DIRECTORY, manifest.one_task_digest)
         for file, source in cargo.routing.items():
@@ -105,6 +102,7 @@ def not_blessed(manifest: Manifest) -> PushRecord:
 
 
 def _copy_model(source: Path, folder: Path, wanted: str) -> None:
+    """Copies a SavedModel, and what a warm start from it needs."""
     for name in model_files(source):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +112,8 @@ def _copy_model(source: Path, folder: Path, wanted: str) -> None:
             f"{source}: digest {copied} after copying; wanted {wanted}, the model that was "
             "evaluated"
         )
+    if (start := source / START).is_dir():
+        shutil.copytree(start, folder / START)
 
 
 def _serves(version: Path, manifest: Manifest) -> bool:

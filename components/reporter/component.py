@@ -8,7 +8,9 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.common.run_info import RunInfo
+from components.common.run_info import RUN_ID, RunInfo
+from components.common.run_parameters import RUN_PARAMETERS
+from components.common.run_properties import ParameterValues, chosen, execution_parameters
 from components.data_gate.artifacts import DataVerdict
 from components.example_gen.artifacts import IngestReport
 from components.reporter.artifacts import Report
@@ -32,6 +34,8 @@ class RunReportSpec(types.ComponentSpec):
     PARAMETERS = {
         "out_dir": ExecutionParameter(type=str),
         "run": ExecutionParameter(type=str),
+        RUN_ID: ExecutionParameter(type=str),
+        **execution_parameters(RUN_PARAMETERS),
     }
 
 
@@ -57,6 +61,7 @@ class RunReport(base_component.BaseComponent):
         pushed: types.BaseChannel | None = None,
         gate: types.BaseChannel | None = None,
         ingest: types.BaseChannel | None = None,
+        parameters: ParameterValues | None = None,
     ) -> None:
         """
         Args:
@@ -69,6 +74,7 @@ class RunReport(base_component.BaseComponent):
           pushed: `PushedModel` of the pusher.
           gate: `DataVerdict` of the data gate.
           ingest: `IngestReport` of the ingest.
+          parameters: of the run, shown in its config.
         """
         super().__init__(
             RunReportSpec(
@@ -80,7 +86,9 @@ class RunReport(base_component.BaseComponent):
                 gate=gate,
                 ingest=ingest,
                 out_dir=out_dir,
-                run=run.model_dump_json(),
+                run=run.text,
+                run_id=run.run_id,
+                **chosen(RUN_PARAMETERS, parameters),
                 report=types.Channel(type=Report),
             )
         )

@@ -37,7 +37,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         self._log_startup(input_dict, output_dict, exec_properties)
-        run = RunInfo.model_validate_json(exec_properties["run"])
+        run = RunInfo.of(exec_properties["run"], exec_properties)
         if not run.run_id and self._context is not None:
             run = run.model_copy(update={"run_id": self._context.pipeline_run_id})
         created = datetime.now(UTC)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.common.reference import ONE_TASK_DIRECTORY
 from components.pusher.digest import ASSETS_EXTRA, model_digest
 from components.pusher.manifest import MANIFEST_FILE, Manifest
-from components.pusher.push import ONE_TASK_DIRECTORY
 from components.routing.table import RoutingTable
 from components.serving.inputs import InputSchema, missing
 from components.serving.scorer import Scorer

@@ -9,7 +9,7 @@ import tensorflow as tf
 import uvicorn
 from fastapi import FastAPI
 
-from components.pusher.push import ONE_TASK_DIRECTORY
+from components.common.reference import ONE_TASK_DIRECTORY
 from components.serving.app import create_app
 from components.serving.bundle import Bundle, BundleLoader, Models, OpenModels
 from components.serving.decisions import DecisionLog

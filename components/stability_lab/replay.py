@@ -44,7 +44,7 @@ def replay(log: LabLog, settings: LabellingSettings, context: bool = True) -> Re
       context: whether priors and delay curves may tell categories and advertiser types apart;
         without, every setup leans on the prior of the whole log.
     """
-    counts = log.counts if context else _without_context(log.counts)
+    counts = log.counts if context else without_context(log.counts)
     calendar = Calendar(log.first_day, log.as_of)
     history, _ = assign_log(counts, calendar, log.attribution_days, settings)
     # The as-of day has a row for every setup, and no clicks yet.
@@ -63,7 +63,8 @@ def changed(settings: LabellingSettings, **changes: object) -> LabellingSettings
     return type(settings).model_validate(settings.model_dump() | changes)
 
 
-def _without_context(counts: pa.Table) -> pa.Table:
+def without_context(counts: pa.Table) -> pa.Table:
+    """Counts in which no setup has a category or an advertiser type."""
     blank = pa.array(np.full(counts.num_rows, ""), pa.string())
     for name in ("category", "advertiser_type"):
         counts = counts.set_column(counts.schema.get_field_index(name), name, blank)

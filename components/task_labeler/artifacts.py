@@ -1,6 +1,6 @@
 """The artifact that a model and its router ship under."""
 
-from tfx.types.artifact import Artifact, Property, PropertyType
+from tfx.types.artifact import Artifact
 
 
 class TaskAssignments(Artifact):
@@ -8,8 +8,8 @@ class TaskAssignments(Artifact):
 
     Files: `history.parquet` (setup and day), `assignments.parquet` (runs of days),
     `routing.parquet` and its serving form `routing.arrow` (the as-of day, by the online
-    threshold), `settings.json`, `stability.json` and `splits.json`.
+    threshold), `settings.json`, `stability.json` and `splits.json`. Custom property
+    `assignment_id`.
     """
 
-    TYPE_NAME = "TaskAssignments"
-    PROPERTIES = {"assignment_id": Property(type=PropertyType.STRING)}
+    TYPE_NAME = "hardtower.TaskAssignments"

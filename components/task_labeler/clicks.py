@@ -1,27 +1,37 @@
-"""The keys of labelled clicks, read from shards of tf.Examples."""
+"""Clicks and their columns, read from shards of tf.Examples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+from tfx_bsl.coders import example_coder
 
-from components.common.click_keys import MISSING, key_columns, read_keys
+from components.common.click_columns import (
+    MISSING,
+    batch_of,
+    filled_keys,
+    kept_columns,
+    key_columns,
+)
+from components.common.one_valued import single_values
 from components.common.rows import Fault, conversion_times, find_faults
-from components.common.tfrecords import read_batches
+from components.common.tfrecords import BATCH, read_batches, read_records
 from components.task_labeler.counts import count_clicks, merge_counts
 from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.setup_id import setup_ids
+from schemas.tfmd import log_schema
 
 KEYS_AT_ONCE = 65_536
 """Rows of key columns that are counted at once."""
 
 
 class ClickReader:
-    """Reads what assignments need of each click and no other column."""
+    """Reads clicks of the contract, or only what assignments need of them."""
 
     def __init__(self, contract: Contract, as_of: int) -> None:
         self._contract, self._as_of = contract, as_of
@@ -31,37 +41,43 @@ class ClickReader:
         }
 
     def read(self, path: str) -> Iterator[tuple[list[bytes], pa.RecordBatch]]:
-        """Batches of records beside their key columns, row i of the one being row i of the other.
-
-        Key columns: `setup_id`, `category`, `advertiser_type` (strings), `click_time` and
-        `conversion_time` (int64 seconds, -1 where none was observed before the as-of day),
-        `label` (int64).
+        """Batches of records beside the contract's columns, row i of the one being row i of the
+        other: strings, int64, float32, null where the record has no value.
 
         Raises:
-          InputError: the key columns kept beside the shard are not those of its records.
+          InputError: the columns kept beside the shard are not those of its records.
         """
-        kept = read_keys(path, self._contract)
+        kept = kept_columns(path, self._contract.log_columns)
+        if kept is None:
+            decoder = example_coder.ExamplesToRecordBatchDecoder(
+                log_schema(self._contract).SerializeToString()
+            )
+            for records in read_batches(path):
+                yield records, self._decoded(records, decoder)
+            return
+        records_of = read_records(path)
         done = 0
-        for records in read_batches(path):
-            columns = self._parse(records) if kept is None else kept.slice(done, len(records))
+        for columns in kept.batches(BATCH):
+            records = list(islice(records_of, columns.num_rows))
             done += len(records)
-            if columns.num_rows == len(records):
-                yield records, self._keys(columns)
-        if kept is not None and kept.num_rows != done:
+            if len(records) == columns.num_rows:
+                yield records, columns
+        done += sum(1 for _ in records_of)
+        if kept.rows != done:
             raise InputError(
-                f"{path}: holds {done} records, and {kept.num_rows} rows of keys lie beside it; "
+                f"{path}: holds {done} records, and {kept.rows} rows of columns lie beside it; "
                 "wanted one row a record: run the pipeline without its cache"
             )
 
     def keys(self, path: str) -> Iterator[pa.RecordBatch]:
-        """The key columns of `read`; the records are opened only where no keys were kept."""
-        kept = read_keys(path, self._contract)
+        """As `keys_of` for all clicks; records are opened only where no columns were kept."""
+        kept = kept_columns(path, (*self._strings, *self._ints))
         if kept is None:
             for records in read_batches(path):
-                yield self._keys(self._parse(records))
+                yield self.keys_of(self._parse(records))
         else:
-            for start in range(0, kept.num_rows, KEYS_AT_ONCE):
-                yield self._keys(kept.slice(start, KEYS_AT_ONCE))
+            for batch in kept.batches(KEYS_AT_ONCE):
+                yield self.keys_of(batch)
 
     def faults(self, path: str) -> list[tuple[Fault, int]]:
         """Broken rules of the shard's rows, each with the number of rows, for logs whose rows
@@ -95,9 +111,26 @@ class ClickReader:
         ints = [pa.array(parsed[c].numpy(), pa.int64()) for c in self._ints]
         return pa.RecordBatch.from_arrays([*strings, *ints], [*self._strings, *self._ints])
 
-    def _keys(self, rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
+    def _decoded(
+        self, records: list[bytes], decoder: example_coder.ExamplesToRecordBatchDecoder
+    ) -> pa.RecordBatch:
+        lists = batch_of(decoder.DecodeBatch(records), self._contract.log_columns)
+        return pa.RecordBatch.from_arrays(
+            [_text(single_values(column)) for column in lists.columns], lists.schema.names
+        )
+
+    def keys_of(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """What an assignment needs of clicks.
+
+        Args:
+          columns: the contract's columns, or its key columns alone.
+
+        Returns:
+          `setup_id`, `category`, `advertiser_type` (strings), `click_time` and `conversion_time`
+          (int64 seconds, -1 where none was observed before the as-of day), `label` (int64).
+        """
         roles = self._contract.roles
-        batch = _batch(rows) if isinstance(rows, pa.Table) else rows
+        batch = filled_keys(columns, self._contract)
         blank = pa.array(np.full(batch.num_rows, ""), pa.string())
 
         def text(column: str | None) -> pa.Array:
@@ -116,9 +149,6 @@ class ClickReader:
         )
 
 
-def _batch(rows: pa.Table) -> pa.RecordBatch:
-    columns = [
-        column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-        for column in rows.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, rows.column_names)
+def _text(column: pa.Array) -> pa.Array:
+    bytes_ = pa.types.is_large_binary(column.type)
+    return column.cast(pa.binary()).cast(pa.string()) if bytes_ else column

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from tfx import types
+from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from components.common.as_of import resolve_as_of
+from components.common.as_of import recorded_as_of, resolve_as_of
+from components.common.run_parameters import LABELLING, changed
 from components.common.tfrecords import shard_files
 from components.task_labeler.calendar import SPLITS
+from components.task_labeler.label import SplitPlaces
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import parse_contract
@@ -36,19 +40,32 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         ]
         if exec_properties["check_rows"]:
             refuse_faults(files, contract)
-        labelled.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        columns = artifact_utils.get_single_instance(output_dict["labelled_columns"])
+        for artifact in (labelled, columns):
+            artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
         for name in ("payload_format", "file_format"):
             value = examples.get_string_custom_property(name)
             labelled.set_string_custom_property(name, value)
+        parquet = example_gen_pb2.FileFormat.Name(example_gen_pb2.FILE_FORMAT_PARQUET)
+        examples_utils.set_file_format(columns, parquet)
+        examples_utils.set_payload_format(columns, example_gen_pb2.FORMAT_PARQUET)
         identity = label_clicks(
             files=files,
             contract=contract,
-            as_of=resolve_as_of(exec_properties["as_of"]),
-            labelling=LabellingSettings.model_validate_json(exec_properties["labelling"]),
+            as_of=resolve_as_of(recorded_as_of(examples) or exec_properties["as_of"]),
+            labelling=changed(
+                LabellingSettings, exec_properties["labelling"], LABELLING, exec_properties
+            ),
             splits=SplitSettings.model_validate_json(exec_properties["splits"]),
-            split_uris={split: artifact_utils.get_split_uri([labelled], split) for split in SPLITS},
+            places={
+                split: SplitPlaces(
+                    artifact_utils.get_split_uri([labelled], split),
+                    artifact_utils.get_split_uri([columns], split),
+                )
+                for split in SPLITS
+            },
             assignments_uri=assignments.uri,
             temp=f"{self._get_tmp_dir()}/task_labeler",
             make_pipeline=self._make_beam_pipeline,
         )
-        assignments.assignment_id = identity
+        assignments.set_string_custom_property("assignment_id", identity)

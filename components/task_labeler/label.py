@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
 from components.common.days import SECONDS_PER_DAY
+from components.common.one_valued import one_valued
+from components.common.parquet_shard import ParquetShard
 from components.common.tfrecords import ShardWriter
 from components.task_labeler.calendar import Period
 from components.task_labeler.clicks import ClickReader
@@ -22,6 +24,19 @@ from components.task_labeler.stability import Reason
 from schemas import labelled
 
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitPlaces:
+    """Folders of a split.
+
+    Attributes:
+      examples: of its records, tf.Examples.
+      columns: of the same examples as Parquet.
+    """
+
+    examples: str
+    columns: str
 
 
 class HistoryLookup:
@@ -62,12 +77,14 @@ class Appender:
         """One suffix for each row number of the history table."""
         new = np.array([r for r in np.unique(rows) if self._known[r] is None], np.int64)
         if new.size:
-            encoded = self._encoder.encode(
-                labelled_fields(self._history.take(pa.array(new)), self._settings)
-            )
+            encoded = self._encoder.encode(one_valued(self.fields(new)))
             for row, suffix in zip(new.tolist(), encoded, strict=True):
                 self._known[row] = suffix
         return [self._known[row] or b"" for row in rows.tolist()]
+
+    def fields(self, rows: Ints) -> pa.RecordBatch:
+        """The fields of `schemas.labelled` for each row number of the history table."""
+        return labelled_fields(self._history.take(pa.array(rows)), self._settings)
 
     def hard(self, rows: Ints) -> npt.NDArray[np.bool_]:
         """Whether the setup is hard in each row of the history table, bool [n]."""
@@ -75,28 +92,27 @@ class Appender:
 
 
 def labelled_fields(history: pa.Table, settings: LabellingSettings) -> pa.RecordBatch:
-    """The fields of `schemas.labelled` for rows of a history table, one-valued lists each."""
+    """The fields of `schemas.labelled` for rows of a history table."""
     hard = history["hard"].to_numpy()
     cvr = history["historical_cvr"].to_numpy()
     between = (cvr > settings.online_alpha) & (cvr <= settings.alpha)
     new = history["observed_clicks"].to_numpy() < settings.min_clicks
-    names = bucket_names(settings.cvr_buckets)
-    buckets = [names[bisect_left(settings.cvr_buckets, value)] for value in cvr.tolist()]
-    reasons = [Reason(r).name.lower() for r in history["reason"].to_pylist()]
+    buckets = np.array(bucket_names(settings.cvr_buckets))
+    reasons = np.array([reason.name.lower() for reason in sorted(Reason)])
     columns: dict[str, pa.Array] = {
-        labelled.SETUP_ID: history["setup_id"],
-        labelled.TASK: np.where(hard, labelled.HARD, labelled.SOFT),
-        labelled.WEIGHT_HARD: hard.astype("f4"),
-        labelled.WEIGHT_SOFT: (~hard).astype("f4"),
-        labelled.TASK_REASON: reasons,
-        labelled.HISTORICAL_CVR: cvr.astype("f4"),
-        labelled.CVR_BUCKET: buckets,
-        labelled.THRESHOLD_BAND: np.where(between, "between", "outside"),
-        labelled.SETUP_HISTORY: np.where(new, "new", "known"),
-        labelled.CATEGORY: history["category"],
-        labelled.ADVERTISER_TYPE: history["advertiser_type"],
+        labelled.SETUP_ID: _whole(history["setup_id"]),
+        labelled.TASK: pa.array(np.where(hard, labelled.HARD, labelled.SOFT)),
+        labelled.WEIGHT_HARD: pa.array(hard.astype("f4")),
+        labelled.WEIGHT_SOFT: pa.array((~hard).astype("f4")),
+        labelled.TASK_REASON: pa.array(reasons[history["reason"].to_numpy()]),
+        labelled.HISTORICAL_CVR: pa.array(cvr.astype("f4")),
+        labelled.CVR_BUCKET: pa.array(buckets[np.searchsorted(settings.cvr_buckets, cvr)]),
+        labelled.THRESHOLD_BAND: pa.array(np.where(between, "between", "outside")),
+        labelled.SETUP_HISTORY: pa.array(np.where(new, "new", "known")),
+        labelled.CATEGORY: _whole(history["category"]),
+        labelled.ADVERTISER_TYPE: _whole(history["advertiser_type"]),
     }
-    return pa.RecordBatch.from_arrays([_lists(v) for v in columns.values()], list(columns))
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
 
 
 def bucket_names(edges: Sequence[float]) -> list[str]:
@@ -108,20 +124,35 @@ def bucket_names(edges: Sequence[float]) -> list[str]:
     return [f"<={shown[0]}", *between, f">{shown[-1]}"]
 
 
-def _lists(values: pa.Array | pa.ChunkedArray | npt.NDArray[np.generic] | list[str]) -> pa.Array:
-    flat = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.array(values)
-    if isinstance(flat, pa.ChunkedArray):
-        flat = pa.concat_arrays(flat.chunks)
-    if pa.types.is_string(flat.type):
-        flat = flat.cast(pa.binary())
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(flat) + 1, dtype=np.int32)), flat)
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+class SplitWriter:
+    """One shard of one split, as records and as columns, row i of the one being row i of the other.
+
+    The columns are those of the records, as lists of one value (`components.common.one_valued`).
+    """
+
+    def __init__(self, places: SplitPlaces, shard: int, shards: int) -> None:
+        self._records = ShardWriter(places.examples, shard, shards)
+        name = f"data_parquet-{shard:05d}-of-{shards:05d}.parquet"
+        self._columns = ParquetShard(f"{places.columns}/{name}")
+
+    def write(self, records: Iterable[bytes], columns: pa.RecordBatch) -> None:
+        self._records.write(records)
+        self._columns.write(one_valued(columns))
+
+    def close(self) -> None:
+        self._records.close()
+        self._columns.close()
 
 
 def label_shard(
     path: str,
     shard: int,
     shards: int,
-    split_uris: Mapping[str, str],
+    places: Mapping[str, SplitPlaces],
     periods: Mapping[str, Period],
     reader: ClickReader,
     lookup: HistoryLookup,
@@ -134,9 +165,10 @@ def label_shard(
       every period count under the split `none`.
     """
     totals: Counter[tuple[str, str]] = Counter()
-    writers = {split: ShardWriter(uri, shard, shards) for split, uri in split_uris.items()}
+    writers = {split: SplitWriter(place, shard, shards) for split, place in places.items()}
     try:
-        for records, keys in reader.read(path):
+        for records, columns in reader.read(path):
+            keys = reader.keys_of(columns)
             day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
             rows = lookup.rows(keys.column("setup_id"), day)
             suffixes = appender.suffixes(rows)
@@ -146,7 +178,12 @@ def label_shard(
             for split, period in periods.items():
                 inside = (day >= period.first) & (day < period.end)
                 outside &= ~inside
-                writers[split].write(records[i] + suffixes[i] for i in np.flatnonzero(inside))
+                here = np.flatnonzero(inside)
+                if here.size:
+                    writers[split].write(
+                        [records[i] + suffixes[i] for i in here],
+                        _beside(columns.take(pa.array(here)), appender.fields(rows[here])),
+                    )
                 totals[split, "examples"] += int(inside.sum())
                 totals[split, "positives"] += int((inside & positive).sum())
                 totals[split, "hard_examples"] += int((inside & hard).sum())
@@ -156,3 +193,8 @@ def label_shard(
         for writer in writers.values():
             writer.close()
     return totals
+
+
+def _beside(left: pa.RecordBatch, right: pa.RecordBatch) -> pa.RecordBatch:
+    names = [*left.schema.names, *right.schema.names]
+    return pa.RecordBatch.from_arrays([*left.columns, *right.columns], names)

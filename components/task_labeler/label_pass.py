@@ -17,7 +17,7 @@ from components.task_labeler.buckets import Shard
 from components.task_labeler.calendar import Period
 from components.task_labeler.clicks import ClickReader
 from components.task_labeler.join import rows_of_shards
-from components.task_labeler.label import Appender, HistoryLookup, label_shard
+from components.task_labeler.label import Appender, HistoryLookup, SplitPlaces, label_shard
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
 
@@ -33,7 +33,7 @@ class LabelShard(beam.DoFn):
         as_of: int,
         settings: LabellingSettings,
         shards: int,
-        split_uris: Mapping[str, str],
+        places: Mapping[str, SplitPlaces],
         periods: Mapping[str, Period],
         history: str | None,
     ) -> None:
@@ -45,7 +45,7 @@ class LabelShard(beam.DoFn):
         """
         self._contract, self._as_of, self._settings = contract, as_of, settings
         self._shards, self._history_path = shards, history
-        self._split_uris, self._periods = dict(split_uris), dict(periods)
+        self._places, self._periods = dict(places), dict(periods)
 
     def setup(self) -> None:
         self._reader = ClickReader(self._contract, self._as_of)
@@ -59,7 +59,7 @@ class LabelShard(beam.DoFn):
             path,
             number,
             self._shards,
-            self._split_uris,
+            self._places,
             self._periods,
             self._reader,
             lookup,
@@ -76,7 +76,7 @@ def label_pass(
     contract: Contract,
     as_of: int,
     settings: LabellingSettings,
-    split_uris: Mapping[str, str],
+    places: Mapping[str, SplitPlaces],
     periods: Mapping[str, Period],
     history: str | None,
     bucket_history: str,
@@ -104,7 +104,7 @@ def label_pass(
             | "Shards" >> beam.Create([(shard, None) for shard in shards])
             | "SpreadShards" >> beam.Reshuffle()
         )
-    label = LabelShard(contract, as_of, settings, len(shards), split_uris, periods, history)
+    label = LabelShard(contract, as_of, settings, len(shards), places, periods, history)
     (
         work
         | "LabelShard" >> beam.ParDo(label)

@@ -20,6 +20,7 @@ from components.task_labeler.assign import DayTotals
 from components.task_labeler.beam import GROUPS, HISTORY, MOMENTS, assign_pass, context_of
 from components.task_labeler.calendar import SPLITS, split_periods
 from components.task_labeler.clicks import ClickReader
+from components.task_labeler.label import SplitPlaces
 from components.task_labeler.label_pass import label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
@@ -36,7 +37,7 @@ def label_clicks(
     as_of: date,
     labelling: LabellingSettings,
     splits: SplitSettings,
-    split_uris: Mapping[str, str],
+    places: Mapping[str, SplitPlaces],
     assignments_uri: str,
     temp: str,
     make_pipeline: MakePipeline,
@@ -46,7 +47,7 @@ def label_clicks(
     Args:
       files: shards of tf.Examples with the contract's columns.
       as_of: the first day whose events the run must not see.
-      split_uris: folder of each split of labelled examples.
+      places: folders of each split of labelled examples.
       assignments_uri: folder of the TaskAssignments artifact.
       temp: folder for intermediate files.
 
@@ -96,7 +97,7 @@ def label_clicks(
             contract,
             to_day(as_of) * SECONDS_PER_DAY,
             labelling,
-            split_uris,
+            places,
             periods,
             f"{assignments_uri}/history.parquet" if fits else None,
             f"{temp}/{HISTORY}",

@@ -13,7 +13,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
     """Refuses columns that would train silently wrong.
 
     Raises:
-      InputError: the split holds no hard example, or a numeric feature that is not finite.
+      InputError: the split holds no hard example, or none that weighs anything, or a numeric
+        feature that is not finite.
       ValueError: the arrays don't have the layout's shape, an id is outside its feature's table
         (in a fused table it would be another feature's row), or a label is not 0 or 1.
     """
@@ -23,7 +24,10 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
         "nums": (n, layout.numeric_width),
         "label": (n,),
         "hard": (n,),
+        "cvr": (n,),
     }
+    if columns.weight is not None:
+        wanted["weight"] = (n,)
     for name, shape in wanted.items():
         seen = getattr(columns, name).shape
         if seen != shape:
@@ -50,3 +54,7 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
             )
     if not np.isin(columns.label, (0, 1)).all():
         raise ValueError(f"split {split!r}: labels other than 0 and 1")
+    if columns.weight is not None and not columns.weight[columns.hard].any():
+        raise InputError(
+            f"split {split!r}: the weights of all its hard examples are 0; wanted one above 0"
+        )

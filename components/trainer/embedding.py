@@ -36,6 +36,31 @@ class _Block(NamedTuple):
     offsets: np.ndarray
 
 
+class OwnRows(NamedTuple):
+    """A feature's rows in its fused table.
+
+    Attributes:
+      table: name of the table's variable.
+      first: number of the first row.
+      size: how many rows.
+    """
+
+    table: str
+    first: int
+    size: int
+
+
+def own_rows(layout: FeatureLayout) -> dict[str, OwnRows]:
+    """Where each feature's rows are, by feature, in the layout's order."""
+    ends: dict[int, int] = {}
+    found = {}
+    for name, count, width in zip(layout.categorical, layout.rows, layout.widths, strict=True):
+        first = ends.get(width, 0)
+        found[name] = OwnRows(_table_name(width), first, count)
+        ends[width] = first + count
+    return found
+
+
 class EmbeddingTables(tf.Module):
     """All features' tables: one variable [sum of rows, width] for each distinct width, ascending.
 
@@ -54,7 +79,7 @@ class EmbeddingTables(tf.Module):
             features = np.flatnonzero(np.asarray(layout.widths) == width)
             rows = np.asarray(layout.rows, np.int64)[features]
             blocks.append(_Block(width, features, np.cumsum(rows) - rows))
-            name = f"shared/embedding/w{width}"
+            name = _table_name(width)
             values = uniform((int(rows.sum()), width), INITIAL_LIMIT, seed, name)
             self.tables.append(tf.Variable(values, name=name))
         self._blocks = tuple(blocks)
@@ -95,3 +120,7 @@ class EmbeddingTables(tf.Module):
             for part, block in zip(rows, self._blocks, strict=True)
         ]
         return tf.concat(parts, axis=1) if parts else tf.zeros(tf.stack([batch, 0]))
+
+
+def _table_name(width: int) -> str:
+    return f"shared/embedding/w{width}"

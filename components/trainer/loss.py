@@ -31,6 +31,8 @@ def multi_task_loss(
     is_hard: tf.Tensor,
     settings: LossSettings | None,
     weight: tf.Tensor | None = None,
+    shifts: tuple[float, float] = (0.0, 0.0),
+    whole: tf.Tensor | None = None,
 ) -> Losses:
     """Equation (1): W_soft L_soft + W_hard L_hard, each example in its own task only.
 
@@ -49,19 +51,26 @@ def multi_task_loss(
       is_hard: bool [batch].
       settings: W and reduction; none is the plain mean over the batch, for one tower.
       weight: float32 [batch], not negative; none is 1 for all.
+      shifts: added to the logits of hard and of soft examples, see `sampling.logit_shifts`.
+      whole: float32 [2], weight of the hard and of the soft examples of the batch that these
+        examples are a share of: the sums that L_T divides by, so that the totals of all shares
+        add up to the batch's. None is a share that is the whole batch.
     """
+    if any(shifts):
+        logit += tf.where(is_hard, *shifts)
     e = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
     w = tf.ones_like(e) if weight is None else weight
     in_hard = tf.cast(is_hard, e.dtype)
     hard_weight, soft_weight = tf.reduce_sum(w * in_hard), tf.reduce_sum(w * (1 - in_hard))
     hard_sum, soft_sum = tf.reduce_sum(w * e * in_hard), tf.reduce_sum(w * e * (1 - in_hard))
-    all_weight = hard_weight + soft_weight
+    of_hard, of_soft = (hard_weight, soft_weight) if whole is None else tf.unstack(whole)
+    of_all = of_hard + of_soft
     if settings is None:
-        total = _ratio(hard_sum + soft_sum, all_weight)
+        total = _ratio(hard_sum + soft_sum, of_all)
     else:
         by_task = settings.reduction == "task_mean"
-        hard = _ratio(hard_sum, hard_weight if by_task else all_weight)
-        soft = _ratio(soft_sum, soft_weight if by_task else all_weight)
+        hard = _ratio(hard_sum, of_hard if by_task else of_all)
+        soft = _ratio(soft_sum, of_soft if by_task else of_all)
         total = settings.weight_soft * soft + settings.weight_hard * hard
     return Losses(total, hard_sum, soft_sum, hard_weight, soft_weight)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,13 +12,16 @@ from components.trainer.columns import Columns
 from components.trainer.loss import Losses
 from components.trainer.metrics import auc, log_loss
 from components.trainer.network import TwoTowerDCN
-from components.trainer.scoring import Scorer
+from components.trainer.scoring import OwnScorer
 from schemas.labelled import HARD, SOFT
 
 Row = dict[str, float | int | None]
 """One look: see `train` for its keys."""
 
 Progress = Callable[[Mapping[str, float | int | None]], None]
+
+
+_SUMS = ("steps", "examples", "total", "hard", "soft", "hard_weight", "soft_weight")
 
 
 class Interval:
@@ -39,6 +41,10 @@ class Interval:
         self._hard_weight += float(losses.hard_weight)
         self._soft_weight += float(losses.soft_weight)
 
+    def leave_out(self, seconds: float) -> None:
+        """Takes time that was not spent on training out of the speed."""
+        self._started += seconds
+
     def summary(self) -> Row:
         elapsed = time.perf_counter() - self._started
         return {
@@ -47,6 +53,20 @@ class Interval:
             "train_loss_soft": self._soft / self._soft_weight if self._soft_weight else None,
             "examples_per_second": self._examples / elapsed,
         }
+
+    def state(self) -> dict[str, float]:
+        """What `restored` needs."""
+        sums = {name: getattr(self, f"_{name}") for name in _SUMS}
+        return {**sums, "elapsed": time.perf_counter() - self._started}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, float]) -> Interval:
+        """Goes on from a `state`."""
+        interval = cls()
+        for name in _SUMS:
+            setattr(interval, f"_{name}", state[name])
+        interval._started -= state["elapsed"]
+        return interval
 
 
 class Look(NamedTuple):
@@ -67,24 +87,25 @@ class Calibration:
 
     def __init__(self, network: TwoTowerDCN, columns: Columns, batch_size: int) -> None:
         """Takes a split that holds hard examples."""
-        towers = {task: network.tower_of(task) for task in (HARD, SOFT)}
-        scorers = {t: Scorer(network, t, batch_size) for t in set(towers.values()) if t}
+        scorer = OwnScorer(network, batch_size)
+        if columns.weight is not None:
+            columns = columns.take(columns.weight > 0)
         parts = {HARD: columns.take(columns.hard), SOFT: columns.take(~columns.hard)}
         self._scored = {
-            task: (scorers[tower], parts[task])
-            for task, tower in towers.items()
-            if tower and len(parts[task])
+            task: (scorer.of(part), part)
+            for task, part in parts.items()
+            if len(part) and scorer.covers(part)
         }
 
     def look(self) -> Look:
         """Scores the split with the weights as they are now."""
         losses: dict[str, float] = {}
         row: Row = {f"calibration_{m}_{t}": None for t in (HARD, SOFT) for m in ("log_loss", "auc")}
-        for task, (scorer, part) in self._scored.items():
-            logit = scorer.logits(part)
-            losses[task] = log_loss(logit, part.label)
+        for task, (logits, part) in self._scored.items():
+            logit = logits()
+            losses[task] = log_loss(logit, part.label, part.weight)
             row[f"calibration_log_loss_{task}"] = losses[task]
-            row[f"calibration_auc_{task}"] = auc(logit, part.label)
+            row[f"calibration_auc_{task}"] = auc(logit, part.label, part.weight)
         return Look(losses[HARD], row)
 
 
@@ -97,8 +118,8 @@ def write_scalars(writer: tf.summary.SummaryWriter, row: Row) -> None:
     writer.flush()
 
 
-def scalar_writer(log_dir: Path | None) -> tf.summary.SummaryWriter:
+def scalar_writer(log_dir: str | None) -> tf.summary.SummaryWriter:
     """A TensorBoard writer into a directory; into nothing where there is none."""
     if log_dir is None:
         return tf.summary.create_noop_writer()
-    return tf.summary.create_file_writer(str(log_dir))
+    return tf.summary.create_file_writer(log_dir)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from components.trainer.embedding import EmbeddingTables, Lookup
-from components.trainer.settings import Mode, ModelSettings
-from components.trainer.stack import Forward, Stack, Tower
+from components.trainer.mmoe import MultiGateMixture
+from components.trainer.ple import ProgressiveExtraction
+from components.trainer.settings import ALL, Architecture, ModelSettings
+from components.trainer.shared_bottom import SharedBottom
+from components.trainer.stack import Forward, Tower
+from components.trainer.trunk import Trunk
 from components.transform.layout import FeatureLayout
-from schemas.labelled import HARD, SOFT
+from schemas.labelled import HARD
 
-ALL = "all"
-"""Name of the one-task network's tower."""
-
-TOWERS: Mapping[Mode, tuple[str, ...]] = {
-    "two_tower": (HARD, SOFT),
-    "one_task": (ALL,),
-    "hard_only": (HARD,),
+TRUNKS: Mapping[Architecture, Callable[[int, ModelSettings, int], Trunk]] = {
+    "shared_bottom": SharedBottom.build,
+    "mmoe": MultiGateMixture.build,
+    "ple": ProgressiveExtraction.build,
 }
 
 
@@ -29,10 +30,11 @@ class TowerPath(tf.Module):
     Saving this module saves no variable of another tower (paper, section 3.2.1).
     """
 
-    def __init__(self, embedding: EmbeddingTables, shared: Stack, tower: Tower) -> None:
+    def __init__(self, name: str, embedding: EmbeddingTables, trunk: Trunk, tower: Tower) -> None:
         super().__init__()
+        self.tower_name = name
         self.embedding = embedding
-        self.shared = shared
+        self.trunk = trunk
         self.tower = tower
 
     def __call__(self, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
@@ -43,20 +45,21 @@ class TowerPath(tf.Module):
           nums: float32 [batch, numeric width].
         """
         x0 = tf.concat([self.embedding(ids), nums], axis=1)
-        return self.tower(x0, self.shared(x0, x0))
+        return self.tower(x0, self.trunk.inputs(x0)[self.tower_name])
 
 
 class TwoTowerDCN(tf.Module):
-    """Embeddings, shared layers and one tower a task; or its two baselines of one tower.
+    """Embeddings, a trunk and one tower a task; or its two baselines of one tower.
 
-    Variables are named `shared/...` or after their tower: `hard/...`, `soft/...`, `all/...`.
+    Variables are named `shared/...`, or after the one tower that depends on them: `hard/...`,
+    `soft/...` (or `soft_1/...` and so on), `all/...`.
 
     Attributes:
       layout: what the inputs hold.
       settings: the architecture.
       embedding: the tables.
-      shared: the shared layers.
-      towers: by name; `hard` and `soft`, or `hard`, or `all`, after the mode.
+      trunk: what comes before the towers.
+      towers: by name, as `settings.towers`.
     """
 
     def __init__(self, layout: FeatureLayout, settings: ModelSettings, seed: int) -> None:
@@ -65,31 +68,31 @@ class TwoTowerDCN(tf.Module):
         self.settings = settings
         width = layout.input_width
         self.embedding = EmbeddingTables(layout, seed)
-        self.shared = Stack(0, settings.shared_layers, width, settings, scope="shared", seed=seed)
+        self.trunk = TRUNKS[settings.architecture](width, settings, seed)
         self.towers: dict[str, Tower] = {
-            name: Tower(width, settings, scope=name, seed=seed) for name in TOWERS[settings.mode]
+            name: Tower(width, settings, scope=name, seed=seed) for name in settings.towers
         }
 
     @property
     def serving_tower(self) -> str:
         """The tower that predicts hard conversions."""
-        return ALL if self.settings.mode == "one_task" else HARD
+        return self.settings.towers[0]
 
     def tower_of(self, task: str) -> str | None:
-        """The tower that learns from a task's examples (`hard` or `soft`), or none."""
+        """The tower that learns from the examples of one of `settings.tasks`, or none."""
         if self.settings.mode == "one_task":
             return ALL
         return task if task in self.towers else None
 
     def path(self, tower: str) -> TowerPath:
         """The network of one tower alone, on the same variables."""
-        return TowerPath(self.embedding, self.shared, self.towers[tower])
+        return TowerPath(tower, self.embedding, self.trunk.path(tower), self.towers[tower])
 
     def logits(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         """Every tower's logits, float32 [batch], by name. Inputs as in `TowerPath`."""
         x0 = tf.concat([self.embedding(ids), nums], axis=1)
-        x = self.shared(x0, x0)
-        return {name: tower(x0, x) for name, tower in self.towers.items()}
+        inputs = self.trunk.inputs(x0)
+        return {name: tower(x0, inputs[name]) for name, tower in self.towers.items()}
 
     def tower_logit(self, tower: str, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
         """One tower's logits, float32 [batch], computing nothing of the others."""
@@ -100,7 +103,7 @@ class TwoTowerDCN(tf.Module):
         ids: tf.Tensor,
         lookups: list[Lookup],
         nums: tf.Tensor,
-        hard_count: tf.Tensor,
+        counts: tf.Tensor,
         forward: Forward,
         *,
         routed: bool,
@@ -108,28 +111,31 @@ class TwoTowerDCN(tf.Module):
         """Each example's logit from the tower of its own task, float32 [batch].
 
         Args:
-          ids, nums: as in `TowerPath`, the batch's hard examples first.
+          ids, nums: as in `TowerPath`, the batch's examples in the order of `settings.tasks`.
           lookups: `embedding.lookup(ids)`.
-          hard_count: int32 scalar, how many examples are hard.
+          counts: int32 [tasks], how many examples each task has.
           forward: type of the arithmetic, and dropout.
           routed: pass each example through its own tower only. The result is the same but for
             rounding and for the masks of dropout.
         """
         embedded = self.embedding.assemble(ids, lookups)
         x0 = tf.cast(tf.concat([embedded, nums], axis=1), forward.dtype)
-        x = self.shared(x0, x0, forward)
-        if len(self.towers) == 1:
-            (tower,) = self.towers.values()
-            return tower(x0, x, forward)
-        hard, soft = self.towers[HARD], self.towers[SOFT]
-        batch = tf.shape(x)[0]
-        if not routed:
-            is_hard = tf.range(batch) < hard_count
-            return tf.where(is_hard, hard(x0, x, forward), soft(x0, x, forward))
-        sizes = tf.stack([hard_count, batch - hard_count])
-        x0_hard, x0_soft = tf.split(x0, sizes)
-        x_hard, x_soft = tf.split(x, sizes)
-        return tf.concat([hard(x0_hard, x_hard, forward), soft(x0_soft, x_soft, forward)], axis=0)
+        towers = list(self.towers.items())
+        if routed and len(towers) > 1:
+            inputs = self.trunk.routed(x0, counts, forward)
+            x0_of = tf.split(x0, counts, num=len(towers))
+            logits = [
+                tower(own_x0, inputs[name], forward)
+                for (name, tower), own_x0 in zip(towers, x0_of, strict=True)
+            ]
+            return tf.concat(logits, axis=0)
+        inputs = self.trunk.inputs(x0, forward)
+        rows, ends = tf.range(tf.shape(x0)[0]), tf.cumsum(counts)
+        *others, (name, last) = towers
+        own = last(x0, inputs[name], forward)
+        for i, (name, tower) in reversed(list(enumerate(others))):
+            own = tf.where(rows < ends[i], tower(x0, inputs[name], forward), own)
+        return own
 
     def set_base_rates(self, rates: Mapping[str, float]) -> None:
         """Sets each tower's logit bias to the log-odds of a rate, so that training starts there.
@@ -150,8 +156,8 @@ class TwoTowerDCN(tf.Module):
 
     @property
     def shared_variables(self) -> tuple[tf.Variable, ...]:
-        """Tables and shared layers."""
-        return (*self.embedding.variables, *self.shared.variables)
+        """Tables, and of the trunk what more than one tower would depend on."""
+        return (*self.embedding.variables, *self._of_trunk("shared"))
 
     @property
     def hard_variables(self) -> tuple[tf.Variable, ...]:
@@ -160,14 +166,21 @@ class TwoTowerDCN(tf.Module):
 
     @property
     def soft_variables(self) -> tuple[tf.Variable, ...]:
-        """The soft tower's own, empty where there is none."""
-        return self.tower_variables(SOFT)
+        """The soft towers' own, empty where there is none."""
+        soft = [task for task in self.settings.tasks if task != HARD]
+        return tuple(v for tower in soft for v in self.tower_variables(tower))
 
     def tower_variables(self, tower: str) -> tuple[tf.Variable, ...]:
-        return tuple(self.towers[tower].variables) if tower in self.towers else ()
+        """What that tower alone depends on, in the trunk and after it; empty if there is none."""
+        if tower not in self.towers:
+            return ()
+        return (*self._of_trunk(tower), *self.towers[tower].variables)
 
     @property
     def dense_variables(self) -> tuple[tf.Variable, ...]:
         """All but the embedding tables."""
-        own = [v for tower in self.towers.values() for v in tower.variables]
-        return (*self.shared.variables, *own)
+        own = [v for tower in self.towers for v in self.tower_variables(tower)]
+        return (*self._of_trunk("shared"), *own)
+
+    def _of_trunk(self, scope: str) -> list[tf.Variable]:
+        return [v for v in self.trunk.variables if v.name.startswith(f"{scope}/")]

@@ -63,7 +63,9 @@ class Adam(tf.Module):
         """
         s = self._settings
         table_rate = s.learning_rate if s.table_learning_rate is None else s.table_learning_rate
-        t = tf.cast(self.step.assign_add(1), tf.float32)
+        # The raw operation counts once on each of several replicas, as every update here does.
+        tf.raw_ops.AssignAddVariableOp(resource=self.step.handle, value=tf.ones([], tf.int64))
+        t = tf.cast(self.step.read_value(), tf.float32)
         powers = (tf.pow(s.beta1, t), tf.pow(s.beta2, t))
         for x, m, v, g in zip(self._dense, self._dense_m, self._dense_v, dense, strict=True):
             self._update_all(x, m, v, g, powers, s.learning_rate)

@@ -47,8 +47,8 @@ class PruningProof:
 
     Attributes:
       serving, full: what the two graphs consist of.
-      soft_variables: the full graph's variables that the serving graph goes without; empty where
-        the network has one tower.
+      soft_variables: the full graph's variables that the serving graph goes without, those of
+        the soft tower or of its tiers' towers; empty where the network has one tower.
       examples: how many examples both graphs answered.
       largest_difference: between the serving graph's probabilities and the full graph's hard ones.
     """
@@ -85,7 +85,7 @@ def prove_pruning(
         raise ValueError("examples is empty; wanted at least one to compare predictions on")
     serving_dir, full_dir = os.fspath(serving_dir), os.fspath(full_dir)
     serving_variables, full_variables = _Variables(serving_dir), _Variables(full_dir)
-    soft = tuple(name for name in full_variables.names if name.startswith(f"{SOFT}/"))
+    soft = tuple(name for name in full_variables.names if re.match(rf"{SOFT}(_\d+)?/", name))
     _check_variables(serving_variables, full_variables, soft)
     proof = PruningProof(
         serving=_inventory(serving_dir, serving_variables),

@@ -6,19 +6,23 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from components.common.files import write_json
-from components.trainer.batches import batches_per_epoch
+from components.trainer.calibration import check_calibration, fit_calibrator
+from components.trainer.checkpoints import checkpoint_root, remove
 from components.trainer.columns import Columns
+from components.trainer.distribution import choose
 from components.trainer.export import FULL_DIRECTORY, export_full, export_serving
 from components.trainer.load import load_columns
 from components.trainer.loop import TrainResult, train
 from components.trainer.phases import Phases
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.start_weights import write_start
+from components.trainer.warm_start import choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.contract import parse_contract
@@ -46,23 +50,40 @@ def run_fn(fn_args: FnArgs) -> None:
     serving graph to `fn_args.serving_model_dir`, the full graph beside it, and to
     `fn_args.model_run_dir` TensorBoard events, `history.json` and `training.json`: `settings`
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
-    `base_rate`), `parameters` (`shared`, each tower, `serving`, `full`), `best_step`, `stopped_by`
-    and `seconds` (by phase).
+    `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
+    (`Fitted.record`, none without), `parameters` (`shared`, each tower, `serving`, `full`),
+    `best_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training went on
+    from, none when it began at the beginning), `checkpoints` (`written`, `failed`, `seconds`),
+    `warm_start` (`Start.record`) and `seconds` (by phase).
+
+    A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both
+    graphs are there the training's checkpoints are removed.
+
+    Of several workers (`TF_CONFIG`) the chief writes all this, and the others return after it has.
 
     Args:
       fn_args: of its `custom_config`, `contract` is the data set contract as JSON text, and
-        `model`, `loss` and `training` are objects of `components.trainer.settings`.
+        `model`, `loss` and `training` are objects of `components.trainer.settings`,
+        `checkpoints` is a folder for the checkpoints of all trainings, `code` the sources'
+        fingerprint and `eval_days` the length of the eval period; its `base_model`, if any, is the
+        last blessed model.
 
     Raises:
       InputError: the examples cannot be read or trained on.
+      WorkerLostError: another worker is gone.
     """
     config = fn_args.custom_config
     contract = parse_contract(config["contract"])
     model = ModelSettings.model_validate(config["model"])
     loss = LossSettings.model_validate(config["loss"])
     training = TrainingSettings.model_validate(config["training"])
+    distribution = choose(training.devices)
     graph_dir, run_dir = fn_args.transform_graph_path, fn_args.model_run_dir
     tf.io.gfile.makedirs(run_dir)
+    root = checkpoint_root(config, training, sweeping=distribution.chief)
+    start = choose_start(
+        fn_args.base_model, contract, model, training, graph_dir, config.get("eval_days", 0)
+    )
     phases = Phases()
 
     splits: dict[str, Columns] = {}
@@ -71,6 +92,7 @@ def run_fn(fn_args: FnArgs) -> None:
             splits[split] = load_columns(files, graph_dir, contract, progress=_reading(split))
         _log.info("Trainer: %s: %s", split, _in_words(_examples(splits[split])))
 
+    check_calibration(splits["calibration"], model, training.calibration)
     with phases.time("train"):
         result = train(
             splits["train"],
@@ -79,16 +101,35 @@ def run_fn(fn_args: FnArgs) -> None:
             model,
             loss,
             training,
-            log_dir=Path(run_dir),
-            progress=_stepping(splits["train"], model, training),
+            log_dir=run_dir,
+            progress=_stepping(training),
+            root=root,
+            initialize=start.initialize,
+            distribution=distribution,
         )
     _log.info("Trainer: kept step %d; ended by %s", result.best_step, result.stopped_by)
+    if not distribution.chief:
+        _log.info("Trainer: waiting for the chief to export")
+        distribution.wait()
+        return
+
+    with phases.time("calibrate"):
+        fitted = fit_calibrator(
+            result.network,
+            splits["calibration"],
+            training.calibration,
+            training.evaluation_batch_size,
+        )
+    if fitted is not None:
+        _log.info("Trainer: calibrated by %(method)s on %(examples)d examples", fitted.record)
 
     with phases.time("export"):
+        calibrator = fitted.calibrator if fitted else None
         transform = TransformGraph(graph_dir)
         full_dir = os.path.join(os.path.dirname(fn_args.serving_model_dir), FULL_DIRECTORY)
-        export_serving(result.network, transform, contract, fn_args.serving_model_dir)
-        export_full(result.network, transform, contract, full_dir)
+        export_serving(result.network, transform, contract, fn_args.serving_model_dir, calibrator)
+        write_start(result.network, contract, fn_args.serving_model_dir)
+        export_full(result.network, transform, contract, full_dir, calibrator)
 
     write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
     record = {
@@ -98,13 +139,23 @@ def run_fn(fn_args: FnArgs) -> None:
             "training": training.model_dump(mode="json"),
         },
         "seed": training.seed,
-        "examples": {split: _examples(columns) for split, columns in splits.items()},
+        "examples": {
+            **{split: _examples(columns) for split, columns in splits.items()},
+            "trained_on": _examples(result.trained_on),
+        },
+        "calibration": fitted.record if fitted else None,
         "parameters": _parameters(result),
         "best_step": result.best_step,
         "stopped_by": result.stopped_by,
+        "resumed_from": result.resumed_from,
+        "checkpoints": asdict(result.spent),
+        "warm_start": start.record(),
         "seconds": phases.seconds,
     }
     write_json(record, os.path.join(run_dir, TRAINING_FILE))
+    if result.checkpoints is not None:
+        remove(result.checkpoints)
+    distribution.wait()
     _log.info(
         "Trainer: %s",
         ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in phases.seconds.items()),
@@ -159,20 +210,17 @@ def _reading(split: str) -> Callable[[int], None]:
     return progress
 
 
-def _stepping(
-    columns: Columns, model: ModelSettings, training: TrainingSettings
-) -> Callable[[Mapping[str, float | int | None]], None]:
+def _stepping(training: TrainingSettings) -> Callable[[Mapping[str, float | int | None]], None]:
     """Logs each look at the calibration split."""
-    examples = int(columns.hard.sum()) if model.mode == "hard_only" else len(columns)
-    steps = batches_per_epoch(examples, training.batch_size) * training.epochs
 
     def progress(row: Mapping[str, float | int | None]) -> None:
+        step, epoch = row["step"] or 0, row["epoch"] or 0
         _log.info(
             "Trainer: epoch %d/%d, step %d/%d, loss %.5f, hard log loss %.5f",
-            math.ceil(row["epoch"] or 0),
+            math.ceil(epoch),
             training.epochs,
-            row["step"],
-            steps,
+            step,
+            round(step / epoch * training.epochs),
             row["train_loss"],
             row["calibration_log_loss_hard"],
         )

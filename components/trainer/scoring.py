@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -9,6 +11,7 @@ from scipy.special import expit
 
 from components.trainer.columns import Columns
 from components.trainer.network import TwoTowerDCN
+from components.trainer.tiers import task_numbers
 
 
 class Scorer:
@@ -32,6 +35,50 @@ class Scorer:
             part = slice(first, first + self._batch_size)
             found[part] = self._run(columns.ids[part], columns.nums[part]).numpy()
         return found
+
+
+class OwnScorer:
+    """Each example's logit from the tower that learns from its task, traced once a tower."""
+
+    def __init__(self, network: TwoTowerDCN, batch_size: int) -> None:
+        self._network = network
+        self._scorers = {tower: Scorer(network, tower, batch_size) for tower in network.towers}
+
+    def covers(self, columns: Columns) -> bool:
+        """Whether every one of the examples has a tower."""
+        return all(tower is not None for tower, _ in self._by_tower(columns))
+
+    def of(self, columns: Columns) -> Callable[[], npt.NDArray[np.float32]]:
+        """What scores the examples with the weights as they are when it is called.
+
+        Returns:
+          A function to logits, float32 [n].
+
+        Raises:
+          KeyError: no tower learns from some of the examples.
+        """
+        parts = [
+            (self._scorers[tower or ""], rows, columns.take(rows))
+            for tower, rows in self._by_tower(columns)
+        ]
+
+        def logits() -> npt.NDArray[np.float32]:
+            found = np.empty(len(columns), np.float32)
+            for scorer, rows, part in parts:
+                found[rows] = scorer.logits(part)
+            return found
+
+        return logits
+
+    def _by_tower(self, columns: Columns) -> list[tuple[str | None, npt.NDArray[np.intp]]]:
+        """Row numbers of the examples that each tower learns from, where there are any."""
+        settings = self._network.settings
+        numbers = task_numbers(columns, settings.tier_boundaries)
+        by_task = [
+            (self._network.tower_of(task), np.flatnonzero(numbers == i))
+            for i, task in enumerate(settings.tasks)
+        ]
+        return [(tower, rows) for tower, rows in by_task if len(rows)]
 
 
 def predict(

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from schemas.base import Frozen
+from schemas.labelled import HARD, SOFT
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
+Architecture = Literal["shared_bottom", "mmoe", "ple"]
+
+
+ALL = "all"
+"""Name of the one-task network's tower."""
 
 
 class ModelSettings(Frozen):
     """Architecture: a stack of `cross_layers` cross layers, then one layer per `hidden_units`.
 
-    The first `shared_layers` of the stack are shared by both tasks, the rest is duplicated in two
+    The first `shared_layers` of the stack come before the towers, the rest is duplicated in two
     towers (paper, section 3.1.1 and figure 1).
     """
+
+    architecture: Architecture = "shared_bottom"
+    """What the first `shared_layers` are. `shared_bottom` is the paper's: one run of layers for
+    all tasks. `mmoe`: several such runs, experts, mixed by a gate a task (Ma et al., KDD 2018).
+    `ple`: experts of each task beside shared ones (Tang et al., RecSys 2020)."""
+    experts: Annotated[int, Field(ge=1, le=64)] = 4
+    """Experts of `mmoe`; shared experts of each level of `ple`."""
+    own_experts: Annotated[int, Field(ge=1, le=64)] = 2
+    """Experts that each task has to itself in each level of `ple`."""
+    extraction_levels: PositiveInt = 1
+    """Levels of `ple`, which part the `shared_layers` as equally as can be, the first ones taking
+    what is left over. A level before the last mixes the experts of all tasks."""
+    expert_rank: PositiveInt | None = None
+    """Rank of the cross layers inside experts; none is `cross_rank`."""
 
     mode: Mode = "two_tower"
     """`two_tower` is the paper's model. `one_task` is its production baseline, one tower trained
@@ -28,7 +49,15 @@ class ModelSettings(Frozen):
     hidden_units: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (256, 128)
     """Units of each feed-forward layer (ReLU)."""
     shared_layers: Annotated[int, Field(ge=0)] = 3
-    """Layers of the stack that both tasks share; 0 shares the embeddings only."""
+    """Layers of the stack before the towers; 0 shares the embeddings only."""
+    tier_boundaries: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=14)
+    ] = ()
+    """Historical CVRs, ascending, at which the soft examples are split into further towers. None
+    is the paper's two towers, `hard` and `soft`; n boundaries make `hard`, `soft_1`, ...,
+    `soft_<n+1>`, by ascending CVR, an example on a boundary belonging to the tier below it. An
+    example's task stays what the labeller says, and L_soft of the loss runs over all soft
+    examples, each through its own tier's tower. Networks of one tower take no notice."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a feed-forward layer's outputs that is dropped in training."""
     embedding_l2: Annotated[float, Field(ge=0)] = 0.0
@@ -43,10 +72,56 @@ class ModelSettings(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tiers_ascend(self) -> ModelSettings:
+        if any(b <= a for a, b in pairwise(self.tier_boundaries)):
+            raise ValueError(f"tier_boundaries {self.tier_boundaries}: wanted ascending values")
+        return self
+
+    @model_validator(mode="after")
+    def _experts_have_layers(self) -> ModelSettings:
+        levels = {"shared_bottom": 0, "mmoe": 1, "ple": self.extraction_levels}[self.architecture]
+        if self.shared_layers < levels:
+            raise ValueError(
+                f"shared_layers {self.shared_layers} leaves experts of architecture "
+                f"{self.architecture!r} without layers; wanted at least {levels}"
+            )
+        return self
+
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """Names of the towers, the serving one first."""
+        return {"two_tower": self.tasks, "one_task": (ALL,), "hard_only": (HARD,)}[self.mode]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What an example can be: `hard`, and the tiers of `soft` by ascending CVR."""
+        if not self.tier_boundaries:
+            return (HARD, SOFT)
+        tiers = range(1, len(self.tier_boundaries) + 2)
+        return (HARD, *(f"{SOFT}_{tier}" for tier in tiers))
+
     @property
     def layers(self) -> int:
         """Length of the stack, the logits not counted."""
         return self.cross_layers + len(self.hidden_units)
+
+    @property
+    def levels(self) -> tuple[range, ...]:
+        """Layers of the stack that each level of experts consists of."""
+        count = self.extraction_levels if self.architecture == "ple" else 1
+        each, left = divmod(self.shared_layers, count)
+        ends = [each * i + min(i, left) for i in range(count + 1)]
+        return tuple(range(first, last) for first, last in pairwise(ends))
+
+    def rank(self, layer: int) -> int | None:
+        """Rank of a cross layer of the stack; none is the full matrix."""
+        inside = self.architecture != "shared_bottom" and layer < self.shared_layers
+        return (self.expert_rank if inside else None) or self.cross_rank
+
+    def widths(self, inputs: int) -> tuple[int, ...]:
+        """Width before each layer of the stack, and after the last, of an input that wide."""
+        return (*[inputs] * (self.cross_layers + 1), *self.hidden_units)
 
 
 class LossSettings(Frozen):
@@ -72,6 +147,40 @@ class LossSettings(Frozen):
         return self
 
 
+class SamplingSettings(Frozen):
+    """Down-sampling of the training split's negatives, and how it is undone.
+
+    Every conversion is kept, every other example with the probability of its task, drawn once. The
+    calibration and eval splits are never sampled, and predictions are of the unsampled rate.
+    """
+
+    keep_negatives_hard: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the hard examples without a conversion that is trained on."""
+    keep_negatives_soft: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the soft examples without a conversion that is trained on."""
+    correction: Literal["offset", "weight"] = "offset"
+    """`offset`: the loss sees logit - log(share kept), so that the logit itself is that of the
+    unsampled rate. `weight`: a kept negative counts 1 / share. A network of one tower for both
+    tasks whose shares differ is always corrected by `weight`: its features need not tell the
+    task, without which no offset is right."""
+
+
+class CalibrationSettings(Frozen):
+    """A monotone map from the served tower's probability to a better calibrated one.
+
+    It is fitted after training on examples of the calibration split, and is part of the exported
+    graphs: what is evaluated is what is pushed.
+    """
+
+    method: Literal["none", "platt", "isotonic"] = "none"
+    """`platt`: two parameters on the logit. `isotonic`: a free monotone function."""
+    examples: Literal["tower", "hard"] = "tower"
+    """Which examples it is fitted on: all that the served tower learns from, or the hard ones
+    alone. It makes a difference to `one_task` only, whose tower also serves soft candidates."""
+    min_conversions: PositiveInt = 10
+    """Conversions, and others, that hold up each knot of `isotonic`."""
+
+
 class TrainingSettings(Frozen):
     """How the loss is minimised."""
 
@@ -93,6 +202,10 @@ class TrainingSettings(Frozen):
     """Embedding rows (and their moments) change only in the steps that use them. This is not
     exact Adam, which also decays the moments of unused rows and moves those rows by them; it
     costs the rows used rather than the whole table. False is exact Adam."""
+    devices: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train: `auto` on all GPUs that TensorFlow finds, else on the CPU; `cpu` on the CPU
+    whatever there is; `gpu` as `auto`, with a warning where there is none. The batch is the same
+    however many devices and workers (`TF_CONFIG`) share it."""
     routed: bool = True
     """Each row passes through its own tower only: the same loss for fewer operations."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -105,4 +218,26 @@ class TrainingSettings(Frozen):
     all epochs. The weights of the best look are kept in either case."""
     evaluation_batch_size: Annotated[int, Field(ge=1, le=2**20)] = 8192
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    """Decides initial weights, order of examples and dropout."""
+    """Decides initial weights, order of examples, dropout and which negatives are kept."""
+    checkpoint_every_seconds: PositiveFloat | None = 60.0
+    """Seconds between two checkpoints, or twenty times what the last one took where that is more;
+    none writes none by the clock."""
+    checkpoint_every_steps: PositiveInt | None = None
+    """Steps between two checkpoints, written besides those by the clock; none writes none."""
+    keep_checkpoints: Annotated[int, Field(ge=1, le=100)] = 2
+    """Newest checkpoints of a training that are kept until it has ended."""
+    checkpoint_dir: str = ""
+    """Folder, on a volume or in a bucket that TensorFlow reaches, under which each training keeps
+    its checkpoints; empty is `checkpoints` under the pipeline's root."""
+    checkpoint_days: PositiveInt = 14
+    """Days after which the checkpoints of a training that nobody went on with are removed."""
+    warm_start: Literal["off", "last_blessed"] = "off"
+    """Where the weights start: from the seed, or from the last blessed model where it fits."""
+    cold_every: PositiveInt | None = None
+    """With `warm_start`, start cold on every so many-th day, as a control: whenever the number of
+    days from 1970-01-01 to the run's as-of date is a multiple of it; none always starts warm."""
+    sampling: SamplingSettings = SamplingSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    gradient_examples: Annotated[int, Field(ge=0, le=2**20)] = 1024
+    """Training examples of each task on which every look compares the tasks' gradients; 0 does
+    not compare them."""

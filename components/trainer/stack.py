@@ -41,11 +41,11 @@ class Stack(tf.Module):
         self.layers: list[Cross | Dense] = []
         self._dropout = model.dropout
         self._dropout_seeds: list[int] = []
-        widths = (*[inputs] * (model.cross_layers + 1), *model.hidden_units)
+        widths = model.widths(inputs)
         for i in range(first, last):
             if i < model.cross_layers:
                 name = f"{scope}/cross_{i}"
-                self.layers.append(Cross(inputs, model.cross_rank, scope=name, seed=seed))
+                self.layers.append(Cross(inputs, model.rank(i), scope=name, seed=seed))
             else:
                 name = f"{scope}/dense_{i - model.cross_layers}"
                 self.layers.append(

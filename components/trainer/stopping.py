@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class EarlyStopping:
     """Follows a value that should fall, and says when to give up.
@@ -29,3 +31,17 @@ class EarlyStopping:
     def exhausted(self) -> bool:
         """True after `patience` values in a row that were not the best."""
         return self._patience is not None and self._looks_since_best >= self._patience
+
+    def state(self) -> dict[str, float]:
+        """What `restore` needs."""
+        return {
+            "best": self.best,
+            "best_step": self.best_step,
+            "looks_since_best": self._looks_since_best,
+        }
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Goes on from a `state`."""
+        self.best = state["best"]
+        self.best_step = int(state["best_step"])
+        self._looks_since_best = int(state["looks_since_best"])

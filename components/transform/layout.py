@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.contract import Contract
+from schemas.contract import Contract, Features
 
 IDS = "ids"
 """Name of the packed categorical features: int64 [batch, len(categorical)]."""
@@ -31,7 +31,11 @@ class FeatureLayout:
 
     @classmethod
     def from_contract(cls, contract: Contract) -> FeatureLayout:
-        categorical, numeric = contract.features.categorical, contract.features.numeric
+        return cls.from_features(contract.features)
+
+    @classmethod
+    def from_features(cls, features: Features) -> FeatureLayout:
+        categorical, numeric = features.categorical, features.numeric
         return cls(
             categorical=tuple(f.name for f in categorical),
             rows=tuple(f.rows for f in categorical),

@@ -21,9 +21,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 from tensorflow_transform.beam import experimental
 
-FILE = "vocabularies"
-"""Asset of the transform graph. A line is key, id, number of the feature, count and value, with
-tabs between; the value is spelt as a Python literal."""
+from components.transform.vocabulary_file import FILE
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]
 Entry = tuple[int, int, bytes]

@@ -22,6 +22,12 @@ NOT_BLESSED = 3
     help="First day (UTC) whose events the run must not see; overrides the config's as_of.",
 )
 @out_option
+@click.option("--run-id", default="", metavar="NAME", help="Name of the run; made up when absent.")
+@click.option(
+    "--queue",
+    is_flag=True,
+    help="Wait for a run that is going on in --out, instead of refusing to start.",
+)
 @click.option(
     "--require-blessing", is_flag=True, help="Exit with code 3 when the model is not blessed."
 )
@@ -30,6 +36,8 @@ def run(
     overrides: tuple[str, ...],
     as_of: str | None,
     out: Path,
+    run_id: str,
+    queue: bool,
     require_blessing: bool,
 ) -> None:
     """Run the whole pipeline on this machine."""
@@ -40,6 +48,7 @@ def run(
         overrides = (*overrides, f"as_of={as_of!r}")
     config = load_config(config_name, overrides)
     check_input(config)
-    blessed = run_pipeline(config, out, command=" ".join(["hardtower", *sys.argv[1:]]))
+    command = " ".join(["hardtower", *sys.argv[1:]])
+    blessed = run_pipeline(config, out, command, run_id, queue)
     if require_blessing and not blessed:
         sys.exit(NOT_BLESSED)

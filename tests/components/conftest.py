@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from schemas import labelled
 from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]
@@ -107,6 +108,36 @@ def to_examples() -> Callable[[Sequence[dict[str, Any]]], list[bytes]]:
         ]
 
     return serialize
+
+
+@pytest.fixture(scope="session")
+def write_columns(log_contract: Contract) -> Callable[[Path, Sequence[dict[str, Any]]], Path]:
+    """Writes rows as Parquet of lists of one value, null where a row lacks the key."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text, number, whole = pa.large_binary(), pa.float32(), pa.int64()
+    kinds = dict.fromkeys(log_contract.string_columns, text)
+    kinds |= dict.fromkeys(log_contract.float_columns, number)
+    kinds |= dict.fromkeys(log_contract.int_columns, whole)
+    kinds |= dict.fromkeys((*labelled.BYTES_FIELDS,), text)
+    kinds |= dict.fromkeys((*labelled.FLOAT_FIELDS, "importance"), number)
+
+    def value(it: str | int | float | None) -> list[bytes | int | float] | None:
+        if it is None:
+            return None
+        return [it.encode() if isinstance(it, str) else it]
+
+    def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = {
+            name: pa.array([value(row.get(name)) for row in rows], pa.large_list(kind))
+            for name, kind in kinds.items()
+        }
+        pq.write_table(pa.table(table), path)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

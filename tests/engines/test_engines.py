@@ -22,6 +22,7 @@ from components.common.days import to_day
 from components.common.tfrecords import ShardWriter, read_batches, shard_files
 from components.example_gen.encode import Encoder
 from components.task_labeler.calendar import SPLITS
+from components.task_labeler.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import Contract
@@ -100,7 +101,7 @@ def label(shards: Sequence[str], folder: Path, flags: Sequence[str]) -> dict[str
         FIRST + timedelta(days=DAYS),
         LabellingSettings(alpha=0.1, prior_clicks=20, min_clicks=10, min_dwell_days=2),
         SplitSettings(eval_days=8, calibration_days=4, warmup_days=2),
-        {split: str(folder / split) for split in SPLITS},
+        {s: SplitPlaces(str(folder / s), str(folder / "columns" / s)) for s in SPLITS},
         str(folder / "assignments"),
         str(folder / "temp"),
         lambda: beam.Pipeline(options=PipelineOptions(list(flags))),

@@ -87,6 +87,37 @@ def test_comparators_only_on_features_and_the_task(contract: Contract) -> None:
     }
 
 
+def test_a_weight_is_a_required_number_of_0_or_more(contract: Contract) -> None:
+    form = contract.model_dump()
+    form["roles"]["weight"] = "importance"
+    weighted = Contract.model_validate(form)
+    assert set(weighted.log_columns) - set(contract.log_columns) == {"importance"}
+    assert "importance" in weighted.float_columns
+    weight = by_name(log_schema(weighted))["importance"]
+    assert (weight.type, weight.presence.min_fraction) == (FLOAT, 1.0)
+    assert (weight.float_domain.min, weight.float_domain.disallow_nan) == (0, True)
+    assert "importance" not in by_name(feature_schema(weighted))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("price", "price leaks the outcome .* or the weight"),
+        ("site", "site leaks the outcome"),
+        ("goal", "roles.weight: column 'goal' has another role"),
+        ("t", "roles.weight: column 't' has another role"),
+        ("cost", "roles.weight: column 'cost' has another role"),
+        ("y", "roles.weight: column 'y' has another role"),
+        ("task", "reserved by the task labeller: task"),
+    ],
+)
+def test_weights_refused(contract: Contract, weight: str, message: str) -> None:
+    form = contract.model_dump()
+    form["roles"]["weight"] = weight
+    with pytest.raises(ValueError, match=message):
+        Contract.model_validate(form)
+
+
 @pytest.mark.parametrize(
     ("changes", "anomalous"),
     [

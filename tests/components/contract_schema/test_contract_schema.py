@@ -1,7 +1,7 @@
 """TFX components run for real: the contract's schemas, Transform, and Trainer."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,7 @@ def test_transform_and_trainer_run_on_its_feature_schema(
     log_rows: Rows,
     schemas: dict[str, list[Any]],
     artifacts: Callable[[str, str], Any],
-    to_examples: Callable[[Rows], list[bytes]],
-    write_records: Callable[[Path, Sequence[bytes]], Path],
+    write_columns: Callable[[Path, Rows], Path],
     tmp_path: Path,
 ) -> None:
     from tfx.components.trainer.executor import GenericExecutor
@@ -78,10 +77,10 @@ def test_transform_and_trainer_run_on_its_feature_schema(
 
     examples = artifacts("Examples", "examples")
     examples.split_names = json.dumps(["train", "calibration"])
-    examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-    examples.set_string_custom_property("file_format", "tfrecords_gzip")
+    examples.set_string_custom_property("payload_format", "FORMAT_PARQUET")
+    examples.set_string_custom_property("file_format", "FILE_FORMAT_PARQUET")
     for split in ("train", "calibration"):
-        write_records(Path(examples.uri, f"Split-{split}", "0.gz"), to_examples(log_rows))
+        write_columns(Path(examples.uri, f"Split-{split}", "0.parquet"), log_rows)
     graph = artifacts("TransformGraph", "graph")
     config = {"contract": log_contract.model_dump_json()}
     context = Executor.Context(

@@ -122,6 +122,27 @@ def test_every_format_gives_the_same_examples(tmp_path: Path, form: str) -> None
     assert report["rejected"] == report["outside"] == 0
 
 
+def weighted(form: str = "parquet") -> Contract:
+    roles = contract().model_dump()["roles"] | {"weight": "importance"}
+    return contract(form, roles=roles)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_weights_are_kept_as_floats(tmp_path: Path, form: str) -> None:
+    write(tmp_path, form, changed(importance=[2, 1, 0]))
+    examples, _ = run(tmp_path, weighted(form))
+    assert [example["importance"] for example in examples] == [[2.0], [1.0], [0.0]]
+
+
+@pytest.mark.parametrize("weight", [None, -0.5, float("nan"), float("inf"), 1e39])
+def test_a_bad_weight_is_named(tmp_path: Path, weight: float | None) -> None:
+    path = write(tmp_path, "parquet", changed(importance=[1.0, 2.0, weight]))
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, weighted())
+    for word in [str(path), "row 3", "column importance", "wanted a weight, a finite number of 0"]:
+        assert word in str(caught.value)
+
+
 def changed(**columns: list[Any]) -> dict[str, list[Any]]:
     return ROWS | columns
 

@@ -96,7 +96,9 @@ def execute(serving: Path, out: Path) -> standard_artifacts.Model:
     model.uri = str(out)
     out.mkdir()
     Executor(BaseExecutor.Context(tmp_dir=str(out.parent / "tmp"), unique_id="1")).Do(
-        {}, {"model": [model]}, {"serving_dir": str(serving), "fingerprint": ""}
+        {},
+        {"model": [model]},
+        {"serving_dir": str(serving), "fingerprint": "", "as_of": "2024-03-20"},
     )
     return model
 
@@ -117,6 +119,7 @@ def test_copies_the_newest_version(tmp_path: Path) -> None:
     assert record == {
         "version": "11",
         "manifest_digest": model.get_string_custom_property("manifest_digest"),
+        "as_of": "2024-03-20",
     }
 
 

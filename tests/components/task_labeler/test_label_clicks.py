@@ -23,7 +23,7 @@ from components.routing.table import RoutingTable
 from components.task_labeler.assign import assign_log
 from components.task_labeler.calendar import SPLITS, Calendar
 from components.task_labeler.counts import count_clicks, merge_counts
-from components.task_labeler.label import bucket_names
+from components.task_labeler.label import SplitPlaces, bucket_names
 from components.task_labeler.pins import Pin
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
@@ -128,7 +128,7 @@ def label(
         AS_OF,
         labelling,
         splits,
-        {s: str(folder / f"Split-{s}") for s in SPLITS},
+        {s: SplitPlaces(str(folder / f"Split-{s}"), str(folder / f"columns-{s}")) for s in SPLITS},
         str(folder / "assignments"),
         str(folder / "temp"),
         lambda: beam.Pipeline(runner="DirectRunner"),
@@ -186,6 +186,17 @@ def test_fields_follow_the_history(result: Labelled) -> None:
         assert e["threshold_band"] == ("between" if between else "outside")
     assert {(e["goal"], e["task"]) for e in examples} == {("buy", "hard"), ("visit", "soft")}
     assert any(e["setup_history"] == "new" for e in examples)
+
+
+def test_columns_are_the_records_in_their_order(result: Labelled) -> None:
+    for split in SPLITS:
+        of_files = sorted((result.folder / f"columns-{split}").iterdir())
+        rows = [row for path in of_files for row in pq.read_table(path).to_pylist()]
+        values = [{k: v[0] for k, v in row.items() if v is not None} for row in rows]
+        text = [
+            {k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()} for row in values
+        ]
+        assert text == result.examples(split)
 
 
 def test_records_parse_with_tensorflow(result: Labelled) -> None:

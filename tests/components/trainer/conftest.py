@@ -4,9 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.trainer.columns import Columns
 from components.transform.layout import FeatureLayout
+
+# Two replicas in one process need two devices, to be set up before TensorFlow's first operation.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +42,7 @@ def clicks(layout: FeatureLayout) -> Callable[..., Columns]:
             np.stack([price, np.zeros(n)], axis=1).astype(np.float32),
             label.astype(np.float32),
             hard,
+            np.where(hard, 0.004, rng.uniform(0.02, 0.6, n)).astype(np.float32),
         )
 
     return make

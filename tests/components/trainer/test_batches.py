@@ -17,6 +17,7 @@ def numbered(n: int) -> Columns:
         number[:, None].astype(np.float32),
         (number % 2).astype(np.float32),
         number % 3 == 0,
+        (number / n).astype(np.float32),
     )
 
 
@@ -37,7 +38,7 @@ def test_rows_stay_together_and_hard_ones_come_first() -> None:
         number = batch.ids[:, 0]
         np.testing.assert_array_equal(batch.nums[:, 0], number)
         np.testing.assert_array_equal(batch.label, number % 2)
-        np.testing.assert_array_equal(number % 3 == 0, np.arange(len(number)) < batch.hard_count)
+        np.testing.assert_array_equal(number % 3 == 0, np.arange(len(number)) < batch.counts[0])
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
@@ -51,5 +52,5 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
 
 def test_a_batch_without_hard_examples(clicks: Callable[..., Columns]) -> None:
     (batch,) = shuffled_batches(clicks(9, seed=1, hard_share=0.0), 9, seed=1, epoch=0)
-    assert batch.hard_count == 0
+    assert batch.counts.tolist() == [0, 9]
     assert len(batch.label) == 9

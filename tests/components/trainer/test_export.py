@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer.calibration import Calibrator
 from components.trainer.export import export_full, export_serving, raw_signature
+from components.trainer.isotonic import Isotonic
 from components.trainer.network import TwoTowerDCN
+from components.trainer.platt import Platt
+from components.trainer.pruning import PruningError, prove_pruning
 from components.trainer.settings import Mode, ModelSettings
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
@@ -22,6 +26,15 @@ from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]
 MODES = ("two_tower", "one_task", "hard_only")
+CALIBRATORS: dict[str, Calibrator] = {
+    "platt": Platt(0.7, -1.5),
+    "isotonic": Isotonic((0.2, 0.4, 0.7), (0.05, 0.3, 0.35)),
+}
+CALIBRATED = {
+    (mode, method): calibrator
+    for mode in ("two_tower", "one_task")
+    for method, calibrator in CALIBRATORS.items()
+}
 
 ANSWER = """
 import json, sys
@@ -70,30 +83,41 @@ def rows(log_rows: Rows) -> Rows:
 
 
 @pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `answers` exports to: `<mode>[+<calibrator>]/<graph>`."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
 def answers(
     networks: dict[str, TwoTowerDCN],
     rows: Rows,
     transform_graph_dir: str,
     log_contract: Contract,
     to_examples: Callable[[Rows], list[bytes]],
-    tmp_path_factory: pytest.TempPathFactory,
+    models: Path,
 ) -> dict[str, dict[str, list[Any]]]:
-    """Outputs by `<mode>/<graph>/<signature>`, from SavedModels loaded by another process."""
-    folder = tmp_path_factory.mktemp("models")
+    """Outputs by `<mode>[+<calibrator>]/<graph>/<signature>`, from SavedModels in a new process."""
     transform = TransformGraph(transform_graph_dir)
     for mode, network in networks.items():
-        export_serving(network, transform, log_contract, str(folder / mode / "serving"))
-        export_full(network, transform, log_contract, str(folder / mode / "full"))
+        export_serving(network, transform, log_contract, str(models / mode / "serving"))
+        export_full(network, transform, log_contract, str(models / mode / "full"))
+    names = list(MODES)
+    for (mode, method), calibrator in CALIBRATED.items():
+        names.append(f"{mode}+{method}")
+        for export, graph in ((export_serving, "serving"), (export_full, "full")):
+            folder = str(models / names[-1] / graph)
+            export(networks[mode], transform, log_contract, folder, calibrator)
     raw: dict[str, tuple[str, list[Any]]] = {}
     for column, spec in raw_signature(log_contract).items():
         if spec.dtype == tf.string:
             raw[spec.name] = ("string", [row.get(column, "").encode().hex() for row in rows])
         else:
             raw[spec.name] = ("float", [row.get(column, math.nan) for row in rows])
-    names = [f"{mode}/{graph}" for mode in MODES for graph in ("serving", "full")]
-    arguments = [[e.hex() for e in to_examples(rows)], raw, names]
+    paths = [f"{name}/{graph}" for name in names for graph in ("serving", "full")]
+    arguments = [[e.hex() for e in to_examples(rows)], raw, paths]
     done = subprocess.run(
-        [sys.executable, "-c", ANSWER, str(folder), *map(json.dumps, arguments)],
+        [sys.executable, "-c", ANSWER, str(models), *map(json.dumps, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -156,6 +180,48 @@ def test_the_full_graph_answers_for_both_tasks(
     for task, tower in (("hard", hard), ("soft", soft)):
         wanted = probabilities(networks[mode], tower, packed)
         np.testing.assert_allclose(found[task][1], wanted, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["two_tower", "one_task"])
+@pytest.mark.parametrize("method", CALIBRATORS)
+def test_both_graphs_calibrate_the_served_tower_and_no_other(
+    mode: str,
+    method: str,
+    networks: dict[str, TwoTowerDCN],
+    packed: tuple[tf.Tensor, tf.Tensor],
+    answers: dict[str, dict[str, list[Any]]],
+) -> None:
+    network, name = networks[mode], f"{mode}+{method}"
+    z = network.logits(*packed)[network.serving_tower].numpy().astype(np.float64)
+    wanted = CALIBRATED[mode, method].probability(z)
+    plain = probabilities(network, network.serving_tower, packed)
+    assert np.abs(wanted - plain).max() > 0.1
+    np.testing.assert_array_equal(np.argsort(wanted), np.argsort(plain))
+    full = answers[f"{name}/full/serving_default"]
+    soft = wanted if mode == "one_task" else probabilities(network, "soft", packed)
+    for found, expected in (
+        (answers[f"{name}/serving/serving_default"]["probability"], wanted),
+        (answers[f"{name}/serving/raw"]["probability"], wanted),
+        (full["hard"], wanted),
+        (full["soft"], soft),
+    ):
+        assert found[0] == "float32"
+        np.testing.assert_allclose(found[1], expected, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", CALIBRATORS)
+def test_the_proof_of_pruning_holds_with_a_calibrator(
+    method: str,
+    models: Path,
+    answers: dict[str, dict[str, list[Any]]],
+    rows: Rows,
+    to_examples: Callable[[Rows], list[bytes]],
+) -> None:
+    folder = models / f"two_tower+{method}"
+    proof = prove_pruning(folder / "serving", folder / "full", to_examples(rows))
+    assert proof.soft_variables
+    with pytest.raises(PruningError, match="predictions differ"):
+        prove_pruning(folder / "serving", models / "two_tower" / "full", to_examples(rows))
 
 
 def test_raw_signature_names_the_columns(log_contract: Contract) -> None:

@@ -10,6 +10,7 @@ from components.trainer.export import ServingGraph, export_full, export_serving
 from components.trainer.network import TowerPath, TwoTowerDCN
 from components.trainer.pruning import PruningError, prove_pruning
 from components.trainer.settings import ModelSettings
+from components.trainer.shared_bottom import SharedBottom
 from components.trainer.stack import INFERENCE, Forward, Stack
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
@@ -140,8 +141,9 @@ def test_other_weights_are_found(setting: Setting) -> None:
 def test_a_missing_layer_is_found(setting: Setting) -> None:
     graph = setting.serving_graph()
     graph.path = TowerPath(
+        "hard",
         setting.network.embedding,
-        NoLayers(),
+        SharedBottom(NoLayers(), ("hard",)),
         setting.network.towers["hard"],
     )
     with pytest.raises(PruningError, match=r"lacks 2 variables of the full graph: shared/cross_0/"):

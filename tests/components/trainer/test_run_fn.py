@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,14 +26,13 @@ TOWER = WIDTH * 4 + 4 + 4 + 1
 @pytest.fixture(scope="module")
 def splits(
     log_rows: Rows,
-    to_examples: Callable[[Rows], list[bytes]],
-    write_records: Callable[[Path, Sequence[bytes]], Path],
+    write_columns: Callable[[Path, Rows], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("splits")
-    write_records(folder / "train" / "0.gz", to_examples(log_rows[:50]))
-    write_records(folder / "train" / "1.gz", to_examples(log_rows[50:90]))
-    write_records(folder / "calibration" / "0.gz", to_examples(log_rows[90:]))
+    write_columns(folder / "train" / "0.parquet", log_rows[:50])
+    write_columns(folder / "train" / "1.parquet", log_rows[50:90])
+    write_columns(folder / "calibration" / "0.parquet", log_rows[90:])
     return folder
 
 
@@ -47,6 +46,7 @@ def fn_args(
         transform_graph_path=transform_graph_dir,
         serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
         model_run_dir=str(tmp_path / "run"),
+        base_model=None,
         custom_config={
             "contract": log_contract.model_dump_json(),
             "model": MODEL,
@@ -122,7 +122,13 @@ def test_it_trains_exports_and_records(
     }
     assert record["parameters"]["serving"] == proof.serving.parameters
     assert record["parameters"]["full"] == proof.full.parameters
-    assert set(record["seconds"]) == {"load train", "load calibration", "train", "export"}
+    assert set(record["seconds"]) == {
+        "load train",
+        "load calibration",
+        "train",
+        "calibrate",
+        "export",
+    }
     assert record["stopped_by"] == "epochs"
 
     history = json.loads((tmp_path / "run" / "history.json").read_text())
@@ -141,6 +147,49 @@ def test_it_trains_exports_and_records(
     assert any(line.endswith(f"hard log loss {best:.5f}") for line in looks)
 
 
+def test_it_samples_and_calibrates(
+    fn_args: SimpleNamespace,
+    log_rows: Rows,
+    to_examples: Callable[[Rows], list[bytes]],
+    tmp_path: Path,
+) -> None:
+    """Isotonic calibration predicts as many conversions as it was fitted on."""
+    fn_args.custom_config["training"] |= {
+        "sampling": {"keep_negatives_hard": 0.5, "keep_negatives_soft": 0.3},
+        "calibration": {"method": "isotonic", "min_conversions": 1},
+    }
+    run_fn(fn_args)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    for task, share in (("hard", 0.5), ("soft", 0.3)):
+        read, kept = (record["examples"][part][task] for part in ("train", "trained_on"))
+        assert kept["positives"] == read["positives"]
+        negatives = read["examples"] - read["positives"]
+        assert 0 < kept["examples"] - kept["positives"] < negatives * (share + 1) / 2
+
+    hard = [row for row in log_rows[90:] if row["task"] == "hard"]
+    conversions = sum(row["converted"] for row in hard)
+    calibration = record["calibration"]
+    assert calibration["method"] == "isotonic"
+    assert (calibration["examples"], calibration["conversions"]) == (len(hard), conversions)
+    assert calibration["after"]["ratio"] == pytest.approx(1)
+    assert calibration["before"]["ratio"] != pytest.approx(1, abs=1e-3)
+    found = answer(fn_args.serving_model_dir, to_examples(hard))["probability"]
+    assert float(tf.reduce_sum(found)) == pytest.approx(conversions, rel=1e-5)
+
+
+def test_a_calibration_without_conversions_is_refused_before_training(
+    fn_args: SimpleNamespace,
+    log_rows: Rows,
+    write_columns: Callable[[Path, Rows], Path],
+    tmp_path: Path,
+) -> None:
+    rows = [row | {"converted": 0} for row in log_rows[90:]]
+    fn_args.eval_files = [str(write_columns(tmp_path / "none.parquet", rows))]
+    fn_args.custom_config["training"] |= {"calibration": {"method": "platt"}, "epochs": 10**6}
+    with pytest.raises(InputError, match="method platt: 0 of the 20 calibration examples"):
+        run_fn(fn_args)
+
+
 def test_a_split_without_files_is_named(fn_args: SimpleNamespace, tmp_path: Path) -> None:
     fn_args.eval_files = [f"{tmp_path}/Split-calibration/*"]
     with pytest.raises(InputError, match=r"Split-calibration/\*: no such files"):
@@ -150,11 +199,10 @@ def test_a_split_without_files_is_named(fn_args: SimpleNamespace, tmp_path: Path
 def test_a_split_without_hard_examples_is_named(
     fn_args: SimpleNamespace,
     log_rows: Rows,
-    to_examples: Callable[[Rows], list[bytes]],
-    write_records: Callable[[Path, Sequence[bytes]], Path],
+    write_columns: Callable[[Path, Rows], Path],
     tmp_path: Path,
 ) -> None:
     soft = [row for row in log_rows if row["task"] == "soft"]
-    fn_args.eval_files = [str(write_records(tmp_path / "soft.gz", to_examples(soft)))]
+    fn_args.eval_files = [str(write_columns(tmp_path / "soft.parquet", soft))]
     with pytest.raises(InputError, match="'calibration': none of its 40 examples is hard"):
         run_fn(fn_args)

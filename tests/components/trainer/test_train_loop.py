@@ -10,8 +10,9 @@ import tensorflow as tf
 from sklearn.metrics import log_loss as reference_log_loss
 from sklearn.metrics import roc_auc_score
 
+from components.trainer.base_rates import base_rates
 from components.trainer.columns import Columns
-from components.trainer.loop import TrainResult, base_rates, train
+from components.trainer.loop import TrainResult, train
 from components.trainer.network import TwoTowerDCN
 from components.trainer.scoring import predict
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
@@ -146,7 +147,7 @@ def test_writes_scalars_for_tensorboard(
         MODEL,
         LossSettings(),
         TrainingSettings(batch_size=200, epochs=1, evaluate_every=1.0),
-        log_dir=tmp_path,
+        log_dir=str(tmp_path),
     )
     (events,) = tmp_path.glob("events.out.tfevents.*")
     written = {
@@ -213,7 +214,7 @@ def test_columns_of_another_layout(layout: FeatureLayout, clicks: Clicks) -> Non
 def test_loss_that_is_not_finite_names_the_step(layout: FeatureLayout, clicks: Clicks) -> None:
     columns = clicks(100, seed=1)
     columns.nums[:] = 1e30
-    with pytest.raises(InputError, match=r"learning_rate 0\.01: the loss is \S+ at step 1;"):
+    with pytest.raises(InputError, match=r"learning_rate 0\.01: the loss is \S+ at step 1 \("):
         run(layout, columns, clicks(100, seed=2))
 
 
@@ -228,7 +229,13 @@ def test_loss_that_is_not_finite_names_the_step(layout: FeatureLayout, clicks: C
 def test_base_rates(layout: FeatureLayout, mode: str, wanted: dict[str, float]) -> None:
     label = np.array([1, 0, 0, 0, 1, 1, 0], np.float32)
     hard = np.arange(7) < 4
-    columns = Columns(np.zeros((7, 3), np.int32), np.zeros((7, 2), np.float32), label, hard)
+    columns = Columns(
+        np.zeros((7, 3), np.int32),
+        np.zeros((7, 2), np.float32),
+        label,
+        hard,
+        np.zeros(7, np.float32),
+    )
     network = TwoTowerDCN(layout, MODEL.model_copy(update={"mode": mode}), seed=1)
     assert base_rates(network, columns) == pytest.approx(wanted)
 
@@ -252,6 +259,7 @@ def test_base_rate_without_both_labels(layout: FeatureLayout, label: float, want
         np.zeros((9, 2), np.float32),
         np.full(9, label, np.float32),
         np.ones(9, bool),
+        np.zeros(9, np.float32),
     )
     rates = base_rates(TwoTowerDCN(layout, MODEL, seed=1), columns)
     assert rates == pytest.approx({"hard": wanted, "soft": 0.5})

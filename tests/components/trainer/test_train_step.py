@@ -1,6 +1,7 @@
 """One step: whose gradient goes where, and what options may not change."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def batch_of(columns: Columns) -> Batch:
 
 def all_gradients(step: TrainStep, batch: Batch) -> tuple[Losses, dict[str, np.ndarray]]:
     """Gradients by variable name, those of tables spread over all their rows."""
-    losses, dense, tables = step.gradients(*(tf.constant(x) for x in batch))
+    losses, dense, tables = step.gradients(*(tf.constant(x) for x in batch if x is not None))
     found = {v.name: g.numpy() for v, g in zip(step.network.dense_variables, dense, strict=True)}
     for table, gradient in zip(step.network.embedding.tables, tables, strict=True):
         found[table.name] = np.zeros(table.shape, np.float32)
@@ -94,7 +95,8 @@ def test_gradient_of_rows_is_that_of_whole_tables(layout: FeatureLayout, clicks:
     step = build(layout)
     batch = batch_of(clicks(50, seed=3))
     _, found = all_gradients(step, batch)
-    ids, nums, label, hard_count = (tf.constant(x) for x in batch)
+    ids, nums, label, counts = (tf.constant(x) for x in batch if x is not None)
+    hard_count = counts[0]
     with tf.GradientTape() as tape:
         logits = step.network.logits(ids, nums)
         own = tf.concat([logits["hard"][:hard_count], logits["soft"][hard_count:]], axis=0)
@@ -162,6 +164,44 @@ def test_one_task_is_a_plain_network_of_one_tower(layout: FeatureLayout, clicks:
         tf.sigmoid(n.logits(columns.ids, columns.nums)["all"]) for n in (step.network, plain)
     ]
     np.testing.assert_allclose(probability[0], probability[1], rtol=2e-3)
+
+
+def with_weight(columns: Columns, weight: np.ndarray) -> Columns:
+    return replace(columns, weight=weight.astype(np.float32))
+
+
+@pytest.mark.parametrize("mode", ["two_tower", "one_task"])
+@pytest.mark.parametrize("routed", [True, False])
+def test_a_weight_counts_as_so_many_examples(
+    layout: FeatureLayout, clicks: Clicks, routed: bool, mode: str
+) -> None:
+    columns = clicks(90, seed=8)
+    times = np.arange(90) % 4
+    model = {"mode": mode, "cross_rank": 3}
+    found, wanted = (
+        all_gradients(build(layout, model, routed=routed), batch_of(of))
+        for of in (
+            with_weight(columns, times),
+            columns.take(np.repeat(np.arange(90), times)),
+        )
+    )
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-5)
+    for name, gradient in wanted[1].items():
+        np.testing.assert_allclose(found[1][name], gradient, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_weights_of_one_train_as_none(layout: FeatureLayout, clicks: Clicks) -> None:
+    columns = clicks(300, seed=9, signal=1.0)
+    plain, weighted, other = (
+        [float(step(batch).total) for batch in shuffled_batches(of, 100, seed=1, epoch=0)]
+        for step, of in (
+            (build(layout), columns),
+            (build(layout), with_weight(columns, np.ones(300))),
+            (build(layout), with_weight(columns, 1 + columns.label)),
+        )
+    )
+    np.testing.assert_allclose(weighted, plain, rtol=1e-6)
+    assert abs(other[0] - plain[0]) > 0.01
 
 
 def test_dropout_differs_by_step_and_repeats_by_seed(layout: FeatureLayout, clicks: Clicks) -> None:

@@ -1,0 +1,121 @@
+"""The examples that arms are compared on, and the arms' predictions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.special import logit
+
+from components.evaluator.sums import CLIP, Floats
+from components.experiment.arms import Arm
+from components.experiment.cuts import advertiser_fold, sampled
+from components.experiment.data import CALIBRATION, EVAL, FrozenData
+from components.experiment.statistics import Judged
+from components.experiment.store import Store
+from components.experiment.training import HARD_TOWER, ON_CALIBRATION, OWN_TOWER, Task
+from components.trainer.platt import fit_platt
+from schemas import labelled
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+SETS: Mapping[str, str] = {
+    "hard": "hard examples of the run's frozen assignment",
+    "truly_hard": "examples of setups whose true CVR is at most alpha on their day",
+    "hard_in_all": "examples that are hard by every assignment of the experiment",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An arm's finished trainings in one seed, one a fold."""
+
+    arm: Arm
+    tasks: tuple[tuple[str, Task], ...]
+
+
+class Bench:
+    """The sampled eval examples, in the order of every stored prediction."""
+
+    def __init__(self, data: FrozenData, tasks: list[Task]) -> None:
+        """
+        Args:
+          tasks: all trainings of the experiment, of one sample.
+        """
+        sample = tasks[0].sample
+        facts, columns = data.facts(EVAL), data.columns(EVAL)
+        rows = sampled(facts, EVAL, sample)
+        self._rows = np.arange(len(columns)) if rows is None else np.flatnonzero(rows)
+        setup = facts[labelled.SETUP_ID].cast(pa.string())
+        names = pc.unique(setup)
+        self._setup: Ints = pc.index_in(setup, value_set=names).to_numpy().astype(np.int64)
+        self._label = np.asarray(columns.label, np.float64)
+        self._truth = data.truth
+        self._hard = np.asarray(columns.hard)
+        self._facts, self._data, self._tasks = facts, data, tasks
+        held_out = data.facts(CALIBRATION)
+        judged = data.columns(CALIBRATION)
+        kept = sampled(held_out, CALIBRATION, sample)
+        of_hard = np.asarray(judged.hard) if kept is None else np.asarray(judged.hard) & kept
+        self._calibration_label = np.asarray(judged.label)[of_hard].astype(np.float64)
+
+    def rows(self, name: str, root: Path, alpha: float) -> Bools:
+        """Which of the bench's examples belong to a set, bool [n]; see `SETS`."""
+        if name == "hard":
+            whole = self._hard
+        elif name == "truly_hard":
+            from components.experiment.truth import true_sides
+
+            whole = true_sides(root, self._facts, alpha)
+        else:
+            sides = [np.load(t.assignment / f"{EVAL}.npy") for t in self._tasks if t.assignment]
+            whole = reduce(np.logical_and, sides, self._hard)
+        return whole[self._rows]
+
+    def judged(self, rows: Bools) -> Judged:
+        """The examples of a set."""
+        mine = self._rows[rows]
+        truth = None if self._truth is None else self._truth[mine]
+        return Judged.of(self._setup[mine], self._label[mine], truth)
+
+    def predictions(self, store: Store, trained: Trained, rows: Bools) -> Floats:
+        """Probabilities of the set's examples, each by the network that may score it."""
+        name = OWN_TOWER if trained.arm.scoring == "own_tower" else HARD_TOWER
+        return self._assembled(
+            trained, rows, lambda key: store.predictions(key, name).astype(np.float64)
+        )
+
+    def recalibrated(self, store: Store, trained: Trained, rows: Bools) -> Floats:
+        """The served tower's probabilities after Platt scaling on hard calibration examples."""
+
+        def scaled(key: str) -> Floats:
+            platt = fit_platt(
+                _logit(store.predictions(key, ON_CALIBRATION)),
+                self._calibration_label,
+                np.ones(len(self._calibration_label)),
+            )
+            return platt.probability(_logit(store.predictions(key, HARD_TOWER)))
+
+        return self._assembled(trained, rows, scaled)
+
+    def _assembled(self, trained: Trained, rows: Bools, scores: Callable[[str], Floats]) -> Floats:
+        if not trained.arm.folds:
+            return scores(trained.tasks[0][0])[rows]
+        fold = advertiser_fold(self._facts, trained.arm.folds)[self._rows][rows]
+        found = np.empty(len(fold))
+        for key, task in trained.tasks:
+            mine = fold == task.fold
+            found[mine] = scores(key)[rows][mine]
+        return found
+
+
+def _logit(probability: npt.NDArray[np.float32]) -> Floats:
+    found: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
+    return found

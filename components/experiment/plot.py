@@ -1,0 +1,44 @@
+"""Differences with their intervals, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from components.experiment.results import AUC, EXPECTED_RIG, RIG, Finding, SetResults
+from components.experiment.tables import METRICS
+from components.reporter.plots.svg import BLUE, GREY, MUTED, VERMILION, drawing
+
+
+def differences(found: SetResults) -> str:
+    """A row a claim, a panel a metric; the whole interval right of 0 is a supported claim."""
+    drawn = [m for m in (EXPECTED_RIG, RIG, AUC) if any(f.metric == m for f in found.findings)]
+    first = [f for f in found.findings if f.metric == drawn[0]]
+    names = [f"{f.claim.arm}\nagainst {f.claim.against}" for f in first]
+    description = "; ".join(
+        f"{METRICS[f.metric][0]} of {f.claim.arm} minus {f.claim.against}: "
+        f"{f.difference.estimate:+.4g} [{f.difference.low:+.4g}, {f.difference.high:+.4g}]"
+        for f in found.findings
+        if f.metric in drawn
+    )
+    height = 0.9 + 0.42 * len(first)
+    with drawing(f"differences-{found.name}", "Differences", description, height) as canvas:
+        panels = canvas.figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(panels, drawn, strict=True):
+            axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
+            _intervals(axes, [f for f in found.findings if f.metric == metric])
+            axes.set_title(METRICS[metric][0])
+            axes.grid(False, axis="y")
+            axes.locator_params(axis="x", nbins=4)
+        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return canvas.svg
+
+
+def _intervals(axes: Axes, findings: Sequence[Finding]) -> None:
+    for row, found in enumerate(findings):
+        d = found.difference
+        colour = BLUE if found.supported else VERMILION if found.reversed else GREY
+        axes.plot([d.low, d.high], [row, row], color=colour, linewidth=2)
+        axes.plot([d.estimate], [row], marker="o", markersize=6, color=colour)

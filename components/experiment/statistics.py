@@ -1,0 +1,148 @@
+"""Metrics of arms over seeds, and differences between two arms with intervals.
+
+Both arms are trained with the same seeds on the same examples, so that they are compared seed by
+seed. With D[u, s] the sum over the examples of setup u of the losses of the one minus those of the
+other in seed s, and H the loss of the constant mean, the difference of RIG is mean_s sum_u D[u, s]
+/ H. A resample draws setups with replacement, jointly for all seeds and both arms, and seeds with
+replacement: the interval covers other setups and other seeds. With one seed it covers setups
+alone. Predictions are never averaged over seeds: an average of networks is another model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluator.bootstrap import Counts, Difference, ResampledAuc, resampled, summarised
+from components.evaluator.sums import Floats, base_loss, log_loss
+
+SEED_STREAM = 7919
+"""Keeps the draws of seeds apart from those of setups."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The examples that arms are compared on, row i of every array being example i.
+
+    Attributes:
+      setup: int64 [n], the setup's number in [0, setups), each number in use.
+      label: float64 [n], 0 or 1.
+      truth: float64 [n], the true probability; None where it is not known.
+    """
+
+    setup: npt.NDArray[np.int64]
+    setups: int
+    label: Floats
+    truth: Floats | None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @classmethod
+    def of(cls, setup: npt.NDArray[np.int64], label: Floats, truth: Floats | None) -> Judged:
+        """Renumbers setups, so that only those with examples are drawn from."""
+        present, number = np.unique(setup, return_inverse=True)
+        return cls(number, len(present), label, truth)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How intervals are drawn."""
+
+    resamples: int
+    seed: int
+    confidence: float
+
+
+def rig(target: Floats, prediction: Floats) -> float:
+    """Relative information gain (paper, equation 2); NaN when all labels are alike.
+
+    Args:
+      target: labels, or true probabilities: then it is the expected RIG, 1 - E[log loss] / H(mean
+        of the true probabilities), the expectation being over the conversions.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = log_loss(target, prediction).sum()
+        return float(1.0 - loss / base_loss(len(target), target.sum()))
+
+
+def auc(label: Floats, prediction: Floats) -> float:
+    """Area under the ROC curve, ties counting half; NaN when all labels are alike."""
+    area = ResampledAuc(np.zeros(len(label), np.int64), 1, label, prediction)
+    return float(area(np.ones((1, 1), np.int64))[0])
+
+
+def calibration(target: Floats, prediction: Floats) -> float:
+    """Mean prediction over mean target; NaN without conversions."""
+    total = float(target.sum())
+    return float(prediction.sum()) / total if total > 0 else math.nan
+
+
+def rig_difference(
+    judged: Judged,
+    target: Floats,
+    ones: Sequence[Floats],
+    others: Sequence[Floats],
+    draws: Draws,
+) -> Difference:
+    """RIG of the one arm minus that of the other.
+
+    Args:
+      target: labels or true probabilities, see `rig`.
+      ones, others: predictions [n] of each seed, in the same order of seeds.
+    """
+    gains = [
+        _by_setup(judged, log_loss(target, other) - log_loss(target, one))
+        for one, other in zip(ones, others, strict=True)
+    ]
+    gain = np.stack(gains, axis=1)
+    weight, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+
+    def differences(counts: Counts) -> Floats:
+        shares = _seed_shares(seeds, len(ones), len(counts))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            base = base_loss(counts @ weight, counts @ total)
+            return (((counts @ gain) * shares).sum(axis=1) / base)[:, None]
+
+    drawn = resampled(judged.setups, draws.resamples, draws.seed, differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = float(gain.sum() / len(ones) / base_loss(weight.sum(), total.sum()))
+    return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
+
+
+def auc_difference(
+    judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
+) -> Difference:
+    """AUC of the one arm minus that of the other, on labels."""
+    pairs = [
+        tuple(ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in pair)
+        for pair in zip(ones, others, strict=True)
+    ]
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+
+    def by_seed(counts: Counts) -> Floats:
+        return np.stack([one(counts) - other(counts) for one, other in pairs], axis=1)
+
+    def differences(counts: Counts) -> Floats:
+        shares = _seed_shares(seeds, len(pairs), len(counts))
+        return (by_seed(counts) * shares).sum(axis=1)[:, None]
+
+    width = max(judged.setups, round(float(judged.label.sum())))
+    drawn = resampled(judged.setups, draws.resamples, draws.seed, differences, width)
+    estimate = float(by_seed(np.ones((1, judged.setups), np.int64)).mean())
+    return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
+
+
+def _by_setup(judged: Judged, values: Floats) -> Floats:
+    return np.bincount(judged.setup, values, judged.setups).astype(np.float64)
+
+
+def _seed_shares(generator: np.random.Generator, seeds: int, resamples: int) -> Floats:
+    """How much each seed counts in each resample, rows adding up to 1."""
+    drawn = generator.multinomial(seeds, np.full(seeds, 1.0 / seeds), resamples)
+    return drawn / seeds

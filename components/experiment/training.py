@@ -1,0 +1,147 @@
+"""One training on frozen columns: what decides it, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.experiment.arms import Settings
+from components.experiment.cuts import Sample, advertiser_fold, sampled
+from components.experiment.data import CALIBRATION, EVAL, TRAIN, FrozenData
+from components.trainer.columns import Columns
+
+HARD_TOWER, OWN_TOWER, ON_CALIBRATION = "hard_tower", "own_tower", "calibration"
+"""Arrays of a finished training: probabilities float32 on the sampled eval examples by the served
+tower, by the tower of the example's own task, and by the served tower on the sampled calibration
+examples that the frozen assignment calls hard."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network to train.
+
+    Attributes:
+      seed: of weights, order and dropout; overrides the settings'.
+      assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
+        the frozen assignment.
+      assignment_digest: of those arrays.
+      folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
+    """
+
+    data: FrozenData
+    settings: Settings
+    seed: int
+    sample: Sample
+    assignment: Path | None = None
+    assignment_digest: str = "frozen"
+    swapped: bool = False
+    folds: int = 0
+    fold: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the code that decides the outcome, as JSON holds it."""
+        from components.trainer.identity import UNRELATED
+
+        settings = self.settings.but(training={"seed": self.seed}).dump()
+        for name in UNRELATED:
+            settings["training"].pop(name, None)
+        return {
+            "data": self.data.key,
+            "settings": settings,
+            "sample": self.sample.model_dump() if self.sample.share < 1 else None,
+            "assignment": self.assignment_digest,
+            "swapped": self.swapped,
+            "left_out": [self.fold, self.folds] if self.folds else None,
+        }
+
+    def key(self, code: str) -> str:
+        """Sixteen hex digits that change with anything that decides the outcome.
+
+        Args:
+          code: fingerprint of the trainer's sources.
+        """
+        own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        text = json.dumps({"code": code, "own": own, **self.identity()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training.
+
+    Attributes:
+      predictions: see `HARD_TOWER`, `OWN_TOWER`, `ON_CALIBRATION`.
+      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`.
+    """
+
+    predictions: dict[str, npt.NDArray[np.float32]]
+    record: dict[str, Any]
+
+
+def columns_of(task: Task, split: str) -> Columns:
+    """The columns that the task trains on or scores."""
+    columns, facts = task.data.columns(split), task.data.facts(split)
+    if task.assignment is not None:
+        hard = np.load(task.assignment / f"{split}.npy")
+        columns = replace(columns, hard=hard)
+    if task.swapped:
+        columns = replace(columns, hard=~columns.hard)
+    kept = sampled(facts, split, task.sample)
+    rows = np.ones(len(columns), bool) if kept is None else kept
+    if task.folds and split != EVAL:
+        rows = rows & (advertiser_fold(facts, task.folds) != task.fold)
+    return columns if rows.all() else columns.take(rows)
+
+
+def perform(task: Task) -> Outcome:
+    """Trains and scores.
+
+    Raises:
+      InputError: there is nothing to train on, or the loss is no number any more.
+    """
+    from components.trainer.loop import train
+    from components.trainer.scoring import predict
+    from components.trainer.tiers import task_numbers
+
+    settings = task.settings.but(training={"seed": task.seed})
+    began = time.perf_counter()
+    result = train(
+        columns_of(task, TRAIN),
+        columns_of(task, CALIBRATION),
+        task.data.layout,
+        settings.model,
+        settings.loss,
+        settings.training,
+    )
+    seconds = time.perf_counter() - began
+    network, evaluated = result.network, columns_of(task, EVAL)
+    scored = predict(network, network.serving_tower, evaluated)
+    own = scored.copy()
+    number = task_numbers(evaluated, settings.model.tier_boundaries)
+    for i, name in enumerate(settings.model.tasks):
+        tower = network.tower_of(name)
+        if tower is not None and tower != network.serving_tower:
+            mine = np.flatnonzero(number == i)
+            own[mine] = predict(network, tower, evaluated.take(mine))
+    judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
+    return Outcome(
+        {
+            HARD_TOWER: scored,
+            OWN_TOWER: own,
+            ON_CALIBRATION: predict(network, network.serving_tower, judged.take(judged.hard)),
+        },
+        {
+            "seconds": seconds,
+            "best_step": result.best_step,
+            "stopped_by": result.stopped_by,
+            "parameters": int(sum(np.prod(v.shape) for v in network.trainable_variables)),
+            "history": result.history,
+        },
+    )

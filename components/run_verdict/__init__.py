@@ -1,0 +1,1 @@
+"""What came of a run, written whether it succeeded or not."""

@@ -1,0 +1,35 @@
+"""Lays the run's parameters over the settings and hands them to TFX's Trainer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tfx import types
+from tfx.components.trainer.executor import GenericExecutor
+
+from components.common.run_parameters import LOSS, TRAINING, changed
+from components.trainer.settings import LossSettings, TrainingSettings
+from schemas.base import Frozen
+
+CUSTOM_CONFIG = "custom_config"
+SECTIONS: dict[str, type[Frozen]] = {LOSS: LossSettings, TRAINING: TrainingSettings}
+"""Keys of the custom config that have parameters."""
+
+
+class Executor(GenericExecutor):
+    """Executor of `HardTowerTrainer`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        config = json.loads(exec_properties[CUSTOM_CONFIG])
+        for section, settings in SECTIONS.items():
+            text = json.dumps(config[section])
+            laid_over = changed(settings, text, section, exec_properties)
+            config[section] = laid_over.model_dump(mode="json")
+        properties = exec_properties | {CUSTOM_CONFIG: json.dumps(config)}
+        super().Do(input_dict, output_dict, properties)

@@ -1,0 +1,1 @@
+"""Runs at scheduled times and for past days, each in a process of its own."""

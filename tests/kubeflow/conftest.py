@@ -1,0 +1,69 @@
+"""These tests need Podman and what `deploy/kubeflow_tools.sh` makes: `-m kubeflow` only."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SETTINGS = HERE.parents[1] / ".tools" / "kubeflow" / "containers.conf"
+IMAGE = "localhost/hardtower:test"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kubeflow: runs containers; asked for by name")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "kubeflow" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if HERE in item.path.parents]
+    items[:] = [item for item in items if HERE not in item.path.parents]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def podman() -> list[str]:
+    """The command to which Podman's arguments are added; the image is there."""
+    if shutil.which("podman") is None or not SETTINGS.exists():
+        pytest.skip("Podman is not set up: run deploy/kubeflow_tools.sh")
+    command = ["env", f"CONTAINERS_CONF={SETTINGS}", "podman"]
+    if subprocess.run([*command, "image", "exists", IMAGE], check=False).returncode:
+        pytest.skip(f"no image {IMAGE}: run deploy/kubeflow_tools.sh")
+    return command
+
+
+@pytest.fixture(scope="session")
+def docker_host(podman: list[str]) -> Iterator[str]:
+    """Address of a Docker-compatible service that ends with the tests, as do its containers."""
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
+    socket = folder / "podman.sock"
+    address = f"unix://{socket}"
+    service = subprocess.Popen([*podman, "system", "service", "--time=0", address])
+    try:
+        for _ in range(100):
+            if socket.exists() or service.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert socket.exists(), "Podman's service did not start"
+        yield address
+    finally:
+        listed = [*podman, "ps", "--all", "--quiet", f"--filter=ancestor={IMAGE}"]
+        left = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+        if left:
+            subprocess.run([*podman, "rm", "--force", *left], check=True, capture_output=True)
+        service.terminate()
+        service.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def docker(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's own client, as others start it, finds the service."""
+    monkeypatch.setenv("DOCKER_HOST", docker_host)
