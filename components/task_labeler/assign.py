@@ -24,7 +24,7 @@ from components.task_labeler.pins import pinned_sides
 from components.task_labeler.prior import smooth
 from components.task_labeler.settings import LabellingSettings
 from components.task_labeler.setups import SetupCounts
-from components.task_labeler.stability import Reason, Sides, assign_sides, posterior
+from components.task_labeler.stability import Posterior, Reason, Sides, assign_sides, posterior
 
 HISTORY_SCHEMA = pa.schema(
     [
@@ -35,6 +35,7 @@ HISTORY_SCHEMA = pa.schema(
         ("hard", pa.bool_()),
         ("reason", pa.int8()),
         ("historical_cvr", pa.float64()),
+        ("hard_probability", pa.float64()),
         ("observed_clicks", pa.int64()),
         ("online_hard", pa.bool_()),
         ("online_reason", pa.int8()),
@@ -42,7 +43,8 @@ HISTORY_SCHEMA = pa.schema(
         ("clicks", pa.int64()),
     ]
 )
-"""One row a setup and day with clicks, and one a setup for the as-of day."""
+"""One row a setup and day with clicks, and one a setup for the as-of day. `hard_probability` is
+P(CVR <= alpha) by the Beta posterior, whatever the side was decided by."""
 
 
 @dataclass
@@ -79,20 +81,20 @@ def assign(
     group = np.array([context.groups[key] for key in facts.keys], np.int64)
     prior, strength = context.prior[group], context.strength.by_category[category]
     cvr = smooth(conversions, clicks, prior, strength)
-    belief = None
-    if settings.decide_by == "probability":
-        belief = posterior(conversions, clicks, prior, strength)
+    belief = posterior(conversions, clicks, prior, strength)
+    decided_by = belief if settings.decide_by == "probability" else None
     first = facts.first_day - calendar.first
     pins = pinned_sides(settings.pins, facts.setups, calendar.first, calendar.days)
     sides, online = (
-        assign_sides(cvr, observed, first, pins, settings, threshold, belief)
+        assign_sides(cvr, observed, first, pins, settings, threshold, decided_by)
         for threshold in (settings.alpha, settings.online_alpha)
     )
     totals = _totals(facts.daily, sides, first, facts.conflicting)
     totals.counts |= miscalls(
         facts.daily, category, prior, strength, cvr, context, attribution_days, settings
     )
-    return _history(facts, cvr, observed, sides, online, calendar), totals
+    history = _history(facts, cvr, belief, observed, sides, online, calendar, settings.alpha)
+    return history, totals
 
 
 def assign_log(
@@ -135,10 +137,12 @@ def _totals(daily: DailyCounts, sides: Sides, first: Ints, conflicting: int) -> 
 def _history(
     facts: SetupCounts,
     cvr: Floats,
+    belief: Posterior,
     observed: Ints,
     sides: Sides,
     online: Sides,
     calendar: Calendar,
+    alpha: float,
 ) -> pa.Table:
     kept = facts.daily.clicks > 0
     kept[:, -1] = True
@@ -154,6 +158,7 @@ def _history(
             sides.hard[row, day],
             sides.reason[row, day],
             cvr[row, day],
+            belief.at_most((row, day), np.full(len(row), alpha)),
             observed[row, day],
             online.hard[row, day],
             online.reason[row, day],

@@ -132,7 +132,7 @@ def _low_prior(cvr: float, strength: float, settings: LabellingSettings) -> bool
         return cvr <= settings.online_alpha
     zero = np.zeros((1, 1))
     belief = posterior(zero, zero, np.full((1, 1), cvr), strength)
-    probability = belief.at_most(0, np.array([settings.online_alpha]))
+    probability = belief.at_most((slice(None), 0), np.array([settings.online_alpha]))
     return bool(probability[0] >= settings.min_probability)
 
 
@@ -186,8 +186,11 @@ def assignment_id(history: pa.Table, settings: LabellingSettings, contract: Cont
     digest.update(settings.model_dump_json().encode())
     digest.update(contract.model_dump_json().encode())
     for column in history.columns:
-        values = column.to_pylist()
-        digest.update(json.dumps(values).encode())
+        if pa.types.is_string(column.type):
+            words = pc.unique(column)
+            digest.update(json.dumps(words.to_pylist()).encode())
+            column = pc.index_in(column, value_set=words)
+        digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
     return digest.hexdigest()[:16]
 
 

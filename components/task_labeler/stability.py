@@ -13,6 +13,8 @@ from components.task_labeler.decay import Floats, Ints
 from components.task_labeler.settings import LabellingSettings
 
 Bools = npt.NDArray[np.bool_]
+Where = tuple[slice | Ints, int | Ints]
+"""Index of setups and days into arrays [R, D]."""
 
 
 class Reason(IntEnum):
@@ -53,10 +55,10 @@ class Posterior:
     hits: Floats
     misses: Floats
 
-    def at_most(self, day: int, threshold: Floats) -> Floats:
-        """P(CVR <= threshold) on a day, float64 [R], for one threshold a setup."""
+    def at_most(self, where: Where, threshold: Floats) -> Floats:
+        """P(CVR <= threshold) at some places of the arrays, one threshold a place."""
         capped = np.minimum(threshold, 1.0)
-        probability: Floats = betainc(self.hits[:, day], self.misses[:, day], capped)
+        probability: Floats = betainc(self.hits[where], self.misses[where], capped)
         return probability
 
 
@@ -102,7 +104,7 @@ def assign_sides(
     def low(d: int, edge: Floats) -> Bools:
         if belief is None:
             return np.asarray(cvr[:, d] <= edge)
-        return np.asarray(belief.at_most(d, edge) >= settings.min_probability)
+        return np.asarray(belief.at_most((slice(None), d), edge) >= settings.min_probability)
 
     hard, flipped = np.zeros((rows, days), bool), np.zeros((rows, days), bool)
     reason = np.zeros((rows, days), np.int8)

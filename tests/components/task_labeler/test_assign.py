@@ -333,6 +333,8 @@ def test_agrees_with_the_definition(clicks: list[Click], options: LabellingSetti
                 continue
             row = got[setup, day]
             assert row["historical_cvr"] == pytest.approx(belief.mean, rel=1e-9, abs=1e-12)
+            probability = belief.probability(options.alpha)
+            assert row["hard_probability"] == pytest.approx(probability, rel=1e-9, abs=1e-9)
             assert row["observed_clicks"] == belief.plain
             assert row["clicks"] == clicked
             if surely:
@@ -345,7 +347,15 @@ def probes(clicks: list[Click], day: int) -> list[Click]:
     return [Click(c.setup, c.category, c.kind, day, None) for c in clicks]
 
 
-KNOWN = ("historical_cvr", "hard", "reason", "online_hard", "online_reason", "observed_clicks")
+KNOWN = (
+    "historical_cvr",
+    "hard_probability",
+    "hard",
+    "reason",
+    "online_hard",
+    "online_reason",
+    "observed_clicks",
+)
 
 
 @settings(max_examples=150, deadline=None)
