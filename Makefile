@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := .venv/.installed
 
-.PHONY: help install run test check test-engines benchmark clean
+.PHONY: help install run test check test-engines test-kubeflow benchmark clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ check: $(STAMP) ## Ruff, mypy and import-linter
 test-engines: $(STAMP) ## Run the task labeller on other Beam runners
 	deploy/engines.sh
 	.venv/bin/pytest -m engines tests/engines
+
+test-kubeflow: $(STAMP) ## Build the image and run the compiled pipeline in containers
+	deploy/kubeflow_tools.sh
+	.venv/bin/pytest -m kubeflow tests/kubeflow
 
 benchmark: $(STAMP) ## Share of TFX overhead; the task labeller against its peers
 	.venv/bin/python -m benchmarks.stages

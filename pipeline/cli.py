@@ -18,6 +18,7 @@ BAD_INPUT = 2
 COMMANDS = (
     "ab-report",
     "alpha",
+    "backfill",
     "cold-start",
     "compile",
     "experiment",
@@ -26,10 +27,14 @@ COMMANDS = (
     "rollback",
     "route",
     "run",
+    "runs",
+    "schedule",
     "serve",
     "simulate",
     "skew",
     "stability",
+    "submit",
+    "tune",
 )
 """Commands in the order of the help; each is the function of that name in the module of
 `pipeline.commands` of that name, `-` in place of `_`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,13 @@ FOLDER = "experiments"
 UNCHANGED = {"warm_start": "off", "gradient_examples": 0}
 """Training settings that experiments fix: each starts from its seed, and no time goes into what
 changes no weight."""
+
+
+def quiet() -> None:
+    """Keeps what libraries say of themselves off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def base_settings(run: RunArtifacts, overrides: Sequence[str]) -> Settings:
@@ -82,7 +91,7 @@ def conduct(
     Raises:
       InputError: the run, a setting or the data is not fit for it.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet()
     run = find_artifacts(out, run_id)
     settings = base_settings(run, overrides)
 
@@ -95,12 +104,14 @@ def conduct(
     from components.experiment.store import Store
     from components.experiment.truth import has_truth
     from components.reporter.write import write_files
+    from components.transform.layout import FeatureLayout
     from pipeline.commands.lab import finite
 
     contract, root = run.config.data_contract, Path(run.config.input.root)
     labelling, evaluation = run.config.labelling, run.config.evaluation
     facts = RunFacts(
         contract.name,
+        FeatureLayout.from_contract(contract),
         labelling.alpha,
         has_truth(root),
         contract.roles.conversion_category is not None,

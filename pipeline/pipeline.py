@@ -46,6 +46,8 @@ class Places:
       serving: push folder, which TF Serving watches.
       out: folder under which `runs/<run_id>/` is written.
       metadata: connection of the metadata store; None where the orchestrator has its own.
+      checkpoints: folder of unfinished trainings' checkpoints, which a second attempt goes on from;
+        empty keeps none.
       served: `fingerprint` of the push folder, which keys the reuse of earlier results; empty where
         nothing is reused.
     """
@@ -55,6 +57,7 @@ class Places:
     out: str
     metadata: metadata_store_pb2.ConnectionConfig | None
     served: str = ""
+    checkpoints: str = ""
 
     @classmethod
     def under(cls, out: Path) -> Places:
@@ -63,7 +66,10 @@ class Places:
             str(out / "metadata.sqlite")
         )
         serving = str(out / "serving")
-        return cls(str(out / "artifacts"), serving, str(out), store, fingerprint(serving))
+        root = str(out / "artifacts")
+        return cls(
+            root, serving, str(out), store, fingerprint(serving), checkpoints=f"{root}/checkpoints"
+        )
 
 
 def create_pipeline(
@@ -139,7 +145,10 @@ def create_pipeline(
     transform.add_upstream_node(data_gate)
 
     last_blessed = LastBlessed(
-        serving_dir=places.serving, fingerprint=places.served, as_of=values["as_of"]
+        serving_dir=places.serving,
+        fingerprint=places.served,
+        as_of=values["as_of"],
+        ingest=source.outputs.get("report"),
     )
     inputs = {
         "examples": columns,
@@ -190,6 +199,7 @@ def create_pipeline(
         pushed=pusher.outputs["pushed"],
         gate=data_gate.outputs["verdict"],
         ingest=source.outputs.get("report"),
+        last_blessed=last_blessed.outputs["model"],
         out_dir=places.out,
         run=run,
         parameters=values,
@@ -259,7 +269,7 @@ def _trainer(
             "model": model.model_dump(mode="json"),
             "loss": config.loss.model_dump(mode="json"),
             "training": config.training.model_dump(mode="json"),
-            "checkpoints": f"{places.root}/checkpoints",
+            "checkpoints": places.checkpoints,
             "eval_days": config.splits.eval_days,
             "code": code_fingerprint("trainer", "transform"),
         },

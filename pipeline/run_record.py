@@ -22,10 +22,13 @@ by SIGTERM or SIGINT. `killed`: its process went away without a word."""
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
 
 
+TriggerKind = Literal["schedule", "backfill"]
+
+
 class Trigger(Frozen):
     """What a run that nobody typed was started for."""
 
-    kind: Literal["schedule", "backfill"]
+    kind: TriggerKind
     tick: str
     """Scheduled time (ISO 8601, UTC), or the day of a backfill."""
     attempt: int

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tfx.types import Artifact
 
 PROPERTY = "as_of"
-"""Custom property of ingested examples: the date that the run's ingest has settled on."""
+"""Custom property of what ingest writes: the date that the run's ingest has settled on."""
 
 
 def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
@@ -30,11 +30,11 @@ def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
         raise InputError(f"as_of: seen {as_of!r}, wanted a date such as 2026-01-31") from None
 
 
-def record_as_of(examples: Artifact, as_of: date) -> None:
+def record_as_of(artifact: Artifact, as_of: date) -> None:
     """Notes the date for all later stages, which might run after the next midnight."""
-    examples.set_string_custom_property(PROPERTY, as_of.isoformat())
+    artifact.set_string_custom_property(PROPERTY, as_of.isoformat())
 
 
-def recorded_as_of(examples: Artifact) -> str:
-    """What `record_as_of` noted; empty for examples that another component has read."""
-    return str(examples.get_string_custom_property(PROPERTY))
+def recorded_as_of(artifact: Artifact) -> str:
+    """What `record_as_of` noted; empty for what another component has written."""
+    return str(artifact.get_string_custom_property(PROPERTY))

@@ -16,7 +16,8 @@ from tfx.utils import io_utils
 
 from components.common.files import write_json
 from components.common.reference import TRAIN_STATISTICS
-from components.data_gate.gate import judge, require_sound, warned
+from components.data_gate.distances import distances
+from components.data_gate.gate import compare, judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings
 from components.last_blessed.find import newest_version
 
@@ -39,23 +40,32 @@ class Executor(base_executor.BaseExecutor):
         splits = artifact_utils.decode_split_names(anomalies.split_names)
         newest = newest_version(exec_properties["serving_dir"])
         reference = os.path.join(newest.path, TRAIN_STATISTICS) if newest else ""
-        findings = judge(
+        known = bool(reference) and fileio.exists(reference)
+        comparisons = compare(
             schema=io_utils.SchemaReader().read(os.path.join(schema.uri, "schema.pbtxt")),
-            anomalies={s: _read_anomalies(anomalies, s) for s in splits},
             statistics={
                 s: tfdv.load_stats_binary(
                     os.path.join(artifact_utils.get_split_uri([statistics], s), "FeatureStats.pb")
                 )
                 for s in ("train", "eval")
             },
-            reference=tfdv.load_stats_binary(reference) if fileio.exists(reference) else None,
-            settings=DataGateSettings.model_validate_json(exec_properties["settings"]),
+            reference=tfdv.load_stats_binary(reference) if known else None,
+        )
+        findings = judge(
+            {s: _read_anomalies(anomalies, s) for s in splits},
+            comparisons,
+            DataGateSettings.model_validate_json(exec_properties["settings"]),
         )
         for kind, features in warned(findings).items():
             logger.info("DataGate: %s in %d features: %s", kind, len(features), ", ".join(features))
         require_sound(findings)
         write_json(
-            {"passed": True, "findings": [f.as_dict() for f in findings]},
+            {
+                "passed": True,
+                "findings": [f.as_dict() for f in findings],
+                "reference": str(newest.number) if newest and known else None,
+                "distances": [d.as_dict() for d in distances(comparisons)],
+            },
             os.path.join(verdict.uri, "gate.json"),
         )
 

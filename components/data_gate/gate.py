@@ -19,6 +19,9 @@ COMPARISONS = frozenset(
 )
 """Anomaly types that compare two sets of statistics."""
 
+COMPARED_SPLIT = {"drift": "train", "skew": "eval"}
+"""Kind of comparison -> the split that is told apart by it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -42,32 +45,43 @@ class Finding:
         return asdict(self)
 
 
+def compare(
+    schema: Schema, statistics: Mapping[str, Statistics], reference: Statistics | None
+) -> dict[str, Anomalies]:
+    """Anomalies, with the distances behind them, by kind of comparison: `drift` and `skew`.
+
+    Args:
+      schema: with drift and skew comparators.
+      statistics: of the `train` and the `eval` split.
+      reference: train statistics of the last pushed model, None when there is none: then there is
+        no drift.
+    """
+    train = statistics["train"]
+    skew = tfdv.validate_statistics(train, schema, serving_statistics=statistics["eval"])
+    if reference is None:
+        return {"skew": skew}
+    drift = tfdv.validate_statistics(train, schema, previous_statistics=reference)
+    return {"drift": drift, "skew": skew}
+
+
 def judge(
-    schema: Schema,
     anomalies: Mapping[str, Anomalies],
-    statistics: Mapping[str, Statistics],
-    reference: Statistics | None,
+    comparisons: Mapping[str, Anomalies],
     settings: DataGateSettings,
 ) -> list[Finding]:
     """All findings, errors first.
 
     Args:
-      schema: with drift and skew comparators.
       anomalies: of each split against the schema, as ExampleValidator found them.
-      statistics: of the `train` and the `eval` split.
-      reference: train statistics of the last pushed model, None when there is none.
+      comparisons: as `compare` gives them.
     """
     findings = [
         finding
         for split, found in anomalies.items()
         for finding in _findings("schema", split, found, settings)
     ]
-    train = statistics["train"]
-    if reference is not None:
-        drift = tfdv.validate_statistics(train, schema, previous_statistics=reference)
-        findings += _findings("drift", "train", _compared(drift), settings)
-    skew = tfdv.validate_statistics(train, schema, serving_statistics=statistics["eval"])
-    findings += _findings("skew", "eval", _compared(skew), settings)
+    for kind, found in comparisons.items():
+        findings += _findings(kind, COMPARED_SPLIT[kind], _compared(found), settings)
     return sorted(findings, key=lambda f: (f.severity, f.kind, f.split, f.feature))
 
 

@@ -35,7 +35,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
         as_of = resolve_as_of(exec_properties["as_of"])
-        record_as_of(examples, as_of)
+        for artifact in (examples, report):
+            record_as_of(artifact, as_of)
         ingest(
             contract=parse_contract(exec_properties["contract"]),
             root=Path(exec_properties["root"]),

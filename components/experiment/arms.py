@@ -31,7 +31,8 @@ class ByHistory:
 class ByCategory:
     """Assigned by what the advertiser declared: all setups of a category have one side.
 
-    A category is hard when the CVR of all its train examples is at most alpha.
+    A category is hard when the run's own assignment calls most of its train examples hard: of all
+    assignments by category, the one that agrees best with the statistics.
 
     Attributes:
       true: by what the conversion truly is, which only a simulator knows, and not as declared.

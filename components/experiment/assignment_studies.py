@@ -13,7 +13,9 @@ from schemas.errors import InputError
 
 ROUTED = (
     "Every example is scored by the tower of the task that the arm's own assignment gives it, as a "
-    "router would; the examples judged are the same for all arms."
+    "router would; the examples judged are the same for all arms. The hard examples are those of "
+    "the run's own assignment, which favours it; all examples favour none, but most of their "
+    "conversions are soft."
 )
 STEP = 0.005
 """How far alpha is moved, absolute."""
@@ -29,8 +31,9 @@ def ablation(settings: Settings, facts: RunFacts) -> Experiment:
     true = Arm("by true category", two, ByCategory(true=True), scoring="own_tower")
     arms, claims = [declared, statistics], [Claim(statistics.name, declared.name)]
     notes = [
-        "By category, all setups of a category have one side: hard when the CVR of the category's "
-        "train examples is at most alpha.",
+        "By category, all setups of a category have one side: hard when the statistics call most "
+        "of the category's train examples hard. No other assignment by category agrees better with "
+        "the statistics.",
         ROUTED,
     ]
     if facts.truth:
@@ -68,7 +71,7 @@ def alpha(settings: Settings, facts: RunFacts) -> Experiment:
             "The labeller assigns the log anew by each alpha, all other settings being the run's.",
             ROUTED,
         ),
-        ("hard", "hard_in_all"),
+        ("hard", "hard_in_all", "all"),
     )
 
 
@@ -106,4 +109,4 @@ def stabiliser(settings: Settings, facts: RunFacts) -> Experiment:
 
 
 def _sets(facts: RunFacts) -> tuple[str, ...]:
-    return ("hard", "truly_hard") if facts.truth else ("hard",)
+    return ("hard", "truly_hard", "all") if facts.truth else ("hard", "all")

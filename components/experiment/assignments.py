@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from components.common.days import SECONDS_PER_DAY, to_day
 from components.evaluator.table import CLICK_TIME
 from components.experiment.arms import Assignment, ByCategory, ByHistory
-from components.experiment.data import SPLITS, TRAIN, FrozenData, digest
+from components.experiment.data import SPLITS, TRAIN, FrozenData, digest, move_into_place
 from components.stability_lab.replay import changed
 from components.task_labeler.settings import LabellingSettings
 from schemas import labelled
@@ -81,7 +81,7 @@ def assigned(rule: Assignment, data: FrozenData, log: Log) -> Assigned:
         staging.mkdir(parents=True)
         try:
             _write(rule, data, log, staging)
-            os.replace(staging, folder)
+            move_into_place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     sides = [np.load(folder / f"{split}.npy") for split in SPLITS]
@@ -180,7 +180,7 @@ def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bool
         return np.array([types[name] for name in names] if rule.true else names)
 
     names, place = np.unique(categories(TRAIN), return_inverse=True)
-    label = data.columns(TRAIN).label
-    cvr = np.bincount(place, label, len(names)) / np.bincount(place, minlength=len(names))
-    hard = names[cvr <= log.labelling.alpha]
+    sides = data.columns(TRAIN).hard
+    share = np.bincount(place, sides, len(names)) / np.bincount(place, minlength=len(names))
+    hard = names[share > 0.5]
     return {split: np.isin(categories(split), hard) for split in SPLITS}

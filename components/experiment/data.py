@@ -77,7 +77,7 @@ class FrozenData:
         """A split's columns, mapped into memory and not copied."""
         folder = self.folder / split
         arrays = {
-            field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r")
+            field.name: np.asarray(np.load(folder / f"{field.name}.npy", mmap_mode="r"))
             for field in fields(Columns)
             if (folder / f"{field.name}.npy").is_file()
         }
@@ -105,7 +105,7 @@ def keep(source: Source, folder: Path) -> FrozenData:
         staging = folder / f".{source.key}.partial-{os.getpid()}"
         try:
             _write(source, staging)
-            os.replace(staging, target)
+            move_into_place(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     record = json.loads((target / RECORD).read_text(encoding="utf-8"))
@@ -143,6 +143,15 @@ def _write(source: Source, folder: Path) -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def move_into_place(staging: Path, target: Path) -> None:
+    """Renames a folder; of two that were made at once the first stays."""
+    try:
+        os.replace(staging, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
 def count(columns: Columns) -> dict[str, int]:
     """Examples and conversions, of all and of the hard ones."""
     hard = columns.hard
@@ -170,4 +179,5 @@ __all__ = [
     "count",
     "digest",
     "keep",
+    "move_into_place",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from components.transform.layout import FeatureLayout
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -11,12 +13,14 @@ class RunFacts:
 
     Attributes:
       contract: its name.
+      layout: of its features.
       alpha: of the run's labelling.
       truth: whether the simulator's truth lies beside the log.
       categories, advertisers: whether the contract names such a role.
     """
 
     contract: str
+    layout: FeatureLayout
     alpha: float
     truth: bool
     categories: bool

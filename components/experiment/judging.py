@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 SETS: Mapping[str, str] = {
     "hard": "hard examples of the run's frozen assignment",
     "truly_hard": "examples of setups whose true CVR is at most alpha on their day",
+    "all": "all examples",
     "hard_in_all": "examples that are hard by every assignment of the experiment",
 }
 
@@ -70,6 +71,8 @@ class Bench:
         """Which of the bench's examples belong to a set, bool [n]; see `SETS`."""
         if name == "hard":
             whole = self._hard
+        elif name == "all":
+            whole = np.ones(len(self._hard), bool)
         elif name == "truly_hard":
             from components.experiment.truth import true_sides
 

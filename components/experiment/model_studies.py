@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from components.experiment.arms import Arm, Claim, Experiment, Settings
 from components.experiment.facts import RunFacts
 from components.trainer.settings import ModelSettings
+from components.trainer.size import matched, parameters
 from schemas.errors import InputError
 
 TWO_TOWER, ONE_TASK, HARD_ONLY = "two_tower", "one_task", "hard_only"
@@ -147,6 +150,30 @@ def tiers(settings: Settings, facts: RunFacts) -> Experiment:
         (
             f"The soft examples are split by historical CVR at boundaries ({shown}); the hard tier "
             "is the same in all arms.",
+        ),
+    )
+
+
+def architectures(settings: Settings, facts: RunFacts) -> Experiment:
+    """MMoE and PLE against the paper's shared bottom, at equal parameters."""
+    bottom = settings.but(model={"mode": TWO_TOWER, "architecture": "shared_bottom"})
+    arms = [Arm("shared_bottom", bottom)]
+    for name in ("mmoe", "ple"):
+        plain = bottom.but(model={"architecture": name})
+        arms.append(
+            Arm(name, replace(plain, model=matched(plain.model, bottom.model, facts.layout)))
+        )
+    held = ", ".join(
+        f"{arm.name} {parameters(arm.settings.model, facts.layout)['full']:,}" for arm in arms
+    )
+    return Experiment(
+        "architectures",
+        "Do gated experts help, by keeping soft examples from disturbing hard ones?",
+        tuple(arms),
+        tuple(Claim(arm.name, "shared_bottom") for arm in arms[1:]),
+        (
+            "Experts are made smaller until the network holds as many parameters as the shared "
+            f"bottom's, embedding tables included: {held}. Towers are the same in all arms.",
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -84,6 +85,7 @@ def _train(key: str, task: Task, store: Store) -> float:
 def _start_worker(threads: int) -> None:
     """Shares the cores among workers, and ends with the process that started this one."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -35,6 +35,10 @@ EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
         "depth": Named(
             "4 to 8 shared layers of 8: where sharing starts to hurt", model_studies.depth
         ),
+        "architectures": Named(
+            "MMoE and PLE against the shared bottom, at equal parameters",
+            model_studies.architectures,
+        ),
         "tiers": Named("two, three and five CVR tiers", model_studies.tiers),
         "transfer": Named("advertisers that training has not seen", model_studies.transfer),
         "ablation": Named(

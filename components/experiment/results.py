@@ -16,7 +16,7 @@ from components.experiment.judging import SETS, Bench, Trained
 from components.experiment.statistics import (
     Draws,
     Judged,
-    auc,
+    areas,
     auc_difference,
     calibration,
     rig,
@@ -154,10 +154,11 @@ def _of_set(
 ) -> SetResults:
     label, truth = judged.label, judged.truth
     arms: dict[str, dict[str, Figure]] = {}
+    ranked = {arm: areas(judged, seeds, draws) for arm, seeds in predictions.items()}
     for arm, seeds in predictions.items():
         figures = {
             RIG: _figure([rig(label, p) for p in seeds]),
-            AUC: _figure([auc(label, p) for p in seeds]),
+            AUC: _figure(ranked[arm].estimates),
             CALIBRATION: _figure([calibration(label, p) for p in seeds]),
         }
         if truth is not None:
@@ -171,7 +172,7 @@ def _of_set(
         differences = {RIG: rig_difference(judged, label, one, other, draws)}
         if truth is not None:
             differences[EXPECTED_RIG] = rig_difference(judged, truth, one, other, draws)
-        differences[AUC] = auc_difference(judged, one, other, draws)
+        differences[AUC] = auc_difference(judged, ranked[claim.arm], ranked[claim.against], draws)
         if scaled:
             differences[RECALIBRATED] = rig_difference(
                 judged, label, scaled[claim.arm], scaled[claim.against], draws
@@ -182,7 +183,7 @@ def _of_set(
         oracle = {
             RIG: rig(label, truth),
             EXPECTED_RIG: rig(truth, truth),
-            AUC: auc(label, truth),
+            AUC: float(areas(judged, [truth], draws).estimates[0]),
             CALIBRATION: calibration(label, truth),
         }
     return SetResults(
@@ -197,6 +198,6 @@ def _of_set(
     )
 
 
-def _figure(values: Sequence[float]) -> Figure:
+def _figure(values: Sequence[float] | Floats) -> Figure:
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     return Figure(float(np.mean(values)), spread)

@@ -70,12 +70,6 @@ def rig(target: Floats, prediction: Floats) -> float:
         return float(1.0 - loss / base_loss(len(target), target.sum()))
 
 
-def auc(label: Floats, prediction: Floats) -> float:
-    """Area under the ROC curve, ties counting half; NaN when all labels are alike."""
-    area = ResampledAuc(np.zeros(len(label), np.int64), 1, label, prediction)
-    return float(area(np.ones((1, 1), np.int64))[0])
-
-
 def calibration(target: Floats, prediction: Floats) -> float:
     """Mean prediction over mean target; NaN without conversions."""
     total = float(target.sum())
@@ -115,27 +109,42 @@ def rig_difference(
     return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
 
 
-def auc_difference(
-    judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
-) -> Difference:
-    """AUC of the one arm minus that of the other, on labels."""
-    pairs = [
-        tuple(ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in pair)
-        for pair in zip(ones, others, strict=True)
-    ]
-    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+@dataclass(frozen=True)
+class Areas:
+    """An arm's AUC in each seed.
+
+    Attributes:
+      estimates: float64 [seeds], on the examples themselves.
+      drawn: float64 [resamples, seeds], on the resamples of setups that `draws` decides.
+    """
+
+    estimates: Floats
+    drawn: Floats
+
+
+def areas(judged: Judged, predictions: Sequence[Floats], draws: Draws) -> Areas:
+    """The AUCs of an arm on labels: costly, and the same for all claims about the arm.
+
+    Args:
+      predictions: [n] of each seed.
+    """
+    found = [ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions]
 
     def by_seed(counts: Counts) -> Floats:
-        return np.stack([one(counts) - other(counts) for one, other in pairs], axis=1)
-
-    def differences(counts: Counts) -> Floats:
-        shares = _seed_shares(seeds, len(pairs), len(counts))
-        return (by_seed(counts) * shares).sum(axis=1)[:, None]
+        return np.stack([area(counts) for area in found], axis=1)
 
     width = max(judged.setups, round(float(judged.label.sum())))
-    drawn = resampled(judged.setups, draws.resamples, draws.seed, differences, width)
-    estimate = float(by_seed(np.ones((1, judged.setups), np.int64)).mean())
-    return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
+    drawn = resampled(judged.setups, draws.resamples, draws.seed, by_seed, width)
+    return Areas(by_seed(np.ones((1, judged.setups), np.int64))[0], drawn)
+
+
+def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Difference:
+    """AUC of the one arm minus that of the other, both of the same examples, seeds and draws."""
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+    gain = one.drawn - other.drawn
+    drawn = (gain * _seed_shares(seeds, gain.shape[1], len(gain))).sum(axis=1)
+    estimate = float((one.estimates - other.estimates).mean())
+    return summarised(estimate, drawn, draws.confidence, judged.setups)
 
 
 def _by_setup(judged: Judged, values: Floats) -> Floats:

@@ -19,8 +19,7 @@ RECORD = "training.json"
 class Store:
     """A folder with one folder a finished training, named by its key.
 
-    A training appears by one rename, so that a kill leaves nothing that looks finished; whatever
-    a killed process left half written is named `.partial`, and swept when its key is next kept.
+    A training appears by one rename, so that a kill leaves nothing that looks finished.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +30,7 @@ class Store:
 
     def keep(self, key: str, outcome: Outcome, identity: dict[str, Any]) -> None:
         """Stores a training; of two that finish at once the first stays."""
-        staging = self._folder / f".{key}.partial"
+        staging = self._folder / f".{key}.partial-{os.getpid()}"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         for name, values in outcome.predictions.items():

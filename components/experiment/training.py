@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from components.experiment.arms import Settings
 from components.experiment.cuts import Sample, advertiser_fold, sampled
 from components.experiment.data import CALIBRATION, EVAL, TRAIN, FrozenData
 from components.trainer.columns import Columns
+from components.trainer.size import parameters
+
+if TYPE_CHECKING:
+    from components.trainer.network import TwoTowerDCN
 
 HARD_TOWER, OWN_TOWER, ON_CALIBRATION = "hard_tower", "own_tower", "calibration"
 """Arrays of a finished training: probabilities float32 on the sampled eval examples by the served
@@ -87,12 +91,15 @@ class Outcome:
 
 def columns_of(task: Task, split: str) -> Columns:
     """The columns that the task trains on or scores."""
-    columns, facts = task.data.columns(split), task.data.facts(split)
+    columns = task.data.columns(split)
     if task.assignment is not None:
         hard = np.load(task.assignment / f"{split}.npy")
         columns = replace(columns, hard=hard)
     if task.swapped:
         columns = replace(columns, hard=~columns.hard)
+    if task.sample.share >= 1 and not task.folds:
+        return columns
+    facts = task.data.facts(split)
     kept = sampled(facts, split, task.sample)
     rows = np.ones(len(columns), bool) if kept is None else kept
     if task.folds and split != EVAL:
@@ -100,15 +107,16 @@ def columns_of(task: Task, split: str) -> Columns:
     return columns if rows.all() else columns.take(rows)
 
 
-def perform(task: Task) -> Outcome:
-    """Trains and scores.
+def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
+    """Trains.
+
+    Returns:
+      The network and the record of `Outcome`.
 
     Raises:
       InputError: there is nothing to train on, or the loss is no number any more.
     """
     from components.trainer.loop import train
-    from components.trainer.scoring import predict
-    from components.trainer.tiers import task_numbers
 
     settings = task.settings.but(training={"seed": task.seed})
     began = time.perf_counter()
@@ -120,28 +128,34 @@ def perform(task: Task) -> Outcome:
         settings.loss,
         settings.training,
     )
-    seconds = time.perf_counter() - began
-    network, evaluated = result.network, columns_of(task, EVAL)
+    return result.network, {
+        "seconds": time.perf_counter() - began,
+        "best_step": result.best_step,
+        "stopped_by": result.stopped_by,
+        "parameters": parameters(settings.model, task.data.layout)["full"],
+        "history": result.history,
+    }
+
+
+def perform(task: Task) -> Outcome:
+    """Trains and scores.
+
+    Raises:
+      InputError: see `fit`.
+    """
+    from components.trainer.scoring import predict
+    from components.trainer.tiers import task_numbers
+
+    network, record = fit(task)
+    model, evaluated = task.settings.model, columns_of(task, EVAL)
     scored = predict(network, network.serving_tower, evaluated)
     own = scored.copy()
-    number = task_numbers(evaluated, settings.model.tier_boundaries)
-    for i, name in enumerate(settings.model.tasks):
+    number = task_numbers(evaluated, model.tier_boundaries)
+    for i, name in enumerate(model.tasks):
         tower = network.tower_of(name)
         if tower is not None and tower != network.serving_tower:
             mine = np.flatnonzero(number == i)
             own[mine] = predict(network, tower, evaluated.take(mine))
     judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
-    return Outcome(
-        {
-            HARD_TOWER: scored,
-            OWN_TOWER: own,
-            ON_CALIBRATION: predict(network, network.serving_tower, judged.take(judged.hard)),
-        },
-        {
-            "seconds": seconds,
-            "best_step": result.best_step,
-            "stopped_by": result.stopped_by,
-            "parameters": int(sum(np.prod(v.shape) for v in network.trainable_variables)),
-            "history": result.history,
-        },
-    )
+    on_calibration = predict(network, network.serving_tower, judged.take(judged.hard))
+    return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)

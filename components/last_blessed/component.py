@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.example_gen.artifacts import IngestReport
 from components.last_blessed.executor import Executor
 
 
@@ -18,7 +20,7 @@ class LastBlessedSpec(ComponentSpec):
         "fingerprint": ExecutionParameter(type=str),
         "as_of": ExecutionParameter(type=str),
     }
-    INPUTS: dict[str, ChannelParameter] = {}
+    INPUTS = {"ingest": ChannelParameter(type=IngestReport, optional=True)}
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
 
 
@@ -35,7 +37,8 @@ class LastBlessed(base_component.BaseComponent):
     Args:
       serving_dir: the push folder.
       fingerprint: `find.fingerprint` of it, so that a push invalidates cached results.
-      as_of: ISO date of the run; empty for the day on which it runs.
+      as_of: ISO date of the run, for a run without `ingest`; empty for the day on which it runs.
+      ingest: carries the date that the run's ingest has settled on.
     """
 
     SPEC_CLASS = LastBlessedSpec
@@ -47,11 +50,13 @@ class LastBlessed(base_component.BaseComponent):
         serving_dir: str | RuntimeParameter,
         fingerprint: str | RuntimeParameter,
         as_of: str | RuntimeParameter = "",
+        ingest: types.BaseChannel | None = None,
     ) -> None:
         spec = LastBlessedSpec(
             serving_dir=serving_dir,
             fingerprint=fingerprint,
             as_of=as_of,
+            ingest=ingest,
             model=channel_utils.as_channel([standard_artifacts.Model()]),
         )
         super().__init__(spec=spec)

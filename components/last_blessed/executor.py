@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.common.as_of import resolve_as_of
+from components.common.as_of import recorded_as_of, resolve_as_of
 from components.last_blessed.find import newest_version
 
 RECORD_FILE = "last_blessed.json"
@@ -32,10 +32,13 @@ class Executor(base_executor.BaseExecutor):
         folder = exec_properties["serving_dir"]
         model = artifact_utils.get_single_instance(output_dict["model"])
         newest = newest_version(folder)
+        ingest = input_dict.get("ingest")
+        recorded = recorded_as_of(artifact_utils.get_single_instance(ingest)) if ingest else ""
+        as_of = resolve_as_of(recorded or exec_properties["as_of"])
         record = {
             "version": str(newest.number) if newest else "",
             "manifest_digest": newest.manifest_digest if newest else "",
-            "as_of": resolve_as_of(exec_properties["as_of"]).isoformat(),
+            "as_of": as_of.isoformat(),
         }
         if newest is None:
             logger.info("LastBlessed: no version in %s yet", folder)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from components.common.local_files import read_json
 from components.common.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
 from components.pusher.digest import ASSETS_EXTRA, model_digest, model_files
 from components.pusher.manifest import MANIFEST_FILE, Manifest
@@ -48,7 +49,8 @@ def push(
     pruning: Pruning,
     clock: Callable[[], float] = time.time,
 ) -> PushRecord:
-    """Publishes the cargo unless the newest version holds the same model and assignment.
+    """Publishes the cargo unless the newest version holds the same model and assignment, or one
+    that has seen later days: a backfill must not undo what has happened since.
 
     Raises:
       RuntimeError: a model's files changed since the manifest was written.
@@ -71,8 +73,25 @@ def push(
         (extra / MANIFEST_FILE).write_text(numbered.model_dump_json(indent=2) + "\n", "utf-8")
         cargo.write_warmup(extra)
 
+    later = ""
+
+    def stays(newest: Path) -> bool:
+        nonlocal later
+        later = "" if settings.allow_older else _later(newest, manifest)
+        return bool(later) or _serves(newest, manifest)
+
     folder = ServingFolder(serving_dir, settings.keep, clock)
-    published = folder.publish(fill, already=lambda newest: _serves(newest, manifest))
+    published = folder.publish(fill, already=stays)
+    if later:
+        return PushRecord(
+            pushed=False,
+            version=None,
+            path=None,
+            reason=f"version {published.version} serves a model as of {later}, which is later",
+            model_digest=manifest.model_digest,
+            assignment_id=manifest.assignment_id,
+            pruning=pruning,
+        )
     return PushRecord(
         pushed=published.new,
         version=published.version,
@@ -116,11 +135,21 @@ def _copy_model(source: Path, folder: Path, wanted: str) -> None:
         shutil.copytree(start, folder / START)
 
 
+def _later(version: Path, manifest: Manifest) -> str:
+    """The version's as-of day where that is later than the manifest's, else nothing."""
+    there = str(_manifest(version).get("data", {}).get("as_of", ""))
+    return there if manifest.data.as_of and there > manifest.data.as_of else ""
+
+
+def _manifest(version: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
+    return found
+
+
 def _serves(version: Path, manifest: Manifest) -> bool:
     """Whether a version holds the manifest's models and assignment."""
-    file = version / ASSETS_EXTRA / MANIFEST_FILE
-    if not file.is_file():
+    there = _manifest(version)
+    if not there:
         return False
-    there = json.loads(file.read_text(encoding="utf-8"))
     keys = ("model_digest", "one_task_digest", "assignment_id")
     return all(there.get(key, "") == getattr(manifest, key) for key in keys)

@@ -23,3 +23,5 @@ class PushSettings(Frozen):
     """Eval examples on which the serving graph and the full graph must agree."""
     model_name: Annotated[str, Field(min_length=1)] = "hardtower"
     """Name under which TF Serving serves the folder; written into warm-up requests."""
+    allow_older: bool = False
+    """Whether a model may replace one whose as-of day is later."""

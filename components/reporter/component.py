@@ -29,6 +29,7 @@ class RunReportSpec(types.ComponentSpec):
         "pushed": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
         "gate": ChannelParameter(type=DataVerdict, optional=True),
         "ingest": ChannelParameter(type=IngestReport, optional=True),
+        "last_blessed": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=Report)}
     PARAMETERS = {
@@ -61,6 +62,7 @@ class RunReport(base_component.BaseComponent):
         pushed: types.BaseChannel | None = None,
         gate: types.BaseChannel | None = None,
         ingest: types.BaseChannel | None = None,
+        last_blessed: types.BaseChannel | None = None,
         parameters: ParameterValues | None = None,
     ) -> None:
         """
@@ -74,6 +76,7 @@ class RunReport(base_component.BaseComponent):
           pushed: `PushedModel` of the pusher.
           gate: `DataVerdict` of the data gate.
           ingest: `IngestReport` of the ingest.
+          last_blessed: `Model` that served when the run began, to tell what has changed since.
           parameters: of the run, shown in its config.
         """
         super().__init__(
@@ -85,6 +88,7 @@ class RunReport(base_component.BaseComponent):
                 pushed=pushed,
                 gate=gate,
                 ingest=ingest,
+                last_blessed=last_blessed,
                 out_dir=out_dir,
                 run=run.text,
                 run_id=run.run_id,

@@ -20,7 +20,7 @@ from components.reporter.inputs import read_run_files
 from components.reporter.report import render_report, run_manifest
 from components.reporter.write import run_folder, write_files
 
-FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest")
+FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest", "last_blessed")
 MODEL_RUNS = {"candidate": "candidate_run", "one_task": "one_task_run"}
 """Model -> input that holds its training log."""
 

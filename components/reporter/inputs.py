@@ -14,6 +14,9 @@ from components.common.local_files import read_json
 
 Json = Mapping[str, Any]
 
+ROUTING_BEFORE = "Format-Serving/assets.extra/routing.parquet"
+"""Place of the routing table in the artifact of the last blessed model."""
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -32,6 +35,8 @@ class RunFiles:
       push, manifest: the pusher's files.
       gate: the data gate's `gate.json`.
       ingest: `ingest.json`.
+      before: `last_blessed.json`.
+      routing_before: routing table of the version that served when the run began.
     """
 
     metrics: Sequence[Json] = ()
@@ -49,6 +54,8 @@ class RunFiles:
     manifest: Json | None = None
     gate: Json | None = None
     ingest: Json | None = None
+    before: Json = field(default_factory=dict)
+    routing_before: pa.Table | None = None
 
 
 def read_run_files(
@@ -58,6 +65,7 @@ def read_run_files(
     pushed: Path | None = None,
     gate: Path | None = None,
     ingest: Path | None = None,
+    last_blessed: Path | None = None,
 ) -> RunFiles:
     """Reads the folders of a run's artifacts.
 
@@ -83,6 +91,8 @@ def read_run_files(
         manifest=_json(pushed, "manifest.json"),
         gate=_json(gate, "gate.json"),
         ingest=_json(ingest, "ingest.json"),
+        before=_json(last_blessed, "last_blessed.json", {}),
+        routing_before=_table(last_blessed, ROUTING_BEFORE),
     )
 
 

@@ -14,20 +14,31 @@ from markupsafe import Markup
 from components.common.run_info import RunInfo
 from components.pusher.manifest import Manifest, build_manifest
 from components.reporter import sections, text
+from components.reporter.drift import assignment_drift
+from components.reporter.gradients import layer_gradients
 from components.reporter.inputs import RunFiles
 from components.reporter.plots import (
     MODEL_LOOKS,
     CalibrationPoint,
     assignment_by_day,
     calibration_curve,
+    cvr_changes,
     cvr_distribution,
+    feature_distances,
     flips_by_day,
+    gradient_conflict,
     loss_curves,
     metrics_by_slice,
 )
 from components.reporter.summary import MODELS, summary_rows
+from components.reporter.training_start import started_from
 
 TEMPLATE = "report.html.j2"
+DISTANCE_TITLES = {
+    "drift": "Features: train period against the last pushed version's",
+    "skew": "Features: eval period against the train period",
+}
+CANDIDATE = "candidate"
 
 
 def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: datetime) -> str:
@@ -53,7 +64,13 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
             left_out=sections.left_out(files.splits),
             restless=sections.restless_setups(files.assignments),
             routes=sections.routes(files.routing),
+            drift=assignment_drift(files.routing_before, files.routing),
+            rules=sections.delay_rules(files.stability),
             slices=sections.slice_table(files.metrics),
+            calibrated={
+                m: log["calibration"] for m, log in files.training.items() if log.get("calibration")
+            },
+            gradients=layer_gradients(files.histories.get(CANDIDATE, [])),
             models=MODELS,
             config=yaml.safe_dump(dict(manifest.config), sort_keys=False, allow_unicode=True),
             figures={name: Markup(svg) for name, svg in figures(files).items()},
@@ -72,6 +89,13 @@ def figures(files: RunFiles) -> dict[str, str]:
     if files.routing is not None and files.routing.num_rows and "alpha" in settings:
         cvrs = [cvr for cvr in files.routing["historical_cvr"].to_pylist() if cvr is not None]
         drawn["cvr"] = cvr_distribution(cvrs, settings["alpha"], settings["online_alpha"])
+    drift = assignment_drift(files.routing_before, files.routing)
+    if drift is not None and drift.cvrs:
+        drawn["moves"] = cvr_changes(drift.cvrs, settings.get("online_alpha"))
+    distances = (files.gate or {}).get("distances", [])
+    for kind, title in DISTANCE_TITLES.items():
+        if any(d["kind"] == kind for d in distances):
+            drawn[kind] = feature_distances(distances, kind, title)
     if points := sections.plotted_slices(files.metrics):
         drawn["slices"] = metrics_by_slice(points)
     curves = {
@@ -84,6 +108,8 @@ def figures(files: RunFiles) -> dict[str, str]:
     if files.histories:
         histories = {m: files.histories[m] for m in MODEL_LOOKS if m in files.histories}
         drawn["loss"] = loss_curves(histories)
+    if layers := layer_gradients(files.histories.get(CANDIDATE, [])):
+        drawn["gradients"] = gradient_conflict(layers)
     return drawn
 
 
@@ -119,6 +145,7 @@ def _environment() -> Environment:
         "difference": text.difference,
         "size": text.size,
         "anything": text.anything,
+        "started_from": started_from,
     }
     environment.filters.update(filters)
     environment.globals["ratio"] = text.ratio

@@ -18,6 +18,7 @@ HARD_SLICE = "task=hard"
 PLOTTED_SLICES = 16
 LONGEST_LABEL = 34
 RESTLESS_SETUPS = 10
+MISCALLS = "_miscalls"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,22 @@ class RestlessSetup:
     flips: int
     task: str
     historical_cvr: float
+
+
+@dataclass(frozen=True)
+class DelayRule:
+    """A treatment of young clicks, judged with hindsight.
+
+    Attributes:
+      name: `naive`, `mature`, `corrected`, or `chosen` for the run's own with all else that it
+        decides by.
+      miscalls: days of setups that it puts on the wrong side.
+      false_hard: those of them that it calls hard; none where the run did not tell.
+    """
+
+    name: str
+    miscalls: int
+    false_hard: int | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,20 @@ def restless_setups(assignments: pa.Table | None) -> list[RestlessSetup]:
             flips[setup] += 1
     order = sorted(flips.items(), key=lambda item: (-item[1], item[0]))
     return [RestlessSetup(s, n, *latest[s]) for s, n in order[:RESTLESS_SETUPS]]
+
+
+def delay_rules(stability: Json | None) -> list[DelayRule]:
+    """Miscalls of every treatment of young clicks, in the order of the file."""
+    found = stability or {}
+    return [
+        DelayRule(
+            name=key.removesuffix(MISCALLS),
+            miscalls=int(value),
+            false_hard=found.get(f"{key.removesuffix(MISCALLS)}_false_hard"),
+        )
+        for key, value in found.items()
+        if key.endswith(MISCALLS)
+    ]
 
 
 def routes(routing: pa.Table | None) -> dict[str, int]:

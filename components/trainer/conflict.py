@@ -164,8 +164,11 @@ def _shared_by_layer(network: TwoTowerDCN) -> dict[str, list[tf.Variable]]:
 
 def _scale(network: TwoTowerDCN, columns: Columns, loss: LossSettings) -> float:
     """W_hard / W_soft as factors of the tasks' mean losses."""
-    weight = np.ones(len(columns)) if columns.weight is None else columns.weight
-    hard, soft = (float(weight[mine].sum()) for mine in (columns.hard, ~columns.hard))
+    weight = columns.weight
+    hard, soft = (
+        float(mine.sum() if weight is None else weight[mine].sum(dtype=np.float64))
+        for mine in (columns.hard, ~columns.hard)
+    )
     share = hard / soft if soft else np.inf
     if len(network.towers) == 1:
         return share

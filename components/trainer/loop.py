@@ -33,6 +33,7 @@ from components.trainer.monitor import (
     write_scalars,
 )
 from components.trainer.network import TwoTowerDCN
+from components.trainer.prefetch import prefetched
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.state import TrainingState
 from components.trainer.step import TrainStep
@@ -157,7 +158,8 @@ def train(
     writer = scalar_writer(log_dir if distribution.chief else None)
     for row in state.history:
         write_scalars(writer, row)
-    for step, batch in enumerate(feed.after(state.step), start=state.step + 1):
+    batches = prefetched(feed.after(state.step))
+    for step, batch in enumerate(batches, start=state.step + 1):
         losses = take_step(batch)
         check_finite(float(losses.total), step, of_batch=True)
         state.step = step
@@ -180,6 +182,7 @@ def train(
             state.interval = Interval()
         if checkpoints is not None and distribution.chief and checkpoints.due(step):
             state.interval.leave_out(checkpoints.save(step, network.variables))
+    batches.close()
     writer.close()
     best.put_back()
     return TrainResult(

@@ -106,7 +106,7 @@ class ProgressiveExtraction(tf.Module):
             following = len(model.levels) - 1 - j
 
             def scope(name: str, part: str, *, own: bool, j: int = j) -> str:
-                if name == SHARED or own:
+                if own and name != SHARED:
                     return f"{name}/level_{j}/{part}"
                 return f"{SHARED}/level_{j}/{name}_{part}"
 

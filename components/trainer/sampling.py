@@ -35,9 +35,10 @@ def sample_negatives(
     """
     if not _samples(settings):
         return columns
-    share = np.where(columns.hard, settings.keep_negatives_hard, settings.keep_negatives_soft)
-    share = np.where(columns.label > 0, 1.0, share)
-    draw = np.random.default_rng([seed, 0, _STREAM]).random(len(columns))
+    shares = settings.keep_negatives_soft, settings.keep_negatives_hard
+    share = np.array(shares, np.float32)[columns.hard.view(np.uint8)]
+    share[columns.label > 0] = 1
+    draw = np.random.default_rng([seed, 0, _STREAM]).random(len(columns), np.float32)
     rows = np.flatnonzero(draw < share)
     kept = columns.take(rows)
     if not kept.hard.any():
@@ -48,10 +49,10 @@ def sample_negatives(
         )
     if not corrects_by_weight(settings, mode):
         return kept
-    weight = 1.0 / share[rows]
+    weight = 1 / share[rows]
     if kept.weight is not None:
         weight *= kept.weight
-    return dataclasses.replace(kept, weight=weight.astype(np.float32))
+    return dataclasses.replace(kept, weight=weight)
 
 
 def logit_shifts(settings: SamplingSettings, mode: Mode) -> tuple[float, float]:

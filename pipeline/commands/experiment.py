@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,12 +74,7 @@ def experiment(
         raise InputError(f"experiment: no name; wanted one of {', '.join(EXPERIMENTS)}")
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
-    for override in overrides:
-        if override.split(".")[0] not in TRAINED_BY:
-            raise InputError(
-                f"--set {override}: decides the data, which is the run's; wanted a key of "
-                f"{', '.join(TRAINED_BY)}"
-            )
+    only_trained_by(overrides)
 
     from components.experiment.cuts import Sample
     from pipeline.experiment import conduct
@@ -94,6 +90,20 @@ def experiment(
         " ".join(["hardtower", *sys.argv[1:]]),
         _tell,
     )
+
+
+def only_trained_by(overrides: Sequence[str]) -> None:
+    """Refuses overrides of anything that decides the data.
+
+    Raises:
+      InputError: naming the first one.
+    """
+    for override in overrides:
+        if override.split(".")[0] not in TRAINED_BY:
+            raise InputError(
+                f"--set {override}: decides the data, which is the run's; wanted a key of "
+                f"{', '.join(TRAINED_BY)}"
+            )
 
 
 def _tell(progress: Progress) -> None:

@@ -33,3 +33,9 @@ serving_option = click.option(
     required=True,
     help="Serving folder, which the Pusher writes versions to.",
 )
+config_name_option = click.option(
+    "--config",
+    "config_name",
+    metavar="FILE",
+    help="Pipeline config: a YAML file, or the name of one that ships with hardtower.",
+)

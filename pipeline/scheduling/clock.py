@@ -20,7 +20,6 @@ class Clock(Protocol):
     def wait(self, seconds: float) -> bool:
         """Waits that long at most; returns whether it was asked to stop."""
 
-    @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
 
@@ -37,7 +36,6 @@ class WallClock:
     def wait(self, seconds: float) -> bool:
         return self._stop.wait(max(0.0, min(seconds, LONGEST_WAIT)))
 
-    @property
     def stopping(self) -> bool:
         return self._stop.is_set()
 

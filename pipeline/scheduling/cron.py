@@ -15,8 +15,8 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 
 from schemas.errors import InputError
 
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-WEEKDAYS = "sun mon tue wed thu fri sat".split()
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
 DESCRIPTORS = {
     "@hourly": "0 0 * * * *",
@@ -36,8 +36,15 @@ class Field:
     high: int
     words: tuple[str, ...] = ()
 
-    def check(self, text: str) -> None:
-        """Raises InputError unless both readers take the field, and for the same."""
+    def spelled_out(self, text: str) -> str:
+        """The values of a field one by one, so that nothing is left to interpretation; `*` stays.
+
+        Raises:
+          InputError: not a field that Kubeflow takes.
+        """
+        if text in ("*", "?"):
+            return "*"
+        chosen: set[int] = set()
         for part in text.split(","):
             found = re.fullmatch(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part)
             if found is None:
@@ -48,6 +55,11 @@ class Field:
                 raise InputError(f"{self.name}: seen {part!r}, wanted a range that goes up")
             if step is not None and int(step) == 0:
                 raise InputError(f"{self.name}: seen {part!r}, wanted a step of at least 1")
+            start = values[0] if values else self.low
+            # A value with a step begins there and has no end.
+            end = values[-1] if len(values) == 2 or (values and not step) else self.high
+            chosen |= set(range(start, end + 1, int(step or 1)))
+        return ",".join(map(str, sorted(chosen)))
 
     def _value(self, text: str) -> int:
         if text.lower() in self.words:
@@ -94,7 +106,7 @@ class Cron:
             )
         try:
             for field, value in zip(FIELDS, fields, strict=True):
-                field.check(value)
+                field.spelled_out(value)
             _check_days(fields[3], fields[5])
             cron = cls(" ".join(fields))
             cron.next_after(datetime(2000, 1, 1, tzinfo=UTC))
@@ -108,16 +120,19 @@ class Cron:
 
     def next_after(self, moment: datetime) -> datetime:
         """The first scheduled time that is later than a moment."""
-        plain = self.expression.replace("?", "*")
-        found: datetime = croniter(plain, moment, second_at_beginning=True).get_next(datetime)
-        return found.astimezone(UTC)
+        found: datetime = self._times(moment).get_next(datetime)
+        return found
 
     def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Scheduled times later than `after` and no later than `until`, in order."""
-        plain = self.expression.replace("?", "*")
-        times = croniter(plain, after, second_at_beginning=True)
-        while (found := times.get_next(datetime).astimezone(UTC)) <= until:
+        times = self._times(after)
+        while (found := times.get_next(datetime)) <= until:
             yield found
+
+    def _times(self, after: datetime) -> croniter:
+        pairs = zip(FIELDS, self.expression.split(), strict=True)
+        plain = " ".join(field.spelled_out(value) for field, value in pairs)
+        return croniter(plain, after.astimezone(UTC), second_at_beginning=True)
 
 
 def _check_days(month_day: str, week_day: str) -> None:

@@ -57,8 +57,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory, docker_host: str) -> Container
         "serving_dir": str(root / "models" / "serving"),
         "out_dir": str(root / "models"),
     }
-    # kfp.local knows no exit handlers.
-    project.write({"kubeflow": {"image": IMAGE, "exit_handler": False, "kfp": places}})
+    # On Kubeflow a volume would be mounted there. kfp.local knows no exit handlers.
+    kubeflow = {
+        "image": IMAGE,
+        "exit_handler": False,
+        "defaults": {"volumes": [{"claim": "hardtower", "path": str(root)}]},
+        "kfp": places,
+    }
+    project.write({"kubeflow": kubeflow})
     compiled = root / "pipeline.yaml"
     arguments = ("--config", str(project.config), "--out", str(compiled))
     done = project.hardtower("compile", *arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
@@ -19,38 +18,27 @@ from pipeline.kubeflow_settings import KfpTarget, KubeflowSettings, StepSettings
 from pipeline.pipeline import BIGQUERY, Places, create_pipeline, default_parameters
 from pipeline.provenance import code_version
 from pipeline.runners.kubeflow import postprocess
+from pipeline.runners.kubeflow.compiled import Compiled
+from pipeline.runners.kubeflow.names import ENTRYPOINT, UNCACHED
 from pipeline.runners.kubeflow.platform import platform_document
 from pipeline.runners.kubeflow.targets import KFP, Target
 from schemas.errors import InputError
 
-ENTRYPOINT = ("python", "-m", "pipeline.runners.kubeflow.entrypoint")
 RUN_ID = "{{$.pipeline_job_uuid}}"
 """What both orchestrators replace by the run's id."""
-UNCACHED = ("ClickLogGen", "LastBlessed", "DataGate", "HardTowerPusher", "RunReport")
-"""Steps that read the log or the push folder, or write outside of their artifacts: a cache key
-knows of neither."""
 EXIT_STEP = "RunVerdict"
+LASTING = {
+    "LastBlessed": ("serving_dir",),
+    "DataGate": ("serving_dir",),
+    "Trainer": ("out_dir",),
+    "OneTaskTrainer": ("out_dir",),
+    "HardTowerPusher": ("serving_dir",),
+    "RunReport": ("out_dir",),
+    EXIT_STEP: ("out_dir", "serving_dir"),
+}
+"""Step -> places that it reads or writes outside of its artifacts."""
 
 _Resources = pb.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A compiled pipeline.
-
-    Attributes:
-      spec: pipeline spec, schema 2.1.
-      platform: the Kubernetes part; none for Vertex AI.
-      pipeline_root: bucket and prefix of the artifacts.
-    """
-
-    spec: dict[str, Any]
-    platform: dict[str, Any] | None
-    pipeline_root: str
-
-    @property
-    def documents(self) -> list[dict[str, Any]]:
-        return [self.spec] if self.platform is None else [self.spec, self.platform]
 
 
 def compile_pipeline(config: PipelineConfig, target: Target, command: str) -> Compiled:
@@ -80,7 +68,13 @@ def compile_pipeline(config: PipelineConfig, target: Target, command: str) -> Co
         for p in RUN_PARAMETERS
         if p.name in defaults
     }
-    places = Places(place.pipeline_root, place.serving_dir, place.out_dir, metadata=None)
+    places = Places(
+        place.pipeline_root,
+        place.serving_dir,
+        place.out_dir,
+        metadata=None,
+        checkpoints=f"{place.out_dir}/checkpoints",
+    )
     pipeline = create_pipeline(rooted, run, places, parameters)
     nodes = [node.id for node in pipeline.components]
     if settings.exit_handler:
@@ -94,9 +88,20 @@ def compile_pipeline(config: PipelineConfig, target: Target, command: str) -> Co
     postprocess.drop_caching(spec, UNCACHED)
     postprocess.title_html(spec)
     spec["defaultPipelineRoot"] = place.pipeline_root
-    labels = {postprocess.EXECUTOR_PREFIX + name: step for name, step in steps.items()}
-    platform = platform_document(labels) if target == KFP else None
-    return Compiled(spec, platform, place.pipeline_root)
+    labels = {name: postprocess.EXECUTOR_PREFIX + name for name in steps}
+    by_label = {labels[name]: step for name, step in steps.items()}
+    return Compiled(
+        target,
+        place.pipeline_root,
+        spec,
+        platform=platform_document(by_label) if target == KFP else None,
+        steps=by_label,
+        lasting={
+            labels[name]: tuple(getattr(place, key) for key in keys)
+            for name, keys in LASTING.items()
+            if name in labels
+        },
+    )
 
 
 def _settings(

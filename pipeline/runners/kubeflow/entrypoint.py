@@ -28,7 +28,7 @@ from pipeline.runners.kubeflow.invocation import (
     run_id_of,
     with_plain_parameters,
 )
-from pipeline.runners.kubeflow.platform_names import RUN_ID_ENV
+from pipeline.runners.kubeflow.names import RUN_ID_ENV
 from pipeline.runners.kubeflow.targets import KFP, TARGETS, Target
 from pipeline.runners.kubeflow.uris import artifacts_of
 from schemas.errors import InputError

@@ -71,9 +71,9 @@ def hand_down_parameters(spec: Spec) -> None:
 
 def prefix_names(spec: Spec) -> None:
     """`comp-<task>` and `exec-<task>`: readers of specs cut such a prefix off without looking."""
-    components = {name: COMPONENT_PREFIX + name for name in spec["components"]}
+    components = {name: _prefixed(COMPONENT_PREFIX, name) for name in spec["components"]}
     executors = {
-        label: EXECUTOR_PREFIX + label.removesuffix(TFX_EXECUTOR_SUFFIX)
+        label: _prefixed(EXECUTOR_PREFIX, label.removesuffix(TFX_EXECUTOR_SUFFIX))
         for label in spec["deploymentSpec"]["executors"]
     }
     spec["components"] = {components[name]: c for name, c in spec["components"].items()}
@@ -103,6 +103,10 @@ def title_html(spec: Spec) -> None:
                 schema = artifact["artifactType"].get("instanceSchema")
                 if schema and yaml.safe_load(schema).get("title") == HTML:
                     artifact["artifactType"] = {"schemaTitle": HTML, "schemaVersion": "0.0.1"}
+
+
+def _prefixed(prefix: str, name: str) -> str:
+    return name if name.startswith(prefix) else prefix + name
 
 
 def _root_parameters(spec: Spec) -> dict[str, Spec]:

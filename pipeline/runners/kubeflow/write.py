@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.runners.kubeflow.build import Compiled
+from pipeline.runners.kubeflow.compiled import Compiled
 
 
 def write_documents(compiled: Compiled, path: Path) -> None:

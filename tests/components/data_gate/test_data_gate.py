@@ -10,7 +10,8 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
 
-from components.data_gate.gate import Finding, judge, require_sound, warned
+from components.data_gate.distances import distances
+from components.data_gate.gate import Finding, compare, judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings
 from schemas.errors import InputError
 
@@ -43,7 +44,7 @@ def found(
 ) -> list[Finding]:
     splits = {"train": train, "eval": newest}
     anomalies = {name: tfdv.validate_statistics(s, SCHEMA) for name, s in splits.items()}
-    return judge(SCHEMA, anomalies, splits, reference, settings)
+    return judge(anomalies, compare(SCHEMA, splits, reference), settings)
 
 
 def test_alike_periods_pass() -> None:
@@ -87,3 +88,15 @@ def test_the_message_stays_short() -> None:
     many = [Finding("schema", "train", f"f{i}", "error", "bad") for i in range(9)]
     with pytest.raises(InputError, match=r"f4: bad \(schema\); and 4 more$"):
         require_sound(many)
+
+
+def test_distances_are_given_below_the_thresholds_too() -> None:
+    splits = {"train": statistics(0.5), "eval": statistics(0.6)}
+    found = distances(compare(SCHEMA, splits, statistics(0.9)))
+    assert [(d.kind, d.feature, d.measure, d.threshold) for d in found] == [
+        ("drift", "device", "L-infinity", 0.2),
+        ("skew", "device", "L-infinity", 0.2),
+    ]
+    # Shares of phones: .5 against .9, and .5 against .6.
+    assert [d.value for d in found] == pytest.approx([0.4, 0.1])
+    assert [d.kind for d in distances(compare(SCHEMA, splits, None))] == ["skew"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.common.reference import TRAIN_STATISTICS
+from components.common.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
 from components.common.run_info import RunInfo
 from components.pusher.digest import config_digest, model_digest
 from components.pusher.manifest import Manifest, build_manifest
@@ -294,6 +295,47 @@ def test_the_same_model_and_assignment_are_pushed_once(
     back = push(cargo_of(saved_model, routing), serving, SETTINGS, PRUNING, at(4000))
     assert (back.pushed, back.version) == (True, 4000)
     assert ServingFolder(serving).versions() == [3000, 4000]
+
+
+def test_a_backfill_does_not_undo_what_has_happened_since(
+    saved_model: Path, routing: Path, tmp_path: Path
+) -> None:
+    serving = tmp_path / "serving"
+    first = push(cargo_of(saved_model, routing), serving, PushSettings(), PROOF, at(100))
+    cargo = cargo_of(saved_model, routing, "another0another0")
+    data = cargo.manifest.data.model_copy(update={"as_of": "2026-01-31"})
+    older = replace(cargo, manifest=cargo.manifest.model_copy(update={"data": data}))
+    kept = push(older, serving, PushSettings(), PROOF, at(200))
+    assert (kept.pushed, kept.version, kept.path) == (False, None, None)
+    assert kept.reason == "version 100 serves a model as of 2026-02-01, which is later"
+    assert [p.name for p in serving.iterdir() if p.name.isdigit()] == ["100"]
+    wanted = push(older, serving, PushSettings(allow_older=True), PROOF, at(300))
+    assert (first.pushed, wanted.pushed, wanted.version) == (True, True, 300)
+
+
+def test_what_a_warm_start_needs_travels_with_its_model(
+    tmp_path: Path, saved_model: Path, routing: Path
+) -> None:
+    models = {}
+    for name in ("hard", "one_task"):
+        models[name] = tmp_path / name
+        shutil.copytree(saved_model, models[name])
+        (models[name] / START).mkdir(parents=True)
+        (models[name] / START / "weights.npz").write_bytes(name.encode())
+        (models[name] / "assets.extra" / "other").write_bytes(b"stays behind")
+    digest = model_digest(models["one_task"])
+    assert digest == model_digest(saved_model)
+    cargo = replace(
+        cargo_of(models["hard"], routing),
+        one_task=models["one_task"],
+        manifest=manifest_of(models["hard"]).model_copy(update={"one_task_digest": digest}),
+    )
+    version = Path(push(cargo, tmp_path / "serving", SETTINGS, PRUNING, at(1000)).path or "")
+    for name, model in (("hard", version), ("one_task", version / ONE_TASK_DIRECTORY)):
+        assert (model / START / "weights.npz").read_bytes() == name.encode()
+        assert not (model / "assets.extra" / "other").exists()
+    plain = push(cargo_of(saved_model, routing), tmp_path / "plain", SETTINGS, PRUNING, at(1000))
+    assert not (Path(plain.path or "") / START).exists()
 
 
 def test_train_statistics_travel_with_the_version(

@@ -158,7 +158,11 @@ def task_assignments(folder: Path) -> None:
             "setups_with_several_contexts": 0,
             "judged_setup_days": 2000,
             "naive_miscalls": 164,
+            "naive_false_hard": 150,
+            "mature_miscalls": 60,
+            "mature_false_hard": 20,
             "chosen_miscalls": 38,
+            "prior_clicks": {"buy": 300.0, "": 12.25},
             "reasons": {"history": 60000, "prior": 2000, "held": 900, "cold_start": 100},
             "days": days(),
         },
@@ -184,6 +188,7 @@ def task_assignments(folder: Path) -> None:
         "task": ["hard" if cvr <= ONLINE_ALPHA else "soft" for cvr in cvrs],
         "reason": ["history"] * 61,
         "historical_cvr": cvrs,
+        "observed_clicks": [100] * 61,
     }
     pq.write_table(pa.table(routing), folder / "routing.parquet")
 
@@ -198,6 +203,12 @@ def model_run(folder: Path, mode: str) -> None:
             "train_loss_soft": None if mode == "hard_only" else 0.3 - 0.01 * i,
             "calibration_log_loss_hard": 0.062 - 0.0008 * i,
             "calibration_log_loss_soft": None if mode == "hard_only" else 0.31 - 0.01 * i,
+            "gradient_cosine/embedding": 0.4 - 0.1 * i,
+            "gradient_norm_ratio/embedding": 0.5 + 0.1 * i,
+            "gradient_cosine/cross_0": None if i < 2 else 0.25,
+            "gradient_norm_ratio/cross_0": None,
+            "gradient_cosine/all": -0.125,
+            "gradient_norm_ratio/all": 2.0,
         }
         for i in range(8)
     ]
@@ -211,6 +222,15 @@ def model_run(folder: Path, mode: str) -> None:
             "best_step": 700,
             "stopped_by": "patience",
             "seconds": {"load train": 1.5, "train": 20.25},
+            "calibration": {
+                "method": "platt",
+                "slope": 0.9,
+                "intercept": -0.2,
+                "examples": 4321,
+                "conversions": 57,
+                "before": {"log_loss": 0.0712, "ratio": 1.31, "error": 0.0041},
+                "after": {"log_loss": 0.0698, "ratio": 1.0, "error": 0.0012},
+            },
         },
     )
 
@@ -245,7 +265,38 @@ def gate(folder: Path) -> None:
         "severity": "warning",
         "reason": "The Linfty distance is 0.31, above the threshold 0.25",
     }
-    write(folder / "gate.json", {"passed": True, "findings": [finding]})
+    distances = [
+        {"kind": "drift", "feature": "device", "measure": "L-infinity", "value": 0.31},
+        {"kind": "drift", "feature": "recency", "measure": "Jensen-Shannon", "value": 0.02},
+        {"kind": "skew", "feature": INJECTION, "measure": "L-infinity", "value": 0.1},
+    ]
+    write(
+        folder / "gate.json",
+        {
+            "passed": True,
+            "findings": [finding],
+            "reference": "41",
+            "distances": [d | {"threshold": 0.25} for d in distances],
+        },
+    )
+
+
+def last_blessed(folder: Path) -> None:
+    """The table of `task_assignments`, with four setups that differ."""
+    write(folder / "last_blessed.json", {"version": "41", "manifest_digest": "sha256:1"})
+    cvrs = [0.0002 * 1.12**i for i in range(60)]
+    cvrs[3], cvrs[50] = 0.02, 0.004
+    tasks = ["hard" if cvr <= ONLINE_ALPHA else "soft" for cvr in cvrs]
+    names = [f"s{i}" for i in range(59)] + [INJECTION]
+    routing = {
+        "setup_id": names,
+        "task": tasks,
+        "historical_cvr": cvrs,
+        "observed_clicks": [50] * 60,
+    }
+    path = folder / "Format-Serving" / "assets.extra" / "routing.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(routing), path)
 
 
 def ingest(folder: Path) -> None:
@@ -272,6 +323,7 @@ def artifacts(root: Path) -> Path:
     pushed(root / "pushed")
     gate(root / "gate")
     ingest(root / "ingest")
+    last_blessed(root / "last_blessed")
     return root
 
 

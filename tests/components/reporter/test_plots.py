@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from components.reporter.gradients import LayerGradients
 from components.reporter.plots import (
     CalibrationPoint,
     SlicePoints,
@@ -20,6 +21,7 @@ from components.reporter.plots import (
     calibration_curve,
     cvr_distribution,
     flips_by_day,
+    gradient_conflict,
     loss_curves,
     metrics_by_slice,
 )
@@ -49,6 +51,12 @@ LOOKS = [
     {"epoch": i / 2, "train_loss_hard": 0.1 / (i + 1), "calibration_log_loss_hard": None}
     for i in range(4)
 ]
+LAYERS = [
+    LayerGradients(
+        name, [(i, (-0.5) ** i) for i in range(1, 5)], [(i, 2.0**i) for i in range(1, 4)]
+    )
+    for name in ("embedding", *(f"expert_{i}/<cross>_0" for i in range(18)), "all")
+]
 FIGURES: dict[str, Callable[[], str]] = {
     "assignment": lambda: assignment_by_day(DAYS),
     "one day": lambda: assignment_by_day(DAYS[:1]),
@@ -60,6 +68,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "slices without values": lambda: metrics_by_slice([SlicePoints("hard", {})]),
     "calibration": lambda: calibration_curve(CURVES),
     "calibration without conversions": lambda: calibration_curve({"one_task": CURVES["one_task"]}),
+    "gradients": lambda: gradient_conflict(LAYERS),
+    "one gradient": lambda: gradient_conflict([LayerGradients("all", [(7, -1.0)], [])]),
     "loss": lambda: loss_curves({"candidate": LOOKS, "one_task": LOOKS[:1]}),
 }
 
@@ -146,6 +156,14 @@ def test_thresholds_are_named() -> None:
     labels = [element.text or "" for element in parse(svg).iter(f"{SVG}text")]
     assert any("alpha 1%" in label for label in labels)
     assert any("online alpha 0.85%" in label for label in labels)
+
+
+def test_every_layer_is_named_once() -> None:
+    labels = [element.text for element in parse(drawn("gradients")).iter(f"{SVG}text")]
+    for layer in LAYERS:
+        assert labels.count(layer.layer) == 1
+    assert {"1", "3"} <= set(labels)
+    assert not any("$" in (label or "") for label in labels)
 
 
 def test_slice_names_are_text_not_markup_or_mathematics() -> None:

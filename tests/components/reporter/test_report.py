@@ -41,6 +41,7 @@ SECTIONS = {
     "data",
     "validation",
     "assignment",
+    "drift",
     "slices",
     "calibration",
     "training",
@@ -50,8 +51,11 @@ SECTIONS = {
 PLOTS = (
     "assignment_by_day",
     "calibration_curve",
+    "cvr_changes",
     "cvr_distribution",
+    "feature_distances",
     "flips_by_day",
+    "gradient_conflict",
     "loss_curves",
     "metrics_by_slice",
 )
@@ -125,6 +129,7 @@ def read(root: Path) -> RunFiles:
         root / "pushed",
         root / "gate",
         root / "ingest",
+        root / "last_blessed",
     )
 
 
@@ -151,7 +156,7 @@ def load(path: Path) -> Any:
 def test_every_section_is_there(html: str) -> None:
     page = Page(html)
     assert set(page.sections) == SECTIONS
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 10
     targets = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
     assert targets == {f"#{name}" for name in SECTIONS - {"verdict"}}
 
@@ -278,6 +283,88 @@ def test_data_validation_assignment_and_push(html: str) -> None:
     assert page.rows("Training runs")[0]["Seconds"] == "21.8"
 
 
+def test_calibration_and_gradients_of_the_training(html: str) -> None:
+    page = Page(html)
+    calibrated = page.rows("Calibration inside the graph")
+    assert [row["Model"] for row in calibrated] == ["candidate", "one-task"]
+    assert list(calibrated[0].values())[1:] == [
+        "platt",
+        "4,321",
+        "57",
+        "0.07120",
+        "0.06980",
+        "1.310",
+        "1.000",
+        "0.00410",
+        "0.00120",
+    ]
+    # Cosines .4, .3, ... -.3 of the tables; a layer without a direction at two looks of eight.
+    assert [list(row.values()) for row in page.rows("The candidate's shared layers")] == [
+        ["embedding", "+0.050", "-0.300", "3", "8", "0.850"],
+        ["cross_0", "+0.250", "+0.250", "0", "6", DASH],
+        ["all shared weights", "-0.125", "-0.125", "8", "8", "2.000"],
+    ]
+
+
+def test_a_training_without_calibration_or_gradients_has_neither_part(run_root: Path) -> None:
+    for model in ("candidate", "one_task"):
+        log, history = (run_root / model / name for name in ("training.json", "history.json"))
+        log.write_text(json.dumps(load(log) | {"calibration": None}), encoding="utf-8")
+        looks = [
+            {key: value for key, value in look.items() if not key.startswith("gradient")}
+            for look in load(history)
+        ]
+        history.write_text(json.dumps(looks), encoding="utf-8")
+    page = Page(render(read(run_root)))
+    assert page.tags.count("svg") == 9
+    assert "Training runs" in page.tables
+    assert "Calibration inside the graph" not in page.tables
+    assert "Negative transfer" not in page.text
+
+
+def test_drift_since_the_last_pushed_version(html: str, whole_run: Path) -> None:
+    """Of 61 setups now and 60 then, s3 and s50 changed sides, s59 and s60 are new, one is gone."""
+    page = Page(html)
+    text = page.plain()
+    assert "Version 41 served when this run began." in text
+    # 2 and 2 setups of 61, 100 clicks each: 200 / 6100 = 3.28%
+    assert "Setups that changed task: 2, with 3.28% of the observed clicks;" in text
+    assert "new: 2, with 3.28%; gone: 1." in text
+    moves = page.rows("Routing table against the last pushed one")
+    assert [(m["Before"], m["Now"], m["Setups"], m["Observed clicks"]) for m in moves] == [
+        ("hard", "soft", "1", "100"),
+        ("soft", "hard", "1", "100"),
+        ("new", "hard", "1", "100"),
+        ("new", "soft", "1", "100"),
+        ("soft", "gone", "1", "50"),
+        ("hard", "hard", "33", "3,300"),
+        ("soft", "soft", "24", "2,400"),
+    ]
+    moved = page.rows("Setups that changed task")
+    # 0.0002 * 1.12^3 = 0.000281 and 0.0002 * 1.12^50 = 0.0578
+    assert [(s["Setup"], s["CVR before"], s["CVR now"]) for s in moved] == [
+        ("s3", "2%", "0.0281%"),
+        ("s50", "0.4%", "5.78%"),
+    ]
+    distances = page.rows("Distances of features")
+    assert [(d["Feature"], d["Distance"], d[""]) for d in distances][:2] == [
+        ("device", "0.3100", "above"),
+        ("recency", "0.0200", ""),
+    ]
+
+
+def test_miscalls_and_the_weight_of_the_prior(html: str) -> None:
+    page = Page(html)
+    rules = page.rows("Treatments of young clicks, with hindsight")
+    assert [(r["Treatment"], r["Wrong"], r["Share"], r["Wrongly hard"]) for r in rules] == [
+        ("naive", "164", "8.2%", "150"),
+        ("mature", "60", "3%", "20"),
+        ("this run", "38", "1.9%", DASH),
+    ]
+    prior = page.rows("Clicks that the prior counts for")
+    assert [(p["Category"], p["Clicks"]) for p in prior] == [("buy", "300.0"), ("(none)", "12.2")]
+
+
 def test_provenance_and_config(html: str) -> None:
     page = Page(html)
     for wanted in ("Seed 11", "Code 0.1.0+abc", "As of 2026-02-01", "00ffa1b2c3d4e5f6"):
@@ -318,7 +405,16 @@ def test_a_run_without_artifacts_still_has_a_page() -> None:
     assert page.tables == {}
 
 
-PARTS = ("evaluation", "task_assignments", "candidate", "one_task", "pushed", "gate", "ingest")
+PARTS = (
+    "evaluation",
+    "task_assignments",
+    "candidate",
+    "one_task",
+    "pushed",
+    "gate",
+    "ingest",
+    "last_blessed",
+)
 
 
 @pytest.mark.parametrize("part", PARTS)

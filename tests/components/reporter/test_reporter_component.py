@@ -28,6 +28,7 @@ INPUTS: dict[str, tuple[str, type[types.Artifact]]] = {
     "pushed": ("pushed", standard_artifacts.PushedModel),
     "gate": ("gate", DataVerdict),
     "ingest": ("ingest", IngestReport),
+    "last_blessed": ("last_blessed", standard_artifacts.Model),
 }
 
 

@@ -201,7 +201,7 @@ def test_one_level_of_ple_against_numpy(layout: FeatureLayout) -> None:
     network = build(layout, "ple")
     reference = Reference(network)
     x0, cross = reference.x0, ("cross_0", "cross_1")
-    shared = [reference.layers(f"shared/level_0/expert_{k}", cross, x0) for k in range(2)]
+    shared = [reference.layers(f"shared/level_0/shared_expert_{k}", cross, x0) for k in range(2)]
     for tower, found in network.logits(IDS, NUMS).items():
         own = reference.layers(f"{tower}/level_0/expert_0", cross, x0)
         x = reference.mix(f"{tower}/level_0/gate", x0, [own, *shared])
@@ -220,7 +220,7 @@ def test_three_levels_of_ple_against_numpy(layout: FeatureLayout) -> None:
             t: [reference.layers(f"{own.format(t)}expert_{k}", names, x[t]) for k in range(2)]
             for t in ("hard", "soft")
         }
-        shared = reference.layers(f"shared/level_{j}/expert_0", names, x["shared"])
+        shared = reference.layers(f"shared/level_{j}/shared_expert_0", names, x["shared"])
         following = {
             t: reference.mix(
                 f"{t}/level_{j}/gate" if j else f"shared/level_{j}/{t}_gate",
@@ -231,7 +231,7 @@ def test_three_levels_of_ple_against_numpy(layout: FeatureLayout) -> None:
         }
         if j < 2:
             every = [*outputs["hard"], *outputs["soft"], shared]
-            following["shared"] = reference.mix(f"shared/level_{j}/gate", x["shared"], every)
+            following["shared"] = reference.mix(f"shared/level_{j}/shared_gate", x["shared"], every)
         x = following
     for tower, found in network.logits(IDS, NUMS).items():
         wanted = reference.logit(tower, ("dense_1",), x[tower])
@@ -323,6 +323,20 @@ def test_routing_changes_nothing_in_any_architecture(
         np.testing.assert_allclose(
             routed_gradients[name], gradient, rtol=1e-3, atol=1e-6, err_msg=name
         )
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "ple of 2 levels"])
+def test_experts_in_bfloat16_stay_close(
+    layout: FeatureLayout, clicks: Clicks, architecture: str
+) -> None:
+    columns, found = clicks(300, seed=4, signal=1.0), []
+    for precision in ("float32", "bfloat16"):
+        network = build(layout, architecture)
+        step = TrainStep(network, LossSettings(), TrainingSettings(precision=precision))
+        found.append(gradients(step, batch_of(columns, network)))
+    assert found[1][0] == pytest.approx(found[0][0], rel=5e-3)
+    assert found[1][0] != found[0][0]
+    assert {g.dtype for g in found[1][1].values()} == {np.dtype(np.float32)}
 
 
 @every_architecture

@@ -58,7 +58,9 @@ def fn_args(
                 "learning_rate": 1e-5,
                 "patience": None,
                 "seed": 11,
+                "checkpoint_every_steps": 2,
             },
+            "checkpoints": str(tmp_path / "checkpoints"),
             "code": "a fingerprint",
         },
     )
@@ -130,6 +132,11 @@ def test_it_trains_exports_and_records(
         "export",
     }
     assert record["stopped_by"] == "epochs"
+    assert record["resumed_from"] is None
+    assert record["checkpoints"]["written"] == total_steps // 2
+    assert record["checkpoints"]["failed"] == 0
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert record["warm_start"]["reason"] == "training.warm_start is off"
 
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [row["step"] for row in history] == [total_steps // 2, total_steps]
@@ -138,7 +145,7 @@ def test_it_trains_exports_and_records(
 
     lines = [entry.getMessage() for entry in caplog.records]
     hard = sum(row["task"] == "hard" for row in log_rows[:90])
-    assert lines[0].startswith(f"Trainer: train: {hard} hard examples (")
+    assert any(line.startswith(f"Trainer: train: {hard} hard examples (") for line in lines)
     looks = [line for line in lines if "epoch" in line and "step" in line and "/" in line]
     assert [line.split(", loss")[0] for line in looks] == [
         f"Trainer: epoch {i}/2, step {i * total_steps // 2}/{total_steps}" for i in (1, 2)
@@ -171,10 +178,10 @@ def test_it_samples_and_calibrates(
     calibration = record["calibration"]
     assert calibration["method"] == "isotonic"
     assert (calibration["examples"], calibration["conversions"]) == (len(hard), conversions)
-    assert calibration["after"]["ratio"] == pytest.approx(1)
+    assert calibration["after"]["ratio"] == pytest.approx(1, rel=1e-4)
     assert calibration["before"]["ratio"] != pytest.approx(1, abs=1e-3)
     found = answer(fn_args.serving_model_dir, to_examples(hard))["probability"]
-    assert float(tf.reduce_sum(found)) == pytest.approx(conversions, rel=1e-5)
+    assert float(tf.reduce_sum(found)) == pytest.approx(conversions, rel=1e-4)
 
 
 def test_a_calibration_without_conversions_is_refused_before_training(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.trainer.metrics import auc, log_loss
+from components.trainer.metrics import auc, calibration_error, log_loss
 from components.trainer.stopping import EarlyStopping
 
 Scored = list[tuple[int, bool]]
@@ -33,6 +33,31 @@ def test_log_loss_is_the_mean_surprise(scored: Scored) -> None:
 def test_log_loss_of_extreme_logits_is_finite() -> None:
     found = log_loss(np.array([500, -500], np.float32), np.array([0, 0], np.float32))
     assert found == pytest.approx(250)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 3)), min_size=1, max_size=20
+    ).filter(lambda scored: any(times for *_, times in scored))
+)
+def test_a_weight_repeats_an_example(scored: list[tuple[int, bool, int]]) -> None:
+    score, label, times = (np.array(column, np.float32) for column in zip(*scored, strict=True))
+    rows = np.repeat(np.arange(len(scored)), times.astype(int))
+    for measure in (auc, log_loss):
+        assert measure(score, label, times) == pytest.approx(measure(score[rows], label[rows]))
+
+
+def test_calibration_error_worked_by_hand() -> None:
+    """Bins (.1, .2) and (.4, .9): |.15 - .5| and |.65 - .5| with labels 1 0 and 0 1."""
+    probability = np.array([0.9, 0.1, 0.4, 0.2], np.float32)
+    label = np.array([1, 1, 0, 0], np.float32)
+    assert calibration_error(probability, label, bins=2) == pytest.approx((0.35 + 0.15) / 2)
+    # The second bin counts for 6 of 8: |.9 * 3 + .4 * 3 - 3| / 8 and |.3 - 1| / 8.
+    weight = np.array([3, 1, 3, 1], np.float32)
+    assert calibration_error(probability, label, weight, bins=2) == pytest.approx((0.7 + 0.9) / 8)
+    assert calibration_error(probability, label, bins=99) == pytest.approx(
+        (0.1 + 0.9 + 0.4 + 0.2) / 4
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,7 @@ def folder(
     splits: list[Columns],
     log_contract: Contract,
     log_rows: Rows,
-    to_examples: Callable[[Rows], list[bytes]],
-    write_records: Callable[[Path, Sequence[bytes]], Path],
+    write_columns: Callable[[Path, Rows], Path],
     transform_graph_dir: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -88,7 +87,7 @@ def folder(
     }
     np.savez(folder / "columns.npz", **arrays)
     files = [
-        str(write_records(folder / f"{name}.gz", to_examples(rows)))
+        str(write_columns(folder / f"{name}.parquet", rows))
         for name, rows in (("train", log_rows[:90]), ("calibration", log_rows[90:]))
     ]
     job = {

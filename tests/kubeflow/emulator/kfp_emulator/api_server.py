@@ -13,13 +13,11 @@ TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 ROOTS = ("gs://", "s3://", "minio://", "mem://")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The run would not start."""
 
 
-def accept(
-    spec: dict[str, Any], pipeline_root: str, parameters: dict[str, Any]
-) -> dict[str, Any]:
+def accept(spec: dict[str, Any], pipeline_root: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Checks a spec and a run's parameters.
 
     Returns:
@@ -28,23 +26,23 @@ def accept(
     try:
         json_format.ParseDict(spec, pb.PipelineSpec())
     except json_format.ParseError as error:
-        raise Refused(f"invalid spec: {error}") from error
+        raise RefusedError(f"invalid spec: {error}") from error
     if (seen := spec.get("schemaVersion")) != SCHEMA_VERSION:
-        raise Refused(f"only schema version {SCHEMA_VERSION} is supported, got {seen}")
+        raise RefusedError(f"only schema version {SCHEMA_VERSION} is supported, got {seen}")
     if not pipeline_root.startswith(ROOTS):
-        raise Refused(f"unsupported pipeline root {pipeline_root}")
+        raise RefusedError(f"unsupported pipeline root {pipeline_root}")
     for executor in spec["deploymentSpec"]["executors"].values():
         if "resolver" in executor:
-            raise Refused("resolver executors not implemented")
+            raise RefusedError("resolver executors not implemented")
     for component in (spec["root"], *spec["components"].values()):
         for name, task in component.get("dag", {}).get("tasks", {}).items():
             if not TASK_NAME.fullmatch(name):
-                raise Refused(f"task name {name!r} is not valid")
+                raise RefusedError(f"task name {name!r} is not valid")
             if task["componentRef"]["name"] not in spec["components"]:
-                raise Refused(f"task {name!r}: no such component")
+                raise RefusedError(f"task {name!r}: no such component")
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     if unknown := sorted(set(parameters) - set(declared)):
-        raise Refused(f"unknown parameters {unknown}")
+        raise RefusedError(f"unknown parameters {unknown}")
     values: dict[str, Any] = {}
     for name, definition in declared.items():
         if name in parameters:
@@ -52,5 +50,7 @@ def accept(
         elif "defaultValue" in definition:
             values[name] = definition["defaultValue"]
         elif not definition.get("isOptional"):
-            raise Refused(f"parameter {name} is not optional, yet has neither value nor default")
+            raise RefusedError(
+                f"parameter {name} is not optional, yet has neither value nor default"
+            )
     return values

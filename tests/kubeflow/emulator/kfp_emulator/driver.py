@@ -58,7 +58,8 @@ def resolve_inputs(
     """`ExecutorInput.Inputs` of a task."""
     inputs = task.get("inputs", {})
     values = {
-        name: _parameter(source, dag, run, task) for name, source in inputs.get("parameters", {}).items()
+        name: _parameter(source, dag, run, task)
+        for name, source in inputs.get("parameters", {}).items()
     }
     _check_types(values, component)
     artifacts = {
@@ -71,7 +72,7 @@ def resolve_inputs(
 def provide_outputs(
     task_name: str, component: dict[str, Any], run: Run, with_logs: bool
 ) -> dict[str, Any]:
-    """`ExecutorInput.Outputs` of a task; `with_logs` adds the launcher's log, as some back ends do."""
+    """`ExecutorInput.Outputs` of a task; `with_logs` adds the log, as some back ends do."""
     salt = str(uuid.uuid4())
     definitions = dict(component.get("outputDefinitions", {}).get("artifacts", {}))
     if with_logs:

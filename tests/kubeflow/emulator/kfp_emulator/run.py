@@ -78,7 +78,9 @@ class Cluster:
     ) -> str:
         waiting = dict(component["dag"]["tasks"])
         while waiting:
-            ready = [n for n, t in waiting.items() if set(t.get("dependentTasks", [])) <= set(dag.states)]
+            ready = [
+                n for n, t in waiting.items() if set(t.get("dependentTasks", [])) <= set(dag.states)
+            ]
             if not ready:
                 raise DriverError(f"tasks wait for one another: {sorted(waiting)}")
             name = ready[0]
@@ -142,7 +144,9 @@ class Cluster:
             environment = {e["name"]: run.run_id for e in config.get("fieldPathAsEnv", [])}
         job = {
             "buckets": str(self.buckets),
-            "mounts": {str(self.claim(m["constant"])): m["mountPath"] for m in config.get("pvcMount", [])},
+            "mounts": {
+                str(self.claim(m["constant"])): m["mountPath"] for m in config.get("pvcMount", [])
+            },
             "invocation": invocation,
             "command": [*container["command"], *container["args"]],
             "environment": environment,
@@ -155,7 +159,14 @@ class Cluster:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         with (self.folder / f"{name}.log").open("w") as log:
             done = subprocess.run(
-                ["unshare", "--mount", sys.executable, launcher.__file__, str(request), str(result)],
+                [
+                    "unshare",
+                    "--mount",
+                    sys.executable,
+                    launcher.__file__,
+                    str(request),
+                    str(result),
+                ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,

@@ -1,0 +1,146 @@
+"""`hardtower backfill`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.commands.kfp_options import (
+    CONNECTION_NAMES,
+    connection_of,
+    connection_options,
+    package_of,
+    refuse_given,
+    run_options,
+)
+from pipeline.commands.options import config_name_option, out_option, set_option
+from schemas.errors import InputError
+
+LOCAL = ("out", "retries", "retry_delay", "run_timeout")
+KFP = (
+    "package_file",
+    "params",
+    "experiment_name",
+    "pipeline_root",
+    "service_account",
+    "max_concurrency",
+    *CONNECTION_NAMES,
+)
+
+
+@click.command()
+@click.option(
+    "--from", "first", required=True, metavar="DAY", help="First day, such as 2026-03-01."
+)
+@click.option("--to", "last", required=True, metavar="DAY", help="Last day, itself included.")
+@config_name_option
+@set_option
+@click.option("--local", is_flag=True, help="Run on this machine.")
+@out_option
+@click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--retry-delay", type=click.FloatRange(min=0), default=60.0, show_default=True)
+@click.option(
+    "--run-timeout", type=click.FloatRange(min=1), help="Seconds after which a run is ended."
+)
+@run_options
+@click.option(
+    "--max-concurrency",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs at once on Kubeflow.",
+)
+@connection_options
+def backfill(
+    first: str,
+    last: str,
+    config_name: str | None,
+    overrides: tuple[str, ...],
+    local: bool,
+    out: Path,
+    retries: int,
+    retry_delay: float,
+    run_timeout: float | None,
+    **kfp: Any,
+) -> None:
+    """One run as of each day, oldest first, on Kubeflow Pipelines or with --local here.
+
+    A day that a backfill has done already is left alone. Exit code 1 when a day failed.
+    """
+    days = list(days_between(first, last))
+    if not local:
+        refuse_given(LOCAL, "is for --local")
+        failed = _on_kubeflow(days, config_name, overrides, kfp)
+    else:
+        refuse_given(KFP, "is not for --local")
+        if config_name is None:
+            raise click.UsageError("--local wants --config")
+        from pipeline.commands.schedule import run_arguments
+        from pipeline.config import load_config
+        from pipeline.scheduling.attempts import Policy
+        from pipeline.scheduling.local import LocalRuns
+
+        results = LocalRuns(
+            out=out.absolute(),
+            config=load_config(config_name, overrides).name,
+            arguments=run_arguments(config_name, overrides),
+            policy=Policy(retries, retry_delay),
+            timeout=run_timeout,
+        ).backfill(days)
+        failed = len(days) - sum(result.outcome == "succeeded" for result in results)
+    if failed:
+        click.echo(f"{failed} of {len(days)} days without a finished run", err=True)
+        sys.exit(1)
+
+
+def days_between(first: str, last: str) -> Iterator[date]:
+    """The days from `first` to `last`, both included.
+
+    Raises:
+      InputError: not dates, or in the wrong order.
+    """
+    ends = []
+    for option, text in (("--from", first), ("--to", last)):
+        try:
+            ends.append(date.fromisoformat(text))
+        except ValueError:
+            raise InputError(f"{option}: seen {text!r}, wanted a date such as 2026-01-31") from None
+    if ends[0] > ends[1]:
+        raise InputError(f"--from {first} --to {last}: wanted a first day that is not the later")
+    for i in range((ends[1] - ends[0]).days + 1):
+        yield ends[0] + timedelta(days=i)
+
+
+def _on_kubeflow(
+    days: list[date], config_name: str | None, overrides: tuple[str, ...], options: dict[str, Any]
+) -> int:
+    from pipeline.kfp_server import runs
+    from pipeline.kfp_server.backfill import Backfill
+    from pipeline.kfp_server.package import AS_OF
+
+    where = connection_of(options)
+    if any(text.startswith(f"{AS_OF}=") for text in options["params"]):
+        raise InputError("--param as_of: --from and --to decide it here")
+    command = " ".join(["hardtower", *sys.argv[1:]])
+    with package_of(options["package_file"], config_name, overrides, command) as package:
+        base = package.arguments((*options["params"], f"{AS_OF}={days[0].isoformat()}"))
+        server = runs.Server(where)
+        name = runs.experiment_name(options["experiment_name"], package)
+        experiment_id = server.experiment(name)
+
+        def request(day: str) -> runs.RunRequest:
+            return runs.RunRequest(
+                package,
+                f"{package.name}-backfill-{day}",
+                base | {AS_OF: day},
+                options["pipeline_root"],
+                options["service_account"],
+            )
+
+        todo = Backfill(server, experiment_id, request, options["max_concurrency"], click.echo)
+        return todo.run([day.isoformat() for day in days], server.runs(name))

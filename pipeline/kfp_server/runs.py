@@ -1,0 +1,265 @@
+"""Runs, recurring runs and uploads of a compiled pipeline, over `kfp.Client`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.kfp_server.connection import Connection, calls, connect
+from pipeline.kfp_server.errors import ServerError
+from pipeline.kfp_server.package import AS_OF, Package
+from schemas.errors import InputError
+
+FINISHED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+GOOD = ("SUCCEEDED", "SKIPPED")
+DEFAULT_EXPERIMENT = "KF_PIPELINES_DEFAULT_EXPERIMENT_NAME"
+OVERRIDE_EXPERIMENT = "KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME"
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Version:
+    """An uploaded version of a pipeline."""
+
+    pipeline_id: str
+    version_id: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as lists show it; empty where the server does not say."""
+
+    run_id: str
+    name: str
+    state: str
+    as_of: str
+    created: datetime | None
+    finished: datetime | None
+    error: str
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is common to runs and recurring runs.
+
+    Attributes:
+      arguments: the run's parameters.
+      version: an uploaded version to run; the package itself is sent when there is none.
+    """
+
+    package: Package
+    name: str
+    arguments: Mapping[str, Any]
+    pipeline_root: str | None = None
+    service_account: str | None = None
+    version: Version | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Arguments that `kfp.Client` takes for both."""
+        source: dict[str, Any] = (
+            {"pipeline_package_path": str(self.package.path)}
+            if self.version is None
+            else {
+                "pipeline_id": self.version.pipeline_id,
+                "version_id": self.version.version_id,
+            }
+        )
+        return source | {
+            "job_name": self.name,
+            "params": dict(self.arguments),
+            "pipeline_root": self.pipeline_root,
+            "service_account": self.service_account,
+        }
+
+
+class Server:
+    """A Kubeflow Pipelines server. Every method may raise `ServerError`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connect(connection)
+
+    def experiment(self, name: str) -> str:
+        """Id of the experiment of a name, made when there is none."""
+        with self._calls():
+            found = self._client.create_experiment(name, namespace=self._connection.user_namespace)
+            return self._id(found.experiment_id, "experiment")
+
+    def upload(self, package: Package, name: str, version_name: str) -> Version:
+        """Uploads a package as a version of the pipeline of a name, made when there is none."""
+        path = str(package.path)
+        with self._calls():
+            pipeline_id = self._client.get_pipeline_id(name)
+            if pipeline_id is not None:
+                made = self._client.upload_pipeline_version(
+                    path, version_name, pipeline_id=pipeline_id
+                )
+                return Version(pipeline_id, self._id(made.pipeline_version_id, "version"))
+            pipeline = self._client.upload_pipeline(
+                path, name, namespace=self._connection.user_namespace
+            )
+            pipeline_id = self._id(pipeline.pipeline_id, "pipeline")
+            listed = self._client.list_pipeline_versions(pipeline_id, sort_by="created_at desc")
+            if not listed.pipeline_versions:
+                raise ValueError("an uploaded pipeline without a version")
+            return Version(pipeline_id, listed.pipeline_versions[0].pipeline_version_id)
+
+    def start(self, request: RunRequest, experiment_id: str) -> str:
+        """Starts a run; returns its id."""
+        with self._calls():
+            run = self._client.run_pipeline(experiment_id, **request.options())
+            return self._id(run.run_id, "run")
+
+    def schedule(
+        self, request: RunRequest, experiment_id: str, replace: bool, **trigger: Any
+    ) -> str:
+        """Creates a recurring run; returns its id.
+
+        Args:
+          replace: take away those of the same name in the experiment, once the new one is there.
+          trigger: `cron_expression`, `max_concurrency`, `no_catchup`, `enabled`, `start_time`,
+            `end_time`, `description`, as `kfp.Client` takes them.
+
+        Raises:
+          InputError: there is one of this name, and it is not to be replaced.
+        """
+        with self._calls():
+            listed = self._client.list_recurring_runs(
+                experiment_id=experiment_id, page_size=PAGE, filter=_named(request.name)
+            )
+            old = [found.recurring_run_id for found in listed.recurring_runs or []]
+        if old and not replace:
+            raise InputError(
+                f"--job-name: there is a recurring run {request.name!r} already ({old[0]}), and "
+                "both would train; wanted another name, or --replace"
+            )
+        with self._calls():
+            made = self._client.create_recurring_run(experiment_id, **request.options(), **trigger)
+            recurring_run_id = self._id(made.recurring_run_id, "recurring run")
+            for gone in old:
+                self._client.delete_recurring_run(gone)
+        return recurring_run_id
+
+    def run(self, run_id: str) -> RunView:
+        """How a run is."""
+        with self._calls():
+            return _view(self._client.get_run(run_id))
+
+    def runs(self, experiment_name: str | None = None, limit: int | None = None) -> list[RunView]:
+        """Runs, newest first, of one experiment or of all.
+
+        Raises:
+          InputError: there is no experiment of this name.
+        """
+        experiment_id = None if experiment_name is None else self._experiment_id(experiment_name)
+        found: list[RunView] = []
+        for page in self._pages(experiment_id):
+            found += page
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def wait(
+        self,
+        run_id: str,
+        timeout: float | None,
+        poll: float = 5.0,
+        patience: int = 10,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> RunView:
+        """Waits for the end of a run; unlike kfp's own waiting it knows that runs are cancelled.
+
+        Args:
+          timeout: seconds; None for any time.
+          patience: failed looks in a row that are put up with.
+        """
+        began, failures = time.monotonic(), 0
+        while True:
+            try:
+                view, failures = self.run(run_id), 0
+            except ServerError:
+                failures += 1
+                if failures > patience:
+                    raise
+            else:
+                if view.state in FINISHED:
+                    return view
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise ServerError(f"run {run_id}: not finished after {timeout:g} s")
+            pause(poll)
+
+    def _experiment_id(self, name: str) -> str:
+        with self._calls():
+            listed = self._client.list_experiments(
+                filter=_named(name), namespace=self._connection.user_namespace
+            )
+            found = [e.experiment_id for e in listed.experiments or []]
+        if not found:
+            raise InputError(f"--experiment-name: no experiment {name!r} on {self._place}")
+        return str(found[0])
+
+    def _pages(self, experiment_id: str | None) -> Iterator[list[RunView]]:
+        token = ""
+        while True:
+            with self._calls():
+                listed = self._client.list_runs(
+                    page_token=token,
+                    page_size=PAGE,
+                    sort_by="created_at desc",
+                    experiment_id=experiment_id,
+                    namespace=self._connection.user_namespace,
+                )
+                views = [_view(run) for run in listed.runs or []]
+            yield views
+            token = listed.next_page_token or ""
+            if not token:
+                return
+
+    @property
+    def _place(self) -> str:
+        return self._connection.place
+
+    def _calls(self) -> Any:
+        return calls(self._connection)
+
+    def _id(self, found: str | None, what: str) -> str:
+        if not found:
+            raise ValueError(f"no id of the {what}")
+        return found
+
+
+def experiment_name(given: str | None, package: Package) -> str:
+    """The name given, else what kfp reads from the environment, else the pipeline's."""
+    name = given or os.environ.get(DEFAULT_EXPERIMENT) or package.name
+    return os.environ.get(OVERRIDE_EXPERIMENT, name)
+
+
+def run_title(package: Package, as_of: str, now: datetime | None = None) -> str:
+    """`<pipeline>-<as-of day or "today">-<start, UTC>`."""
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{package.name}-{as_of or 'today'}-{moment}"
+
+
+def _named(name: str) -> str:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _view(run: Any) -> RunView:
+    if not run.run_id:
+        raise ValueError("a run without an id")
+    parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
+    return RunView(
+        run_id=run.run_id,
+        name=run.display_name or "",
+        state=run.state or "",
+        as_of=str(parameters.get(AS_OF, "")),
+        created=run.created_at,
+        finished=run.finished_at,
+        error=(run.error.message if run.error else "") or "",
+    )

@@ -1,0 +1,183 @@
+"""Trainings on a frozen data set: keys, rows, what is stored, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import queue_child
+
+from components.experiment.arms import Settings
+from components.experiment.cuts import Sample, advertiser_fold, sampled
+from components.experiment.data import FrozenData
+from components.experiment.queue import Progress, work_off
+from components.experiment.store import Store
+from components.experiment.training import (
+    HARD_TOWER,
+    ON_CALIBRATION,
+    OWN_TOWER,
+    Task,
+    columns_of,
+    perform,
+)
+from schemas.errors import InputError
+
+
+@pytest.fixture
+def task(tiny_data: FrozenData, tiny_settings: Settings) -> Task:
+    return Task(tiny_data, tiny_settings, 3, Sample())
+
+
+def test_the_key_follows_what_decides_the_outcome(task: Task) -> None:
+    same = replace(task, settings=task.settings.but(training={"seed": 99, "keep_checkpoints": 9}))
+    assert same.key("c") == task.key("c")
+    changed = {
+        "seed": replace(task, seed=4),
+        "code": None,
+        "model": replace(task, settings=task.settings.but(model={"shared_layers": 0})),
+        "loss": replace(task, settings=task.settings.but(loss={"weight_hard": 0.4})),
+        "data": replace(task, data=replace(task.data, key="other")),
+        "sample": replace(task, sample=Sample(share=0.5)),
+        "assignment": replace(task, assignment_digest="b"),
+        "swapped": replace(task, swapped=True),
+        "folds": replace(task, folds=3, fold=1),
+        "fold": replace(task, folds=3, fold=2),
+    }
+    keys = {name: t.key("c") if t else task.key("d") for name, t in changed.items()}
+    assert len({task.key("c"), *keys.values()}) == len(keys) + 1
+
+
+def test_wrong_settings_are_refused(tiny_settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"loss: .*weight_hard 0 leaves the served tower"):
+        tiny_settings.but(loss={"weight_hard": 0})
+
+
+def test_rows(task: Task, tmp_path: Path) -> None:
+    whole = columns_of(task, "train")
+    swapped = columns_of(replace(task, swapped=True), "train")
+    assert np.array_equal(swapped.hard, ~whole.hard)
+    facts = task.data.facts("train")
+    advertisers = np.array(facts["advertiser"].to_pylist())
+    seen = set()
+    for fold in range(3):
+        left = columns_of(replace(task, folds=3, fold=fold), "train")
+        out = set(advertisers[advertiser_fold(facts, 3) == fold])
+        assert len(left) == len(whole) - np.isin(advertisers, list(out)).sum()
+        assert not out & seen
+        seen |= out
+    assert seen == {f"a{i}" for i in range(5)}
+    everyone = columns_of(replace(task, folds=3, fold=0), "eval")
+    assert len(everyone) == 500
+    for split, rows in (("train", 900), ("calibration", 400), ("eval", 500)):
+        np.save(tmp_path / f"{split}.npy", np.arange(rows) % 2 == 0)
+    other = columns_of(replace(task, assignment=tmp_path), "train")
+    assert other.hard.tolist() == [i % 2 == 0 for i in range(900)]
+
+
+def test_samples_are_whole_setups_or_the_last_days(task: Task) -> None:
+    for split in ("train", "calibration", "eval"):
+        facts = task.data.facts(split)
+        kept = sampled(facts, split, Sample(share=0.5))
+        assert kept is not None
+        setups = np.array(facts["setup_id"].to_pylist())
+        assert not set(setups[kept]) & set(setups[~kept])
+        if split == "train":
+            chosen = set(setups[kept])
+        assert set(setups[kept]) == chosen & set(setups)
+        assert sampled(facts, split, Sample()) is None
+    facts = task.data.facts("train")
+    day = facts["click_time"].to_numpy() // 86_400
+    kept = sampled(facts, "train", Sample(share=0.2, by="day"))
+    assert np.array_equal(kept, day >= 24)
+    assert sampled(task.data.facts("eval"), "eval", Sample(share=0.2, by="day")) is None
+    with pytest.raises(InputError, match="keeps no example"):
+        sampled(facts, "train", Sample(share=1e-9))
+
+
+def test_what_a_training_leaves(task: Task, tmp_path: Path) -> None:
+    found = perform(task)
+    hard = columns_of(task, "eval").hard
+    scored, own = found.predictions[HARD_TOWER], found.predictions[OWN_TOWER]
+    assert np.array_equal(scored[hard], own[hard])
+    assert (scored[~hard] < own[~hard]).all(), "the soft tower knows soft rates"
+    held_out = columns_of(task, "calibration")
+    assert len(found.predictions[ON_CALIBRATION]) == held_out.hard.sum()
+    one = perform(replace(task, settings=task.settings.but(model={"mode": "one_task"})))
+    assert np.array_equal(one.predictions[HARD_TOWER], one.predictions[OWN_TOWER])
+
+    store = Store(tmp_path)
+    assert not store.has("k")
+    store.keep("k", found, task.identity())
+    store.keep("k", found, task.identity())
+    assert np.array_equal(store.predictions("k", OWN_TOWER), own)
+    assert store.record("k")["settings"]["training"]["seed"] == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["k"]
+
+
+def test_a_swapped_network_learns_soft_examples(task: Task) -> None:
+    only = task.settings.but(model={"mode": "hard_only"}, training={"epochs": 4})
+    hard = columns_of(task, "eval").hard
+    of_soft = perform(replace(task, settings=only, swapped=True)).predictions[HARD_TOWER]
+    of_hard = perform(replace(task, settings=only)).predictions[HARD_TOWER]
+    assert of_soft[hard].mean() > 2 * of_hard[hard].mean()
+
+
+def tasks_of(task: Task, seeds: int, epochs: int = 1) -> dict[str, tuple[str, Task]]:
+    longer = replace(task, settings=task.settings.but(training={"epochs": epochs}))
+    made = [replace(longer, seed=seed) for seed in range(seeds)]
+    return {t.key("code"): (f"seed {t.seed}", t) for t in made}
+
+
+def test_two_processes_train_what_one_does(task: Task, tmp_path: Path) -> None:
+    tasks = tasks_of(task, 2)
+    one, two, told = Store(tmp_path / "1"), Store(tmp_path / "2"), list[Progress]()
+    work_off(tasks, one, 1, told.append)
+    work_off(tasks, two, 2, lambda _: None)
+    for key in tasks:
+        first, second = (s.predictions(key, HARD_TOWER) for s in (one, two))
+        np.testing.assert_allclose(first, second, rtol=1e-3)
+    assert [(p.done, p.of, p.stored) for p in told] == [(0, 2, 0), (1, 2, 0), (2, 2, 0)]
+    assert told[0].left is None
+    assert told[1].left is not None
+    assert told[1].left > 0
+    assert told[2].left == 0
+    told.clear()
+    work_off(tasks, one, 1, told.append)
+    assert [(p.done, p.of, p.stored) for p in told] == [(2, 2, 2)]
+
+
+def test_a_killed_queue_goes_on_where_it_stopped(task: Task, tmp_path: Path) -> None:
+    """Killed while the second training runs: the first is whole, the others are trained later."""
+    folder = tmp_path / "store"
+    tasks = tasks_of(task, 3, epochs=120)
+    settings = next(iter(tasks.values()))[1].settings.dump()
+    child = Path(queue_child.__file__)
+    command = [sys.executable, str(child), str(task.data.folder), str(folder)]
+    process = subprocess.Popen([*command, json.dumps(settings)], stderr=subprocess.DEVNULL)
+    keys, store = list(tasks), Store(folder)
+    try:
+        until = time.monotonic() + 240
+        while not store.has(keys[0]) and time.monotonic() < until:
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert store.has(keys[0])
+    assert not store.has(keys[2])
+    first = store.predictions(keys[0], HARD_TOWER)
+    stored = sum(map(store.has, keys))
+    done: list[Progress] = []
+    work_off(tasks, store, 1, done.append)
+    assert all(map(store.has, keys))
+    assert done[0].stored == stored
+    assert len(done) == 1 + 3 - stored
+    assert np.array_equal(store.predictions(keys[0], HARD_TOWER), first)
