@@ -84,6 +84,8 @@ class StepSettings(Frozen):
     tolerations: tuple[Toleration, ...] = ()
     image_pull_policy: Literal["Always", "Never", "IfNotPresent"] | None = None
     timeout_seconds: PositiveInt | None = None
+    retries: NonNegativeInt = 0
+    """Further attempts of a step that failed."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> StepSettings:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
+from statistics import median
 
 from matplotlib.axes import Axes
 
@@ -10,9 +12,15 @@ from components.experiment.results import AUC, EXPECTED_RIG, RIG, Finding, SetRe
 from components.experiment.tables import METRICS
 from components.reporter.plots.svg import BLUE, GREY, MUTED, VERMILION, drawing
 
+FAR = 6.0
+"""Times the median reach of a panel's intervals from which on a claim is drawn on the edge."""
+
 
 def differences(found: SetResults) -> str:
-    """A row a claim, a panel a metric; the whole interval right of 0 is a supported claim."""
+    """A row a claim, a panel a metric; the whole interval right of 0 is a supported claim.
+
+    A claim so far off that it would flatten the others is an arrow on the panel's edge.
+    """
     drawn = [m for m in (EXPECTED_RIG, RIG, AUC) if any(f.metric == m for f in found.findings)]
     first = [f for f in found.findings if f.metric == drawn[0]]
     names = [f"{f.claim.arm}\nagainst {f.claim.against}" for f in first]
@@ -37,8 +45,21 @@ def differences(found: SetResults) -> str:
 
 
 def _intervals(axes: Axes, findings: Sequence[Finding]) -> None:
+    reaches = [_reach(f) for f in findings if isfinite(_reach(f))]
+    limit = FAR * median(reaches) if reaches else 0.0
+    near = max((r for r in reaches if r <= limit), default=1.0) * 1.1
     for row, found in enumerate(findings):
         d = found.difference
         colour = BLUE if found.supported else VERMILION if found.reversed else GREY
+        if not isfinite(d.estimate):
+            continue
+        if isfinite(_reach(found)) and _reach(found) > limit:
+            edge, marker = (-near, "<") if d.estimate < 0 else (near, ">")
+            axes.plot([edge], [row], marker=marker, markersize=7, color=colour, clip_on=False)
+            continue
         axes.plot([d.low, d.high], [row, row], color=colour, linewidth=2)
         axes.plot([d.estimate], [row], marker="o", markersize=6, color=colour)
+
+
+def _reach(found: Finding) -> float:
+    return max(abs(found.difference.low), abs(found.difference.high))

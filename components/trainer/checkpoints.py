@@ -214,7 +214,7 @@ def _problem(path: str) -> str:
     Restoring finds out half-way, with some variables already changed.
     """
     try:
-        reader = tf.train.load_checkpoint(path)
+        reader = tf.compat.v1.train.NewCheckpointReader(path)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:

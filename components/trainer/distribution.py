@@ -13,11 +13,12 @@ from typing import Literal
 import tensorflow as tf
 
 from components.trainer.batches import Batch
-from components.trainer.cluster import Cluster, cluster_from
+from components.trainer.cluster import VARIABLE, Cluster, cluster_from
 from components.trainer.loss import Losses
 from components.trainer.network import TwoTowerDCN
 from components.trainer.replicated import ReplicatedStep, worker_errors
 from components.trainer.step import TrainStep
+from schemas.errors import InputError
 
 Devices = Literal["auto", "cpu", "gpu"]
 
@@ -133,7 +134,7 @@ def choose(devices: Devices, environment: Mapping[str, str] | None = None) -> Di
       environment: where to look for `TF_CONFIG`; none is this process's.
 
     Raises:
-      InputError: `TF_CONFIG` is not valid.
+      InputError: `TF_CONFIG` is not valid, or TensorFlow has already run something.
     """
     cluster = cluster_from(os.environ if environment is None else environment)
     gpus = _gpus(devices)
@@ -178,4 +179,10 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         task_id=cluster.rank,
         rpc_layer="grpc",
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError as error:
+        raise InputError(
+            f"{VARIABLE}: {error}; wanted the Trainer of several workers in a process of its own "
+            "(on one machine leave the variable unset)"
+        ) from error

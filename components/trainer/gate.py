@@ -13,9 +13,8 @@ class Gate(tf.Module):
     """y = sum_k g_k f_k with g = softmax(s W), W [width of s, experts].
 
     s is what the gate decides by, f_k the output of expert k. Source: Ma et al., "Modeling Task
-    Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, equations
-    6 and 7; Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020, equations 3 and 4,
-    has the same with another s.
+    Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018; Tang et
+    al., "Progressive Layered Extraction (PLE)", RecSys 2020, has the same with another s.
 
     Attributes:
       kernel: the variable W, named `<scope>/kernel`.

@@ -25,8 +25,7 @@ class Isotonic:
     added to the log-odds.
 
     Attributes:
-      predicted, observed: the knots' probabilities before and after, both strictly ascending and
-        inside (0, 1).
+      predicted, observed: the knots' log-odds before and after, both strictly ascending.
     """
 
     method: ClassVar[str] = "isotonic"
@@ -39,12 +38,12 @@ class Isotonic:
 
     def log_odds(self, z: Floats) -> Floats:
         """Calibrated logits of logits [n]."""
-        x, y = logit(self.predicted), logit(self.observed)
+        x, y = self.predicted, self.observed
         return np.interp(z, x, y) + z - np.clip(z, x[0], x[-1])
 
     def graph(self, z: tf.Tensor) -> tf.Tensor:
         """The same in TensorFlow, float64 [n]."""
-        knots = logit(self.predicted), logit(self.observed)
+        knots = self.predicted, self.observed
         # One more knot at each end makes lines of slope 1 of what lies beyond.
         x, y = (tf.constant([k[0] - 1, *k, k[-1] + 1], tf.float64) for k in knots)
         slope = (y[1:] - y[:-1]) / (x[1:] - x[:-1])
@@ -90,9 +89,9 @@ def fit_isotonic(z: Floats, label: Floats, weight: Floats, min_conversions: int 
     )
     steps = isotonic_regression(sums[2] / sums[0], weights=sums[0]).blocks[:-1]
     pools = _join(np.add.reduceat(sums, steps, axis=1), min_conversions)
-    fit = Isotonic(tuple(pools[1] / pools[0]), tuple(pools[2] / pools[0]))
-    shift = mean_shift(fit.log_odds(z), label, weight)
-    return Isotonic(fit.predicted, tuple(expit(logit(fit.observed) + shift)))
+    x, y = logit(pools[1] / pools[0]), logit(pools[2] / pools[0])
+    shift = mean_shift(Isotonic(tuple(x), tuple(y)).log_odds(z), label, weight)
+    return Isotonic(tuple(x), tuple(y + shift))
 
 
 def _join(pools: Floats, least: int) -> Floats:

@@ -33,7 +33,6 @@ from components.trainer.monitor import (
     write_scalars,
 )
 from components.trainer.network import TwoTowerDCN
-from components.trainer.prefetch import prefetched
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.state import TrainingState
 from components.trainer.step import TrainStep
@@ -158,19 +157,19 @@ def train(
     writer = scalar_writer(log_dir if distribution.chief else None)
     for row in state.history:
         write_scalars(writer, row)
-    batches = prefetched(feed.after(state.step))
-    for step, batch in enumerate(batches, start=state.step + 1):
+    for step, batch in enumerate(feed.after(state.step), start=state.step + 1):
         losses = take_step(batch)
         check_finite(float(losses.total), step, of_batch=True)
         state.step = step
         state.interval.add(losses, len(batch.label))
         if step % look_every == 0 or step == last_step:
+            trained = state.interval.summary()
             observed.refresh()
             look = looks.look()
             hard_log_loss = distribution.agreed(look.hard_log_loss)
             check_finite(hard_log_loss, step, of_batch=False)
             place: Row = {"step": step, "epoch": step / per_epoch}
-            row = {**place, **state.interval.summary(), **look.row, **conflict.look()}
+            row = {**place, **trained, **look.row, **conflict.look()}
             state.history.append(row)
             write_scalars(writer, row)
             if progress is not None and distribution.chief:
@@ -182,7 +181,6 @@ def train(
             state.interval = Interval()
         if checkpoints is not None and distribution.chief and checkpoints.due(step):
             state.interval.leave_out(checkpoints.save(step, network.variables))
-    batches.close()
     writer.close()
     best.put_back()
     return TrainResult(

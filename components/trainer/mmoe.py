@@ -15,7 +15,7 @@ class MultiGateMixture(tf.Module):
     """x_t = sum_k g_t(x_0)_k f_k(x_0): experts f_k that all towers share, a gate g_t a tower.
 
     Source: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate
-    Mixture-of-Experts", KDD 2018, equations 5 to 7. With one expert it is `SharedBottom`.
+    Mixture-of-Experts", KDD 2018. With one expert it is `SharedBottom`.
 
     Attributes:
       experts: the layers f_k, named `shared/expert_<k>/<layer>`.

@@ -118,10 +118,8 @@ class TwoTowerDCN(tf.Module):
           routed: pass each example through its own tower only. The result is the same but for
             rounding and for the masks of dropout.
         """
-        # Rows are cast before they are repeated: fewer of them, and narrower ones to repeat.
-        narrow = [found._replace(rows=tf.cast(found.rows, forward.dtype)) for found in lookups]
-        embedded = self.embedding.assemble(ids, narrow)
-        x0 = tf.concat([tf.cast(x, forward.dtype) for x in (embedded, nums)], axis=1)
+        embedded = self.embedding.assemble(ids, lookups)
+        x0 = tf.cast(tf.concat([embedded, nums], axis=1), forward.dtype)
         towers = list(self.towers.items())
         if routed and len(towers) > 1:
             inputs = self.trunk.routed(x0, counts, forward)

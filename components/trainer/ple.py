@@ -82,8 +82,8 @@ class ProgressiveExtraction(tf.Module):
         x^j_shared = sum_k g^j_shared(x^{j-1}_shared)_k f_k      f: experts of all, j not the last
 
     with each expert of name n fed x^{j-1}_n. Source: Tang et al., "Progressive Layered Extraction
-    (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized Recommendations", RecSys 2020,
-    equations 3 to 7; one level is their CGC.
+    (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized Recommendations", RecSys 2020;
+    one level is their CGC.
 
     A tower needs the other tasks' experts of every level before the last, since the shared gates
     mix them, but not those of the last; nor the other tasks' gates of the last two levels.

@@ -16,7 +16,8 @@ class SavedVariables:
     """Reads one variable at a time, without loading the model."""
 
     def __init__(self, saved_model: str) -> None:
-        self._reader = tf.train.load_checkpoint(os.path.join(saved_model, "variables", "variables"))
+        prefix = os.path.join(saved_model, "variables", "variables")
+        self._reader = tf.compat.v1.train.NewCheckpointReader(prefix)
         graph = TrackableObjectGraph()
         graph.ParseFromString(self._reader.get_tensor(_OBJECT_GRAPH))
         self._keys = {

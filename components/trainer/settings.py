@@ -228,7 +228,7 @@ class TrainingSettings(Frozen):
     """Newest checkpoints of a training that are kept until it has ended."""
     checkpoint_dir: str = ""
     """Folder, on a volume or in a bucket that TensorFlow reaches, under which each training keeps
-    its checkpoints; empty is `checkpoints` under the pipeline's root."""
+    its checkpoints; empty is the pipeline's own: `OUT/artifacts/checkpoints` on one machine."""
     checkpoint_days: PositiveInt = 14
     """Days after which the checkpoints of a training that nobody went on with are removed."""
     warm_start: Literal["off", "last_blessed"] = "off"

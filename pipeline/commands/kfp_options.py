@@ -18,6 +18,7 @@ from pipeline.kfp_server.connection import (
     TOKEN_VARIABLE,
     Connection,
 )
+from pipeline.quiet import quiet_libraries
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def package_of(
     from pipeline.config import load_config
 
     config = load_config(str(config_name), overrides)
+    quiet_libraries()
     from pipeline.runners.kubeflow.build import compile_pipeline
     from pipeline.runners.kubeflow.write import write_documents
 

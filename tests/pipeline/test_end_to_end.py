@@ -192,6 +192,33 @@ def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, tmp_path: Pat
     assert [p.name for p in versions(mine)] == before
 
 
+def test_a_warm_start_goes_on_from_the_served_version(
+    second_run: FinishedRun, tmp_path: Path
+) -> None:
+    """The same data again: both networks start from their own weights of the served version."""
+    mine = Project(tmp_path)
+    shutil.copytree(second_run.project.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    mine.write()
+    served = versions(mine)[-1].name
+    done = mine.run("--set", "training.warm_start=last_blessed", "--set", "training.epochs=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(f"starts from version {served}") == 2
+    artifacts = mine.out / "artifacts"
+    for node in ("Trainer", "OneTaskTrainer"):
+        cold, warm = sorted((artifacts / node / "model_run").iterdir(), key=lambda p: int(p.name))
+        first, record = (json.loads((p / "history.json").read_text())[0] for p in (cold, warm))
+        assert record["train_loss"] < first["train_loss"]
+        training = json.loads((warm / "training.json").read_text())
+        assert training["warm_start"] == {
+            "warm": True,
+            "version": served,
+            "reason": None,
+            "vocabulary_rows": {"goal": {"kept": 3, "new": 0}},
+        }
+    assert f"version {served}" in (mine.runs()[-1] / "report.html").read_text()
+    assert not list((artifacts / "checkpoints").iterdir())
+
+
 def test_a_bad_label_stops_the_run_before_training(project: Project) -> None:
     days = sorted(project.folder.joinpath("clicks").resolve().iterdir())
     project.folder.joinpath("clicks").unlink()

@@ -16,7 +16,9 @@ from small_log import FinishedRun
 from components.experiment.arms import ByCategory, ByHistory
 from components.experiment.assignments import Log, assigned
 from components.experiment.data import FrozenData
+from components.stability_lab.predictions import find_predictions
 from pipeline.cli import main
+from pipeline.config import load_config
 from pipeline.experiment import frozen_data
 from pipeline.run_artifacts import find_artifacts
 from schemas.errors import InputError
@@ -149,9 +151,7 @@ def test_cached_columns_are_in_the_order_of_the_evaluators_table(
     first_run: FinishedRun, frozen: tuple[FrozenData, Log]
 ) -> None:
     data, _ = frozen
-    (file,) = first_run.project.out.glob(
-        "artifacts/HardTowerEvaluator/evaluation/*/predictions.parquet"
-    )
+    file = find_predictions(first_run.project.out, first_run.folder)
     table, facts = pq.read_table(file), data.facts("eval")
     assert facts["setup_id"].to_pylist() == table["setup_id"].to_pylist()
     assert facts["click_time"].to_pylist() == table["click_time"].to_pylist()
@@ -181,3 +181,19 @@ def test_the_list() -> None:
         "table2",
         "table3",
     ]
+
+
+def test_the_best_settings_found_are_a_config(first_run: FinishedRun) -> None:
+    arguments = ["tune", "--out", str(first_run.project.out), "--trials", "2"]
+    done = CliRunner().invoke(main, [*arguments, "--knob", "loss.weight_hard"])
+    assert done.exit_code == 0, done.output
+    assert "trial 2 of 2: log loss " in done.output
+    (file,) = (first_run.project.out / "experiments" / "tune").glob("*/best.yaml")
+    trials = json.loads((file.parent / "trials.json").read_text())["trials"]
+    assert sorted(t["number"] for t in trials) == [1, 2]
+    assert trials[0]["score"] <= trials[1]["score"]
+    tuned = load_config(str(file))
+    weight = trials[0]["values"]["loss.weight_hard"]
+    assert (tuned.loss.weight_hard, tuned.loss.weight_soft) == pytest.approx((weight, 1 - weight))
+    run = find_artifacts(first_run.project.out, first_run.folder.name).config
+    assert tuned == run.model_copy(update={"loss": tuned.loss})

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from kfp_stub import API, PIPELINE, PLATFORM, KfpStub, compiled, kfp_stub
+from kubeflow_project import kubeflow_project
 
 from pipeline.cli import main
 from pipeline.kfp_server import runs as runs_module
@@ -268,6 +269,27 @@ def test_a_parameter_without_default_is_wanted(stub: KfpStub, tmp_path: Path) ->
     path.write_text(compiled(spec))
     code, output = invoke("submit", "--endpoint", stub.url, "-f", path)
     assert (code, "wants a value of 'as_of'" in output) == (2, True)
+
+
+@pytest.mark.tfx
+def test_a_config_is_compiled_on_the_way(stub: KfpStub, tmp_path: Path) -> None:
+    project = kubeflow_project(tmp_path)
+    common = ("--endpoint", stub.url, "--config", project.config)
+    code, output = invoke("submit", *common, "-p", "epochs=1", "--set", "window_days=40")
+    assert code == 0, output
+    [run] = stub.posts("/runs")
+    spec = run["pipeline_spec"]["pipeline_spec"]
+    assert spec["schemaVersion"] == "2.1.0"
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert parameters["window_days"]["defaultValue"] == 40
+    assert run["runtime_config"]["parameters"] == {"epochs": 1}
+    assert "kubernetes" in run["pipeline_spec"]["platform_spec"]["platforms"]
+
+    code, output = invoke("schedule", *common, "--cron", "@daily")
+    assert (code, "the config fixes 2024-02-20" in output) == (2, True)
+    code, output = invoke("schedule", *common, "--cron", "@daily", "-p", "as_of=")
+    assert code == 0, output
+    assert stub.posts("/recurringruns")[0]["runtime_config"]["parameters"] == {"as_of": ""}
 
 
 def test_schedule_sends_six_fields(stub: KfpStub, package: Path) -> None:

@@ -30,6 +30,7 @@ KUBEFLOW: dict[str, Any] = {
         "Trainer": {
             "image": "localhost/hardtower:gpu",
             "memory_gb": 16,
+            "retries": 2,
             "gpu": {"count": 2},
             "node_selector": {"pool": "gpu"},
             "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],

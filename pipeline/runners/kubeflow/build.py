@@ -86,6 +86,7 @@ def compile_pipeline(config: PipelineConfig, target: Target, command: str) -> Co
     postprocess.hand_down_parameters(spec)
     postprocess.prefix_names(spec)
     postprocess.drop_caching(spec, UNCACHED)
+    postprocess.set_retries(spec, {name: step.retries for name, step in steps.items()})
     postprocess.title_html(spec)
     spec["defaultPipelineRoot"] = place.pipeline_root
     labels = {name: postprocess.EXECUTOR_PREFIX + name for name in steps}

@@ -26,6 +26,7 @@ from pipeline.runners.kubeflow.invocation import (
     answered,
     localised,
     run_id_of,
+    with_declared_types,
     with_plain_parameters,
 )
 from pipeline.runners.kubeflow.names import RUN_ID_ENV
@@ -65,11 +66,12 @@ def run_step(
     Args:
       executor: dotted name of the class.
       invocation: `ExecutorInput` as the launcher gives it, artifacts by the bucket's URIs.
-      inputs_spec: `ComponentInputsSpec` as JSON: the parameters' types.
+      inputs_spec: `ComponentInputsSpec` as JSON: the types of parameters and artifacts.
       beam_arguments: Beam pipeline options.
     """
     run_id = run_id_of(invocation, os.environ, RUN_ID_ENV)
-    local = with_plain_parameters(localised(invocation, target), run_id)
+    typed = with_declared_types(invocation, json.loads(inputs_spec))
+    local = with_plain_parameters(localised(typed, target), run_id)
     compiler_utils.TITLE_TO_CLASS_PATH.update(CLASS_PATHS)
     make_output_places(local)
     flags.FLAGS.mark_as_parsed()

@@ -37,6 +37,24 @@ def localised(invocation: Json, target: Target) -> Json:
     return copy
 
 
+def with_declared_types(invocation: Json, inputs_spec: Json) -> Json:
+    """A copy whose input artifacts have the types that the compiled pipeline states.
+
+    Not every orchestrator keeps them from one step to the next: kfp.local makes its own base type
+    of all that it does not know.
+
+    Args:
+      inputs_spec: `ComponentInputsSpec`.
+    """
+    copy = deepcopy(invocation)
+    declared = inputs_spec.get("artifacts", {})
+    for name, entry in copy.get("inputs", {}).get("artifacts", {}).items():
+        for artifact in entry.get("artifacts", []):
+            if name in declared:
+                artifact["type"] = declared[name]["artifactType"]
+    return copy
+
+
 def with_plain_parameters(invocation: Json, run_id: str) -> Json:
     """A copy with parameters as TFX's executors read them.
 

@@ -95,6 +95,13 @@ def drop_caching(spec: Spec, tasks: Iterable[str]) -> None:
             task.pop("cachingOptions", None)
 
 
+def set_retries(spec: Spec, retries: Mapping[str, int]) -> None:
+    """Task name -> further attempts when it fails."""
+    for name, task in all_tasks(spec).items():
+        if count := retries.get(name, 0):
+            task["retryPolicy"] = {"maxRetryCount": count}
+
+
 def title_html(spec: Spec) -> None:
     """States HTML artifacts by the title that the pages of Kubeflow look for."""
     for component in (spec["root"], *spec["components"].values()):

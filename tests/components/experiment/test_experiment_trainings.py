@@ -157,7 +157,7 @@ def test_two_processes_train_what_one_does(task: Task, tmp_path: Path) -> None:
 def test_a_killed_queue_goes_on_where_it_stopped(task: Task, tmp_path: Path) -> None:
     """Killed while the second training runs: the first is whole, the others are trained later."""
     folder = tmp_path / "store"
-    tasks = tasks_of(task, 3, epochs=120)
+    tasks = tasks_of(task, 3, epochs=40)
     settings = next(iter(tasks.values()))[1].settings.dump()
     child = Path(queue_child.__file__)
     command = [sys.executable, str(child), str(task.data.folder), str(folder)]

@@ -111,7 +111,7 @@ def test_the_eval_split_is_not_looked_at(
 def test_a_killed_search_goes_on_where_it_stopped(
     tiny_data: FrozenData, settings: Settings, tmp_path: Path
 ) -> None:
-    longer = settings.but(training={"epochs": 60})
+    longer = settings.but(training={"epochs": 20})
     child = [tune_child.__file__, str(tiny_data.folder), str(tmp_path / "killed")]
     command = [sys.executable, *child, json.dumps(longer.dump())]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -301,15 +301,15 @@ def test_a_backfill_does_not_undo_what_has_happened_since(
     saved_model: Path, routing: Path, tmp_path: Path
 ) -> None:
     serving = tmp_path / "serving"
-    first = push(cargo_of(saved_model, routing), serving, PushSettings(), PROOF, at(100))
+    first = push(cargo_of(saved_model, routing), serving, PushSettings(), PRUNING, at(100))
     cargo = cargo_of(saved_model, routing, "another0another0")
     data = cargo.manifest.data.model_copy(update={"as_of": "2026-01-31"})
     older = replace(cargo, manifest=cargo.manifest.model_copy(update={"data": data}))
-    kept = push(older, serving, PushSettings(), PROOF, at(200))
+    kept = push(older, serving, PushSettings(), PRUNING, at(200))
     assert (kept.pushed, kept.version, kept.path) == (False, None, None)
     assert kept.reason == "version 100 serves a model as of 2026-02-01, which is later"
     assert [p.name for p in serving.iterdir() if p.name.isdigit()] == ["100"]
-    wanted = push(older, serving, PushSettings(allow_older=True), PROOF, at(300))
+    wanted = push(older, serving, PushSettings(allow_older=True), PRUNING, at(300))
     assert (first.pushed, wanted.pushed, wanted.version) == (True, True, 300)
 
 

@@ -99,10 +99,10 @@ def test_isotonic_goes_through_the_means_of_scikit_learns_pools(seed: int, weigh
         if (pool := fitted == value).any()
     }
     found = fit_isotonic(z, label, weight)
-    inner = list(zip(found.predicted, found.observed, strict=True))[1:-1]
+    inner = list(zip(expit(found.predicted), found.observed, strict=True))[1:-1]
     assert len(inner) >= len(means) - 4
     assert len(inner) > 5
-    shifts = [logit(y) - logit(means[round(x, 9)]) for x, y in inner]
+    shifts = [y - logit(means[round(x, 9)]) for x, y in inner]
     assert np.ptp(shifts) < 1e-9
     assert abs(shifts[0]) < 0.05
 
@@ -112,13 +112,13 @@ def test_isotonic_worked_by_hand() -> None:
     p = np.array([0.1] * 10 + [0.2] * 10 + [0.3] * 10 + [0.6] * 10)
     label = np.concatenate([np.arange(10) < c for c in (0, 3, 2, 9)]).astype(float)
     found = fit_isotonic(logit(p), label, np.ones(40))
-    assert found.predicted == pytest.approx(((0.1 + 0.2 + 0.3) / 3, 0.6))
-    odds_ratio = np.diff(logit(found.observed))
+    assert expit(found.predicted) == pytest.approx([(0.1 + 0.2 + 0.3) / 3, 0.6])
+    odds_ratio = np.diff(found.observed)
     assert odds_ratio == pytest.approx(logit(0.9) - logit(5 / 30))
     joined = fit_isotonic(logit(p), label, np.ones(40), min_conversions=6)
-    assert joined.predicted == pytest.approx((0.3,))
+    assert expit(joined.predicted) == pytest.approx([0.3])
     # One knot adds a constant to all log-odds, that with which 14 conversions are predicted.
-    shift = logit(joined.observed[0]) - logit(0.3)
+    shift = joined.observed[0] - logit(0.3)
     assert expit(logit(p) + shift).sum() == pytest.approx(14)
     grid = np.linspace(-9, 9, 7)
     np.testing.assert_allclose(joined.probability(grid), expit(grid + shift))
@@ -138,9 +138,19 @@ def test_isotonic_keeps_the_number_of_conversions_under_every_knot(least: int) -
     found = fit_isotonic(z, label, np.ones(5000), min_conversions=least)
     assert (np.diff(found.predicted) > 0).all()
     assert (np.diff(found.observed) > 0).all()
-    assert 0 < found.observed[0] < found.observed[-1] < 1
     assert len(found.observed) <= max(1, label.sum() // least)
     assert len(found.observed) > (3 if least < 60 else 0)
+
+
+def test_isotonic_of_logits_that_are_far_off_is_finite() -> None:
+    """A network that is surely wrong: conversions at logits of -400, none at -50."""
+    z = np.repeat([-400.0, -50.0, 1e5], 20)
+    label = np.tile([1.0, 0.0], 30)
+    found = fit_isotonic(z, label, np.ones(60))
+    assert np.isfinite([*found.predicted, *found.observed]).all()
+    assert found.probability(z).sum() == pytest.approx(30)
+    graph = probability(tf.constant(z, tf.float32), found).numpy()
+    np.testing.assert_allclose(graph, np.clip(found.probability(z), LOWEST, HIGHEST), rtol=1e-5)
 
 
 def test_isotonic_needs_both_labels() -> None:
@@ -186,7 +196,7 @@ def test_the_graph_is_the_function_strictly_inside_0_and_1(calibrator: Calibrato
 
 def test_the_graph_at_and_around_knots_never_steps_down() -> None:
     calibrator = fit_isotonic(*scored(3000, 8), np.ones(3000))
-    z = logit(calibrator.predicted).astype(np.float32)
+    z = np.array(calibrator.predicted, np.float32)
     near = [z]
     for direction in (-np.inf, np.inf):
         step = z

@@ -28,7 +28,7 @@ Rows = list[dict[str, Any]]
 MODES = ("two_tower", "one_task", "hard_only")
 CALIBRATORS: dict[str, Calibrator] = {
     "platt": Platt(0.7, -1.5),
-    "isotonic": Isotonic((0.2, 0.4, 0.7), (0.05, 0.3, 0.35)),
+    "isotonic": Isotonic((-1.4, -0.4, 0.8), (-3.0, -0.8, -0.6)),
 }
 CALIBRATED = {
     (mode, method): calibrator

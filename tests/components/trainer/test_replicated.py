@@ -1,6 +1,7 @@
 """Two replicas in one process, on logical CPUs, against one replica on the same batches."""
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from components.trainer.scoring import predict
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step import TrainStep
 from components.transform.layout import FeatureLayout
+from schemas.errors import InputError
 
 Clicks = Callable[..., Columns]
 MODEL = {"cross_layers": 1, "hidden_units": (8,), "shared_layers": 1, "embedding_l2": 0.01}
@@ -52,10 +54,13 @@ def run(
     ("model", "training"),
     [
         ({}, {}),
-        ({"tier_boundaries": (0.3,)}, {"lazy_adam": False, "routed": False}),
+        (
+            {"architecture": "ple", "experts": 1, "own_experts": 1, "tier_boundaries": (0.3,)},
+            {"lazy_adam": False},
+        ),
         ({"mode": "one_task"}, {}),
     ],
-    ids=["lazy", "tiers, exact, unrouted", "one task"],
+    ids=["lazy", "experts, tiers, exact", "one task"],
 )
 def test_two_replicas_step_as_one(
     layout: FeatureLayout,
@@ -156,3 +161,11 @@ def test_choice_without_gpu(devices: Any, caplog: pytest.LogCaptureFixture) -> N
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert bool(warnings) == (devices == "gpu")
     assert f"one replica on CPU; training.devices is {devices}" in caplog.text
+
+
+def test_workers_cannot_join_late() -> None:
+    tf.zeros(1)
+    cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
+    config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+    with pytest.raises(InputError, match="TF_CONFIG: .*at program startup; wanted the Trainer of"):
+        choose("auto", environment={"TF_CONFIG": json.dumps(config)})

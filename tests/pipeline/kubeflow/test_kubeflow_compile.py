@@ -71,6 +71,9 @@ def test_each_step_gets_its_own_image_and_resources(kfp_pipeline: Any) -> None:
         "accelerator": {"type": "nvidia.com/gpu", "count": "2"},
     }
     assert other["image"] == "localhost/hardtower:test"
+    tasks = kfp_pipeline.spec["components"]["comp-tfx-dag"]["dag"]["tasks"]
+    assert tasks["Trainer"]["retryPolicy"] == {"maxRetryCount": 2}
+    assert "retryPolicy" not in tasks["Transform"]
     assert other["resources"] == {"cpuLimit": 2.0, "memoryLimit": 4.0}
 
 

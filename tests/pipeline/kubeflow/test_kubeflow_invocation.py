@@ -10,6 +10,7 @@ from pipeline.runners.kubeflow.invocation import (
     answered,
     localised,
     run_id_of,
+    with_declared_types,
     with_plain_parameters,
 )
 from pipeline.runners.kubeflow.targets import Target
@@ -131,3 +132,21 @@ def test_parameters_are_plain() -> None:
     }
     values["run_id"] = "given"
     assert with_plain_parameters(given, "r-7")["inputs"]["parameterValues"]["run_id"] == "given"
+
+
+def test_input_artifacts_have_the_types_of_the_compiled_pipeline() -> None:
+    """What kfp.local hands on for a type that is not one of its own."""
+    lost = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+    invocation = {
+        "inputs": {
+            "artifacts": {
+                "examples": {"artifacts": [{"uri": "/a", "type": lost}]},
+                "other": {"artifacts": [{"uri": "/b", "type": lost}]},
+            }
+        }
+    }
+    declared = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
+    typed = with_declared_types(invocation, {"artifacts": {"examples": {"artifactType": declared}}})
+    artifacts = typed["inputs"]["artifacts"]
+    assert artifacts["examples"]["artifacts"] == [{"uri": "/a", "type": declared}]
+    assert artifacts["other"]["artifacts"] == [{"uri": "/b", "type": lost}]

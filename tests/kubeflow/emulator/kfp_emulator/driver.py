@@ -127,10 +127,27 @@ def _artifact(source: dict[str, Any], dag: Dag) -> dict[str, Any]:
     producer = source["taskOutputArtifact"]["producerTask"]
     if producer not in dag.outputs:
         raise DriverError(f"cannot find producer task {producer!r}")
-    artifact: dict[str, Any] = dag.outputs[producer][
-        source["taskOutputArtifact"]["outputArtifactKey"]
-    ]
-    return artifact
+    output = source["taskOutputArtifact"]["outputArtifactKey"]
+    return from_metadata_store(dag.outputs[producer][output], output)
+
+
+def from_metadata_store(artifact: dict[str, Any], output: str) -> dict[str, Any]:
+    """An artifact as later steps are given it.
+
+    The store keeps title and metadata; on the way back the type is an empty schema, truth values
+    are numbers, and lists and objects are wrapped.
+    """
+    metadata = {name: _stored_value(value) for name, value in artifact["metadata"].items()}
+    added = {"display_name": output, "store_session_info": "{}"}
+    return {**artifact, "type": {"instanceSchema": ""}, "metadata": added | metadata}
+
+
+def _stored_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (dict, list)):
+        return {"struct" if isinstance(value, dict) else "list": value}
+    return value
 
 
 def _check_types(values: dict[str, Any], component: dict[str, Any]) -> None:
