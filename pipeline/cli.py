@@ -10,6 +10,7 @@ from importlib import import_module
 
 import click
 
+from pipeline.exit_noise import silence_late_deletions
 from schemas.errors import InputError
 
 BAD_INPUT = 2
@@ -54,6 +55,7 @@ class CommandGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        silence_late_deletions()
         try:
             return super().invoke(ctx)
         except InputError as error:
