@@ -34,9 +34,9 @@ class Fitted:
     Attributes:
       calibrator: the function.
       record: `method`, its parameters (`slope` and `intercept`, or the knots' log-odds
-        `predicted` and `observed`), `examples` and `conversions` that it was fitted on, and `before` and `after`
-        it on the same: `log_loss` (nats), `ratio` (predicted over observed conversions) and
-        `error` (expected calibration error).
+        `predicted` and `observed`), `examples` and `conversions` that it was fitted on, and
+        `before` and `after` it on the same: `log_loss` (nats), `ratio` (predicted over observed
+        conversions) and `error` (expected calibration error).
     """
 
     calibrator: Calibrator

@@ -112,6 +112,8 @@ class _Reader:
                 [tf.TensorSpec([None], tf.float32) for _ in self._floats],
             ],
         )
+        # Traced once here, not by the first call of each thread.
+        self._pack.get_concrete_function()
 
     def read(self, file: str) -> list[Columns]:
         """The examples of one file.

@@ -12,7 +12,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from small_log import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project
+from small_log import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project, contents
+
+from pipeline.run_history import local_runs
+from pipeline.run_record import read_record
 
 pytestmark = pytest.mark.tfx
 
@@ -183,13 +186,27 @@ def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, tmp_path: Pat
     mine = Project(tmp_path)
     shutil.copytree(second_run.project.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
     mine.write()
-    before = [p.name for p in versions(mine)]
-    done = mine.run("--set", "gate.min_hard_auc=0.999", "--require-blessing")
+    before = contents(mine.out / "serving")
+    command = ("--set", "gate.min_hard_auc=0.999", "--require-blessing")
+    done = mine.run("--run-id", "floor", *command)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "NOT BLESSED" in done.stdout
     assert "task=hard" in done.stdout
     assert "auc" in done.stdout.lower()
-    assert [p.name for p in versions(mine)] == before
+    assert contents(mine.out / "serving") == before
+
+    record = read_record(mine.out / "runs" / "floor")
+    assert record is not None
+    assert (record.status, record.blessed, record.version) == ("succeeded", False, None)
+    manifest = mine.json(mine.out / "runs" / "floor", "manifest.json")
+    assert (manifest["version"], manifest["verdict"]["blessed"]) == (None, False)
+    page = " ".join((mine.out / "runs" / "floor" / "report.html").read_text().split())
+    assert "Not blessed: nothing was pushed" in page
+    assert f"Version {versions(mine)[-1].name} served when this run began" in page
+    assert "Setups that changed task: 0" in page
+    [line] = [line for line in local_runs(mine.out) if line.run_id == "floor"]
+    assert (line.state, line.verdict) == ("succeeded", "not blessed")
+    assert "auc" in line.reason.lower()
 
 
 def test_a_warm_start_goes_on_from_the_served_version(

@@ -189,6 +189,20 @@ def test_a_run_that_ends_with_its_scheduler_begins_anew(world: World) -> None:
     assert (world.outcomes(), len(world.begun)) == ([("01T06", "succeeded")], 2)
 
 
+def test_what_failed_before_is_forgiven_when_asked(world: World) -> None:
+    world.script = lambda record: "fail"
+    attempts = Attempts(world.out, "p", "backfill", world.launch, world.clock, Policy())
+
+    def outcome() -> tuple[str, int] | None:
+        result = attempts.handle("2026-03-01", "2026-03-01", "day", forgive=True)
+        return result and (result.outcome, result.attempts)
+
+    assert [outcome(), outcome()] == [("failed", 1), ("failed", 1)]
+    world.script = lambda record: "ok"
+    assert [outcome(), outcome()] == [("succeeded", 1), ("succeeded", 1)]
+    assert world.begun == ["day-1", "day-2", "day-3"]
+
+
 def test_other_runs_do_not_count_for_a_tick(world: World) -> None:
     """Neither a manual run of that moment nor one of another pipeline."""
     world.clock.moment = datetime(2026, 3, 1, 6, tzinfo=UTC)

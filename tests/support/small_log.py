@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -93,6 +95,18 @@ def write_clicks(folder: Path, seed: int = 3) -> None:
             }
         )
         pq.write_table(table, folder / f"{FIRST + timedelta(days=day)}.parquet")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, links by where they point to."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = os.readlink(path)
+        elif path.is_file():
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def localised(invocation: Json, target: Target) -> Json:
 def with_declared_types(invocation: Json, inputs_spec: Json) -> Json:
     """A copy whose input artifacts have the types that the compiled pipeline states.
 
-    Not every orchestrator keeps them from one step to the next: kfp.local makes its own base type
-    of all that it does not know.
+    They are lost between steps: Kubeflow's driver gives an empty schema, kfp.local its own base
+    type.
 
     Args:
       inputs_spec: `ComponentInputsSpec`.

@@ -19,7 +19,9 @@ from components.reporter.plots import (
     SlicePoints,
     assignment_by_day,
     calibration_curve,
+    cvr_changes,
     cvr_distribution,
+    feature_distances,
     flips_by_day,
     gradient_conflict,
     loss_curves,
@@ -68,10 +70,19 @@ FIGURES: dict[str, Callable[[], str]] = {
     "slices without values": lambda: metrics_by_slice([SlicePoints("hard", {})]),
     "calibration": lambda: calibration_curve(CURVES),
     "calibration without conversions": lambda: calibration_curve({"one_task": CURVES["one_task"]}),
+    "drift": lambda: feature_distances(DISTANCES, "drift", "Features"),
+    "skew": lambda: feature_distances(DISTANCES, "skew", "Features"),
+    "moves": lambda: cvr_changes([(0.01, 0.02, True), (0.0, 0.001, False)], 0.009),
+    "one setup": lambda: cvr_changes([(0.0, 0.0, False)]),
     "gradients": lambda: gradient_conflict(LAYERS),
     "one gradient": lambda: gradient_conflict([LayerGradients("all", [(7, -1.0)], [])]),
     "loss": lambda: loss_curves({"candidate": LOOKS, "one_task": LOOKS[:1]}),
 }
+
+DISTANCES = [
+    {"kind": "drift", "feature": f"<f{i}> $x$", "value": 0.02 * i, "threshold": 0.25}
+    for i in range(20)
+] + [{"kind": "skew", "feature": "device", "value": 0.0, "threshold": 0.25}]
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -123,6 +134,16 @@ def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
         check=True,
     ).stdout
     assert other == cvr_distribution([0.002, 0.02], 0.01, 0.009)
+
+
+def test_the_farthest_features_are_shown_and_stand_out() -> None:
+    """Of 20 features at .02 i with a threshold of .25, seven are above it; 15 fit."""
+    svg = drawn("drift")
+    labels = [element.text for element in parse(svg).iter(f"{SVG}text")]
+    assert {f"<f{i}> $x$" for i in range(5, 20)} <= set(labels)
+    assert "<f4> $x$" not in labels
+    assert len(bar_heights(svg, "--vermilion")) == 7
+    assert len(bar_heights(svg, "--blue")) == 8
 
 
 def bar_heights(svg: str, variable: str) -> list[float]:

@@ -134,9 +134,11 @@ def test_parameters_are_plain() -> None:
     assert with_plain_parameters(given, "r-7")["inputs"]["parameterValues"]["run_id"] == "given"
 
 
-def test_input_artifacts_have_the_types_of_the_compiled_pipeline() -> None:
-    """What kfp.local hands on for a type that is not one of its own."""
-    lost = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+@pytest.mark.parametrize(
+    "lost", [{"instanceSchema": ""}, {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}]
+)
+def test_input_artifacts_have_the_types_of_the_compiled_pipeline(lost: dict[str, str]) -> None:
+    """What Kubeflow's driver and kfp.local hand on for a type of TFX."""
     invocation = {
         "inputs": {
             "artifacts": {
