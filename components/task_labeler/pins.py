@@ -15,6 +15,7 @@ from pydantic import model_validator as validator
 
 from components.common.days import to_day
 from schemas.base import Frozen
+from schemas.contract import first_problem
 from schemas.errors import InputError
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -82,18 +83,10 @@ def read_pins(path: Path) -> tuple[Pin, ...]:
     except FileNotFoundError:
         raise InputError(f"pins_file: no file {str(path)!r}; wanted a YAML list `pins`") from None
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_problem(error)}") from None
+        raise InputError(f"{path}: {first_problem(error)}") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file of pins: {text}") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":
-        return f"{where or 'pins'}: {first['ctx']['error']}"
-    return f"{where or 'whole file'}: {first['msg']} (seen: {str(first['input'])[:80]})"
 
 
 def pinned_sides(

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from components.common.days import SECONDS_PER_DAY
 from components.example_gen.source import Source, Window
 from schemas.base import Frozen
 from schemas.contract import Contract, first_problem
 from schemas.errors import InputError
 
-DAY = 86_400
 """Seconds of a day."""
 
 Options = TypeVar("Options", bound=Frozen)
@@ -44,7 +44,7 @@ class Opening:
 
     @property
     def attribution_seconds(self) -> int:
-        return self.contract.attribution_window_days * DAY
+        return self.contract.attribution_window_days * SECONDS_PER_DAY
 
     def checked(self, model: type[Options]) -> Options:
         """The options as the adapter's model; raises `InputError` for an unknown or bad one."""

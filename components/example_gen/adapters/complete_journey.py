@@ -35,7 +35,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from components.example_gen.adapters.base import DAY, Opening, days_in, per_type
+from components.common.days import SECONDS_PER_DAY
+from components.example_gen.adapters.base import Opening, days_in, per_type
 from components.example_gen.adapters.journey_features import features
 from components.example_gen.adapters.journey_labels import (
     NEVER,
@@ -76,7 +77,9 @@ class CompleteJourney:
         campaigns = tables.campaigns
         wanted = campaigns["type"].isin(self._options.campaign_types)
         if self._options.unlogged_starts == "drop":
-            wanted &= campaigns["start"] >= tables.purchases.time[0] // DAY * DAY
+            wanted &= (
+                campaigns["start"] >= tables.purchases.time[0] // SECONDS_PER_DAY * SECONDS_PER_DAY
+            )
         return tuple(
             f"campaign-{campaign}"
             for campaign, start in campaigns["start"][wanted].items()

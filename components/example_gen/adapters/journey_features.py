@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.journey_labels import Exposures
 from components.example_gen.adapters.journey_tables import (
-    DAY,
     NO_PRODUCT_GROUP,
     Purchases,
     Tables,
@@ -24,7 +24,7 @@ from components.example_gen.adapters.journey_tables import (
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-WEEK = 7 * DAY
+WEEK = 7 * SECONDS_PER_DAY
 RECENT_WEEKS = 4
 UNSEEN = -1
 """Key of a product that no coupon of the campaign has to do with."""
@@ -79,7 +79,7 @@ def features(tables: Tables, shown: Exposures) -> Mapping[str, Floats]:
     """One float64 array [exposures] for each name in `FEATURES`, NaN where unknown."""
     shape = (len(shown.households), len(shown.coupons))
     columns = {name: np.full(shape, np.nan) for name in FEATURES}
-    columns["campaign_days"][:] = (shown.end - shown.start) / DAY
+    columns["campaign_days"][:] = (shown.end - shown.start) / SECONDS_PER_DAY
     columns["campaign_coupons"][:] = shape[1]
     columns["campaign_households"][:] = shape[0]
     columns["coupon_products"][:] = np.bincount(shown.members["coupon"], minlength=shape[1])
@@ -109,7 +109,9 @@ def _household(
 
     recent = mine.time >= shown.start - RECENT_WEEKS * WEEK
     private = tables.products["private"].to_numpy()[mine.product]
-    household_day = pd.Series(mine.household * (shown.start // DAY + 1) + mine.time // DAY)
+    household_day = pd.Series(
+        mine.household * (shown.start // SECONDS_PER_DAY + 1) + mine.time // SECONDS_PER_DAY
+    )
     baskets, lines = total(mine.opens_basket), total(np.ones(len(mine.time)))
     spend, discount = total(mine.spend), total(mine.discount)
     last = np.full(n, -np.inf)
@@ -271,7 +273,7 @@ def _count(of: pd.Series, households: npt.NDArray[np.int64]) -> Floats:
 
 def _days_since(last: Floats, now: int) -> Floats:
     """Days from `last` (seconds, -inf for never) to `now`; NaN for never."""
-    return np.where(np.isneginf(last), np.nan, (now - last) / DAY)
+    return np.where(np.isneginf(last), np.nan, (now - last) / SECONDS_PER_DAY)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

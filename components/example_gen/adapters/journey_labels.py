@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.example_gen.adapters.journey_tables import DAY, Purchases, Tables
+from components.common.days import SECONDS_PER_DAY
+from components.example_gen.adapters.journey_tables import Purchases, Tables
 
 NEVER = -1
 """Conversion time of an exposure that did not convert."""
@@ -61,7 +62,7 @@ def exposures(tables: Tables, campaign: int, window_days: int) -> Exposures:
     return Exposures(
         campaign=campaign,
         start=int(facts["start"]),
-        end=min(int(facts["end"]), int(facts["start"]) + window_days * DAY),
+        end=min(int(facts["end"]), int(facts["start"]) + window_days * SECONDS_PER_DAY),
         households=recipients["household"][recipients["campaign"] == campaign].to_numpy(np.int64),
         coupons=coupons,
         members=pd.DataFrame(
@@ -85,7 +86,7 @@ def conversion_times(tables: Tables, shown: Exposures) -> Mapping[str, npt.NDArr
         {"household": bought.household, "product": bought.product, "time": bought.time}
     ).merge(shown.members, on="product")
     lines["exposure"] = lines["household"] * len(shown.coupons) + lines["coupon"]
-    lines["day"] = lines["time"] // DAY
+    lines["day"] = lines["time"] // SECONDS_PER_DAY
     lines = lines.sort_values(["exposure", "time"], kind="stable")
     days = lines.drop_duplicates(["exposure", "day"])
     nth = days.groupby("exposure").cumcount()

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.common.days import SECONDS_PER_DAY
 from schemas.errors import InputError
 
-DAY = 86_400
 """Seconds of a day."""
 
 COLUMNS = {
@@ -210,7 +210,7 @@ def _campaigns(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "type": frame["campaign_type"].str.replace("Type ", "", regex=False).to_numpy(),
             "start": seconds(frame["start_date"]),
-            "end": seconds(frame["end_date"]) + DAY,
+            "end": seconds(frame["end_date"]) + SECONDS_PER_DAY,
         },
         index=pd.Index(frame["campaign_id"], name="campaign"),
     )
