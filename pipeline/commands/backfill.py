@@ -122,6 +122,7 @@ def _on_kubeflow(
     from pipeline.kfp_server import runs
     from pipeline.kfp_server.backfill import Backfill
     from pipeline.kfp_server.package import AS_OF
+    from pipeline.kfp_server.requests import RunRequest
 
     where = connection_of(options)
     if any(text.startswith(f"{AS_OF}=") for text in options["params"]):
@@ -133,8 +134,8 @@ def _on_kubeflow(
         name = runs.experiment_name(options["experiment_name"], package)
         experiment_id = server.experiment(name)
 
-        def request(day: str) -> runs.RunRequest:
-            return runs.RunRequest(
+        def request(day: str) -> RunRequest:
+            return RunRequest(
                 package,
                 f"{package.name}-backfill-{day}",
                 base | {AS_OF: day},

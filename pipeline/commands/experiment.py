@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.options import out_option, set_option
+from pipeline.commands.options import out_option
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 
 TRAINED_BY = ("model", "loss", "training")
 
+base_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Overrides one of the run's model, loss or training settings for all trainings, such as "
+    "model.dropout=0.2. Repeatable.",
+)
+
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--list", "show", is_flag=True, help="Lists the experiments and ends.")
 @out_option
 @click.option("--run-id", metavar="RUN_ID", help="A finished run under OUT; the newest one.")
-@set_option
+@base_option
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option(
     "--sample",

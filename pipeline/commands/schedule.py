@@ -143,6 +143,7 @@ def _on_kubeflow(
 ) -> None:
     from pipeline.kfp_server import runs
     from pipeline.kfp_server.package import AS_OF, SCHEDULED_TIME
+    from pipeline.kfp_server.requests import RunRequest
 
     where = connection_of(options)
     command = " ".join(["hardtower", *sys.argv[1:]])
@@ -163,7 +164,7 @@ def _on_kubeflow(
                 "--no-catchup and `hardtower backfill`, or on back ends from 2.16 on "
                 "--param 'as_of=[[ScheduledTime.2006-01-02]]'"
             )
-        request = runs.RunRequest(
+        request = RunRequest(
             package,
             options["job_name"] or package.name,
             arguments,

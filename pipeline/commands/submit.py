@@ -57,6 +57,7 @@ def submit(
     Exit codes: 1 when --watch sees the run fail, 4 when the server is away or says no.
     """
     from pipeline.kfp_server import runs
+    from pipeline.kfp_server.requests import RunRequest
 
     where = connection_of(connection)
     command = " ".join(["hardtower", *sys.argv[1:]])
@@ -70,7 +71,7 @@ def submit(
             click.echo(f"pipeline {version.pipeline_id}, version {version.version_id}")
         if upload_only:
             return
-        request = runs.RunRequest(package, name, arguments, pipeline_root, service_account, version)
+        request = RunRequest(package, name, arguments, pipeline_root, service_account, version)
         experiment_id = server.experiment(runs.experiment_name(experiment_name, package))
         run_id = server.start(request, experiment_id)
     click.echo(f"run {run_id}: {name}")

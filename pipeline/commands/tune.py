@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.options import out_option, set_option
+from pipeline.commands.experiment import base_option, only_trained_by
+from pipeline.commands.options import out_option
 
 
 @click.command()
 @out_option
 @click.option("--run-id", metavar="RUN_ID", help="A finished run under OUT; the newest one.")
-@set_option
+@base_option
 @click.option("--trials", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Of each trial."
@@ -48,8 +49,6 @@ def tune(
     Judged by the log loss on hard calibration examples; the eval period is not looked at. The same
     command goes on where it was interrupted, or adds trials.
     """
-    from pipeline.commands.experiment import only_trained_by
-
     only_trained_by(overrides)
     from components.experiment.cuts import Sample
     from pipeline.tuning import tune_run

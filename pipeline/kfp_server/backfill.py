@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.kfp_server.runs import FINISHED, GOOD, RunRequest, RunView, Server
+from pipeline.kfp_server.requests import RunRequest, RunView
+from pipeline.kfp_server.runs import FINISHED, GOOD, Server
 
 
 class Backfill:

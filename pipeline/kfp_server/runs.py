@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.kfp_server.connection import Connection, calls, connect
 from pipeline.kfp_server.errors import ServerError
-from pipeline.kfp_server.package import AS_OF, Package
+from pipeline.kfp_server.package import Package
+from pipeline.kfp_server.requests import RunRequest, RunView, Version, view_of
 from schemas.errors import InputError
 
 FINISHED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
@@ -20,61 +20,6 @@ GOOD = ("SUCCEEDED", "SKIPPED")
 DEFAULT_EXPERIMENT = "KF_PIPELINES_DEFAULT_EXPERIMENT_NAME"
 OVERRIDE_EXPERIMENT = "KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME"
 PAGE = 100
-
-
-@dataclass(frozen=True)
-class Version:
-    """An uploaded version of a pipeline."""
-
-    pipeline_id: str
-    version_id: str
-
-
-@dataclass(frozen=True)
-class RunView:
-    """A run as lists show it; empty where the server does not say."""
-
-    run_id: str
-    name: str
-    state: str
-    as_of: str
-    created: datetime | None
-    finished: datetime | None
-    error: str
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What is common to runs and recurring runs.
-
-    Attributes:
-      arguments: the run's parameters.
-      version: an uploaded version to run; the package itself is sent when there is none.
-    """
-
-    package: Package
-    name: str
-    arguments: Mapping[str, Any]
-    pipeline_root: str | None = None
-    service_account: str | None = None
-    version: Version | None = None
-
-    def options(self) -> dict[str, Any]:
-        """Arguments that `kfp.Client` takes for both."""
-        source: dict[str, Any] = (
-            {"pipeline_package_path": str(self.package.path)}
-            if self.version is None
-            else {
-                "pipeline_id": self.version.pipeline_id,
-                "version_id": self.version.version_id,
-            }
-        )
-        return source | {
-            "job_name": self.name,
-            "params": dict(self.arguments),
-            "pipeline_root": self.pipeline_root,
-            "service_account": self.service_account,
-        }
 
 
 class Server:
@@ -148,7 +93,7 @@ class Server:
     def run(self, run_id: str) -> RunView:
         """How a run is."""
         with self._calls():
-            return _view(self._client.get_run(run_id))
+            return view_of(self._client.get_run(run_id))
 
     def runs(self, experiment_name: str | None = None, limit: int | None = None) -> list[RunView]:
         """Runs, newest first, of one experiment or of all.
@@ -214,7 +159,7 @@ class Server:
                     experiment_id=experiment_id,
                     namespace=self._connection.user_namespace,
                 )
-                views = [_view(run) for run in listed.runs or []]
+                views = [view_of(run) for run in listed.runs or []]
             yield views
             token = listed.next_page_token or ""
             if not token:
@@ -248,18 +193,3 @@ def run_title(package: Package, as_of: str, now: datetime | None = None) -> str:
 def _named(name: str) -> str:
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})
-
-
-def _view(run: Any) -> RunView:
-    if not run.run_id:
-        raise ValueError("a run without an id")
-    parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
-    return RunView(
-        run_id=run.run_id,
-        name=run.display_name or "",
-        state=run.state or "",
-        as_of=str(parameters.get(AS_OF, "")),
-        created=run.created_at,
-        finished=run.finished_at,
-        error=(run.error.message if run.error else "") or "",
-    )

@@ -41,7 +41,7 @@ def podman() -> list[str]:
 
 @pytest.fixture(scope="session")
 def docker_host(podman: list[str]) -> Iterator[str]:
-    """Address of a Docker-compatible service that ends with the tests, as do its containers."""
+    """Address of a Docker-compatible service that ends with the tests."""
     folder = Path(tempfile.mkdtemp(prefix="podman-"))
     socket = folder / "podman.sock"
     address = f"unix://{socket}"
@@ -54,16 +54,16 @@ def docker_host(podman: list[str]) -> Iterator[str]:
         assert socket.exists(), "Podman's service did not start"
         yield address
     finally:
-        listed = [*podman, "ps", "--all", "--quiet", f"--filter=ancestor={IMAGE}"]
-        left = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
-        if left:
-            subprocess.run([*podman, "rm", "--force", *left], check=True, capture_output=True)
+        remove_finished(podman)
         service.terminate()
         service.wait()
         shutil.rmtree(folder)
 
 
-@pytest.fixture
-def docker(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Docker's own client, as others start it, finds the service."""
-    monkeypatch.setenv("DOCKER_HOST", docker_host)
+def remove_finished(podman: list[str]) -> None:
+    """`DockerRunner` leaves its containers behind; those that still run are someone else's."""
+    filters = [f"--filter=ancestor={IMAGE}", "--filter=status=exited"]
+    listed = [*podman, "ps", "--all", "--quiet", *filters]
+    found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    if found:
+        subprocess.run([*podman, "rm", *found], check=True, capture_output=True)

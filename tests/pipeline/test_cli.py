@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 
-HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "matplotlib")
+HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "matplotlib", "kfp")
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -28,6 +28,11 @@ def invoke(*arguments: str) -> tuple[int, str]:
         ["run", "--config", "nowhere.yaml"],
         ["run", "--config", "complete_journey", "--set", "labelling.alpha=2"],
         ["report", "--out", "nowhere"],
+        ["schedule", "--help"],
+        ["schedule", "--local", "--cron", "61 * * * *"],
+        ["backfill", "--from", "2026-02-30", "--to", "2026-03-01"],
+        ["submit", "--package-file", "nowhere.yaml"],
+        ["runs", "--out", "nowhere"],
     ],
 )
 def test_answers_without_loading_tfx(arguments: list[str]) -> None:

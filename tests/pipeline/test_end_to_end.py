@@ -222,7 +222,8 @@ def test_a_warm_start_goes_on_from_the_served_version(
     assert done.stdout.count(f"starts from version {served}") == 2
     artifacts = mine.out / "artifacts"
     for node in ("Trainer", "OneTaskTrainer"):
-        cold, warm = sorted((artifacts / node / "model_run").iterdir(), key=lambda p: int(p.name))
+        runs = (artifacts / node / "model_run").iterdir()
+        cold, *_, warm = sorted(runs, key=lambda folder: int(folder.name))
         first, record = (json.loads((p / "history.json").read_text())[0] for p in (cold, warm))
         assert record["train_loss"] < first["train_loss"]
         training = json.loads((warm / "training.json").read_text())

@@ -21,7 +21,8 @@ from pipeline.kfp_server.backfill import Backfill
 from pipeline.kfp_server.connection import Connection
 from pipeline.kfp_server.errors import ServerError
 from pipeline.kfp_server.package import read_package
-from pipeline.kfp_server.runs import RunRequest, Server
+from pipeline.kfp_server.requests import RunRequest
+from pipeline.kfp_server.runs import Server
 
 SECRET = "s3cret-token"
 

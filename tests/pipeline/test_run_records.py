@@ -22,6 +22,7 @@ from pipeline.run_progress import recorded
 from pipeline.run_record import RunRecord, Trigger, read_record, records, write_record
 from pipeline.scheduling.clock import WallClock
 from pipeline.scheduling.process import RunProcess, only_one
+from pipeline.scheduling.stop_signals import StopSignals
 from schemas.errors import InputError
 
 
@@ -228,6 +229,28 @@ def test_a_run_that_takes_too_long_is_ended(project: Project) -> None:
         "ended after 2 s, the longest that a run may take",
     )
     assert [r.status for r in records(project.out)] == ["queued"]
+
+
+def test_the_first_signal_stops_after_the_run_and_the_second_at_once() -> None:
+    clock = WallClock()
+    with StopSignals(clock).installed() as signals:
+        assert (clock.stopping(), signals.at_once()) == (False, False)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (clock.stopping(), signals.at_once()) == (True, False)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (clock.stopping(), signals.at_once()) == (True, True)
+    assert clock.wait(60)
+
+
+def test_a_run_is_cut_off_when_asked(tmp_path: Path, project: Project) -> None:
+    record = queued(project)
+    arguments = ["--config", str(project.config)]
+    with (
+        only_one(project.out, "schedule", WallClock()) as lock,
+        hold_output(project.out, "other"),
+    ):
+        ending = RunProcess(project.out, arguments, lock, cut_off=lambda: True)(record)
+    assert (ending.overdue, "SIGTERM" in ending.text) == (False, True)
 
 
 def test_a_run_that_cannot_begin_says_why(project: Project) -> None:

@@ -19,7 +19,8 @@ from pipeline.run_record import read_record, records
 
 pytestmark = pytest.mark.tfx
 
-PATIENCE = 300
+PATIENCE = 900
+"""Seconds; a run takes minutes where the machine is shared."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Works off three trainings in a process that a test kills."""
+"""Works off four trainings in two workers of a process that a test kills."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def main(data: Path, store: Path, settings: str) -> None:
         TrainingSettings.model_validate(raw["training"]),
     )
     frozen = FrozenData(data, "key0", json.loads((data / "data.json").read_text()))
-    made = [Task(frozen, chosen, seed, Sample()) for seed in range(3)]
+    made = [Task(frozen, chosen, seed, Sample()) for seed in range(4)]
     tasks = {task.key("code"): (f"seed {task.seed}", task) for task in made}
-    work_off(tasks, Store(store), 1, lambda _: None)
+    work_off(tasks, Store(store), 2, lambda _: None)
 
 
 if __name__ == "__main__":

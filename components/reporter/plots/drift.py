@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from components.reporter.plots.svg import BLUE, GREY, INK, MUTED, VERMILION, drawing, percent
 
 SHOWN_FEATURES = 15
+LONGEST_LABEL = 34
 LOWEST_CVR = 1e-5
 """Setups below are drawn at this CVR: the axes are logarithmic."""
 
@@ -31,7 +32,7 @@ def feature_distances(distances: Sequence[Mapping[str, Any]], kind: str, title: 
         reach = [_reach(d) for d in shown]
         colours = [VERMILION if r > 1 else BLUE for r in reach]
         axes.barh(range(len(shown)), reach, color=colours, height=0.7)
-        axes.set_yticks(range(len(shown)), [d["feature"] for d in shown])
+        axes.set_yticks(range(len(shown)), [_label(d["feature"]) for d in shown])
         axes.axvline(1, color=INK, linewidth=1.2)
         axes.set_xlim(0, max(1.1, max(reach) * 1.05))
         axes.set_xlabel("distance over its threshold")
@@ -80,6 +81,10 @@ def cvr_changes(
         axes.set_title("Historical CVR before and now")
         canvas.figure.legend(loc="outside lower center", ncols=2)
     return canvas.svg
+
+
+def _label(feature: str) -> str:
+    return feature if len(feature) <= LONGEST_LABEL else f"{feature[: LONGEST_LABEL - 1]}…"
 
 
 def _reach(distance: Mapping[str, Any]) -> float:

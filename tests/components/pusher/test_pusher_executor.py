@@ -273,7 +273,8 @@ def test_the_component_passes_its_settings_on() -> None:
     assert set(component.inputs) == set(channels)
     assert component.outputs["pushed"].type is standard_artifacts.PushedModel
     assert PushSettings.model_validate_json(component.exec_properties["settings"]).keep == 9
-    assert RunInfo.model_validate_json(component.exec_properties["run"]).run_id == "r1"
+    run = RunInfo.of(component.exec_properties["run"], component.exec_properties)
+    assert run.run_id == "r1"
     assert component.exec_properties["serving_dir"] == "/srv/serving"
 
 

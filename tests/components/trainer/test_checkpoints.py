@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,7 +218,11 @@ def test_identity_is_what_decides_the_outcome(clicks: Clicks) -> None:
     assert len(set(names)) == len(names)
     copies = [dataclasses.replace(columns), columns.take(np.arange(20))]
     assert {identity(copy) for copy in copies} == {names[0]}
-    unrelated = {"checkpoint_every_steps": 3, "checkpoint_dir": "x", "warm_start": "last_blessed"}
+    unrelated: dict[str, Any] = {
+        "checkpoint_every_steps": 3,
+        "checkpoint_dir": "x",
+        "warm_start": "last_blessed",
+    }
     assert identity(columns, **unrelated) == names[0]
 
 

@@ -45,7 +45,7 @@ def training(name, seed=1, kill=None, keep=False, every=4):
 
     settings = TrainingSettings(
         batch_size=50, epochs=12, learning_rate=0.03, evaluate_every=0.5, patience=4, seed=seed,
-        checkpoint_every_steps=every, checkpoint_every_seconds=None,
+        checkpoint_every_steps=every, checkpoint_every_seconds=None, gradient_examples=0,
     )
     model = ModelSettings(cross_layers=1, hidden_units=(8,), shared_layers=1, dropout=0.3)
     root = CheckpointRoot(str(folder / name)) if keep else None

@@ -49,7 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "exact": {"lazy_adam": False},
 }
-TIMEOUT = 240
+TIMEOUT = 600
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from kfp_emulator.api_server import RefusedError, accept
 from kfp_emulator.driver import Run
+from kfp_emulator.launcher import FRESH
 from kfp_emulator.run import FAILED, SUCCEEDED, Cluster
 from kubeflow_project import kubeflow_project
 from small_log import write_clicks
@@ -37,12 +39,16 @@ def documents(folder: Path, *overrides: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if os.geteuid() or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("the emulator gives each step its own mounts: needs root and `unshare --mount`")
+    made_here = [folder for folder in map(Path, FRESH) if not folder.exists()]
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     write_clicks(made.claim("hardtower") / "log" / "clicks")
-    return made
+    yield made
+    for folder in made_here:
+        if folder.exists():
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def test_the_report_lies_in_the_bucket_for_the_pages_to_show(
     first: Finished, cluster: Cluster
 ) -> None:
     [report] = cluster.buckets.glob("minio/mlpipeline/v2/artifacts/small/*/RunReport/*/report")
-    assert report.read_text().startswith("<!DOCTYPE html>")
+    assert report.read_text().startswith("<!doctype html>")
     result = json.loads((cluster.folder / "RunReport.result.json").read_text())
     assert result["report"]["uri"].startswith(f"{ROOT}/small/{first.run.run_id}/RunReport/")
     assert result["report"]["type"]["schemaTitle"] == "system.HTML"
