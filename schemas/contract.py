@@ -107,8 +107,8 @@ class Numeric(Frozen):
     """A float feature; missing values become the mean and raise a missing flag."""
 
     name: Column
-    transform: Literal["identity", "zscore", "log1p"] = "zscore"
-    """`log1p` is sign(x) log(1+|x|), z-scored."""
+    transform: Literal["identity", "zscore", "log1p", "log"] = "zscore"
+    """`log1p` is sign(x) log(1+|x|), z-scored. `log`, for rates, is log(max(x, 1e-6)), z-scored."""
 
 
 class Features(Frozen):
@@ -149,9 +149,10 @@ class Contract(Frozen):
                 f"features: {', '.join(leaking)} leaks the outcome (listed under `leaks`, or the "
                 "label, the conversion time or the weight); take it out of the features"
             )
-        if reserved := sorted({*names, *self.log_columns} & labelled.RESERVED):
-            raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
         numeric = {f.name for f in self.features.numeric}
+        lent = numeric & labelled.NUMERIC_FEATURES
+        if reserved := sorted(({*names} - lent | {*self.log_columns}) & labelled.RESERVED):
+            raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
         if clash := sorted(numeric & set(self.string_columns)):
             raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
         if r.weight is not None and r.weight in {*self.string_columns, *self.int_columns, r.spend}:
@@ -169,9 +170,10 @@ class Contract(Frozen):
 
     @property
     def float_columns(self) -> tuple[str, ...]:
-        return _unique(
-            *(f.name for f in self.features.numeric), self.roles.spend, self.roles.weight
-        )
+        """Columns stored as float32: numeric features of the log, spend and weight."""
+        numeric = (f.name for f in self.features.numeric)
+        of_log = (name for name in numeric if name not in labelled.NUMERIC_FEATURES)
+        return _unique(*of_log, self.roles.spend, self.roles.weight)
 
     @property
     def int_columns(self) -> tuple[str, ...]:

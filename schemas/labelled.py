@@ -46,3 +46,7 @@ BYTES_FIELDS = (
 )
 FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR)
 RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS)
+
+NUMERIC_FEATURES = frozenset({HISTORICAL_CVR})
+"""Fields that a contract may list as numeric features: known at the click, and to a server by the
+routing table."""

@@ -10,12 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from components.common.reference import ONE_TASK_DIRECTORY
+from components.routing.table import RoutingTable
 from components.simulator.clicks import Clicks
 from components.simulator.tables import LogTables
 from components.simulator.world import World
+from schemas.contract import load_contract
 from schemas.errors import InputError
+from schemas.labelled import HISTORICAL_CVR
+from schemas.setup_id import setup_ids
 
 SIGNATURE, OUTPUT = "raw", "probability"
+CONTRACT = "simulator"
 
 
 class ModelScorer:
@@ -30,7 +36,8 @@ class ModelScorer:
 
         Raises:
           InputError: the SavedModel cannot be loaded, has no such signature, or reads columns
-            that a simulated log does not have.
+            that a simulated log does not have; or it reads the historical CVR, and no routing
+            table lies beside it.
         """
         try:
             # The signature calls back into the loaded object: both must stay alive.
@@ -49,9 +56,15 @@ class ModelScorer:
         self._columns = {key: (spec.name, spec.dtype) for key, spec in inputs.items()}
         self._tables = LogTables(world)
         self._path, self._option, self._checked = path, option, False
+        self._table: RoutingTable | None = None
+        if HISTORICAL_CVR in (name for name, _ in self._columns.values()):
+            inside = path.parts[-2:] == Path(ONE_TASK_DIRECTORY).parts
+            self._table = RoutingTable.load(path.parents[1] if inside else path)
 
     def __call__(self, ads: Clicks) -> npt.NDArray[np.float64]:
         log = self._tables.log(ads)
+        if self._table is not None:
+            log = log.append_column(HISTORICAL_CVR, self._historical_cvr(log, self._table))
         if not self._checked:
             wanted = {name for name, _ in self._columns.values()}
             if missing := sorted(wanted - set(log.column_names)):
@@ -66,6 +79,16 @@ class ModelScorer:
         }
         scores: npt.NDArray[np.float64] = self._score(**feeds)[OUTPUT].numpy().astype(np.float64)
         return scores
+
+    def _historical_cvr(self, log: pa.Table, table: RoutingTable) -> pa.Array:
+        """As a server finds it: in the routing table, or the prior of a rule."""
+        roles = load_contract(CONTRACT).roles
+        ids = setup_ids([log[name].combine_chunks() for name in table.settings.setup])
+        category, kind = (
+            None if name is None else log[name].to_pylist()
+            for name in (roles.conversion_category, roles.advertiser_type)
+        )
+        return pa.array(table.route(ids.to_pylist(), category, kind).cvr.astype(np.float32))
 
 
 def _tensor(column: pa.Array, dtype: tf.DType) -> tf.Tensor:

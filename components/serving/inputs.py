@@ -107,6 +107,16 @@ def to_columns(
     return columns
 
 
+def fill_in(
+    columns: Columns, schema: InputSchema, name: str, values: npt.NDArray[np.float64]
+) -> None:
+    """Puts numbers, [n], in the place of those of a feature that the request left out, if the
+    models read that feature."""
+    if name in schema.numbers:
+        row = columns.numbers[schema.numbers.index(name)]
+        np.copyto(row, values.astype(np.float32), where=np.isnan(row))
+
+
 def _values(
     name: str,
     context: Mapping[str, Any],

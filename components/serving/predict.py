@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.serving.bundle import Bundle
-from components.serving.inputs import BadFieldError, Columns, to_columns
+from components.serving.inputs import BadFieldError, Columns, fill_in, to_columns
 from components.serving.live import Loaded
 from components.serving.messages import Candidate, PredictRequest
 from components.serving.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
 from components.serving.scorer import Scorer
 from components.serving.variants import Experiment
+from schemas.labelled import HISTORICAL_CVR
 from schemas.setup_id import setup_id
 
 Timed = Callable[[str, float], None]
@@ -64,6 +65,7 @@ def answer(
         [c.advertiser_type for c in candidates],
         _keys(request, experiment),
     )
+    fill_in(columns, bundle.schema, HISTORICAL_CVR, decisions.cvr)
     scorers = {HARD_TOWER_MODEL: bundle.models.hard, ONE_TASK_MODEL: bundle.models.one_task}
     return Answer(
         version=loaded.number,

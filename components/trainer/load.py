@@ -94,7 +94,7 @@ class _Reader:
         self._floats = [name for name, it in spec.items() if it.dtype != tf.string]
         roles = contract.roles
         own = [roles.label, TASK, HISTORICAL_CVR, roles.weight]
-        self._columns = [*spec, *(name for name in own if name is not None)]
+        self._columns = list(dict.fromkeys([*spec, *(name for name in own if name is not None)]))
 
         def pack(
             words: list[tf.Tensor], codes: list[tf.Tensor], floats: list[tf.Tensor]

@@ -21,6 +21,10 @@ HASH_RANGE = 2**63 - 1
 """farmhash64 is taken modulo this, then modulo the buckets of each feature."""
 
 
+SMALLEST_RATE = 1e-6
+"""Below it the transform `log` tells no values apart."""
+
+
 def preprocessing_fn(
     inputs: Mapping[str, tf.Tensor], custom_config: Mapping[str, Any]
 ) -> dict[str, tf.Tensor]:
@@ -82,11 +86,15 @@ def _pack_numbers(
     if not features:
         return tf.zeros([batch, 0], tf.float32)
     values = tf.stack([inputs[f.name] for f in features], axis=1)
+    # In float32 on purpose: equal values then sum exactly in float64, and the variance of a
+    # constant column is exactly 0.
     logs = [f.transform == "log1p" for f in features]
     if any(logs):
-        # In float32 on purpose: equal values then sum exactly in float64, and the variance of a
-        # constant column is exactly 0.
         values = tf.where(logs, tf.sign(values) * tf.math.log1p(tf.abs(values)), values)
+    rates = [f.transform == "log" for f in features]
+    if any(rates):
+        floored = tf.where(values < SMALLEST_RATE, SMALLEST_RATE, values)
+        values = tf.where(rates, tf.math.log(floored), values)
     values = tf.cast(values, tf.float64)
     mean = tft.mean(values, reduce_instance_dims=False)
     variance = tft.var(values, reduce_instance_dims=False)

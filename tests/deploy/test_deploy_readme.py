@@ -60,3 +60,5 @@ def test_every_file_that_it_names_exists() -> None:
     named = set(re.findall(r"\bdeploy/[\w./-]+\w", TEXT))
     assert "deploy/kubernetes/access.yaml" in named
     assert [name for name in named if not (DEPLOY.parent / name).exists()] == []
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", TEXT)]
+    assert [link for link in links if not (DEPLOY / link).exists()] == []
