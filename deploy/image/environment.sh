@@ -8,7 +8,7 @@ extras=
 for extra in "$@"; do
     extras="$extras --extra $extra"
 done
-uv venv --python python3.11 "$folder/env"
+uv venv --quiet --python python3.11 "$folder/env"
 # `uv sync` would read the addresses in uv.lock; exported with their hashes the same files may come
 # from any index.
 # shellcheck disable=SC2086

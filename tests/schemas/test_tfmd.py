@@ -87,6 +87,24 @@ def test_comparators_only_on_features_and_the_task(contract: Contract) -> None:
     }
 
 
+def test_the_historical_cvr_may_be_a_numeric_feature_and_is_not_of_the_log(
+    contract: Contract,
+) -> None:
+    form = contract.model_dump()
+    form["features"]["numeric"] = [{"name": "historical_cvr", "transform": "log"}]
+    reading = Contract.model_validate(form)
+    assert "historical_cvr" not in by_name(log_schema(reading))
+    assert by_name(feature_schema(reading))["historical_cvr"].type == FLOAT
+    limits = by_name(labelled_schema(reading, drift_numeric=0.2))
+    limit = limits["historical_cvr"].drift_comparator.jensen_shannon_divergence
+    assert limit.threshold == pytest.approx(0.2)
+    for kind, other in (("numeric", "task_weight_hard"), ("categorical", "historical_cvr")):
+        feature = {"name": other} | ({"buckets": 3} if kind == "categorical" else {})
+        form["features"] = {kind: [feature]}
+        with pytest.raises(ValueError, match=f"reserved by the task labeller: {other}"):
+            Contract.model_validate(form)
+
+
 def test_a_weight_is_a_required_number_of_0_or_more(contract: Contract) -> None:
     form = contract.model_dump()
     form["roles"]["weight"] = "importance"

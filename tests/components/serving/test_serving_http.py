@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from fastapi.testclient import TestClient
 
@@ -16,7 +18,7 @@ from components.pusher.versions import ServingFolder
 from components.serving.app import create_app
 from components.serving.bundle import BundleLoader, Models
 from components.serving.decisions import DecisionLog
-from components.serving.inputs import Columns
+from components.serving.inputs import Columns, InputSchema
 from components.serving.live import Live
 from components.serving.messages import PredictResponse
 from components.serving.metrics import Metrics
@@ -102,6 +104,31 @@ def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: 
     hard = 'model="hard_tower",reason="history",task="hard",variant=""'
     assert f"hardtower_candidates_total{{{hard}}} 2.0" in text
     assert 'hardtower_requests_total{status="200"} 1.0' in text
+
+
+def test_the_historical_cvr_comes_from_the_routing_table(
+    start: Start, tmp_path: Path, fill: Callable[..., None]
+) -> None:
+    """A request may give its own; the prior of a rule serves unknown setups, if it has one."""
+    ServingFolder(tmp_path / "serving").publish(fill)
+    schema = InputSchema(text=(), numbers=("historical_cvr",))
+
+    class Plain:
+        """Answers the feature, 0 where it is missing."""
+
+        def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+            return np.nan_to_num(columns.numbers[0])
+
+    client = start(BundleLoader(lambda *_: Models(Plain(), Plain()), lambda _: schema))
+    candidates: list[dict[str, Any]] = [
+        {"setup_id": "a|buy"},
+        {"setup_id": "a|buy", "features": {"historical_cvr": 0.5}},
+        {"setup_id": "z|buy", "category": "buy"},
+        {"setup_id": "z|z"},
+    ]
+    answer = client.post("/v1/predict", json={"candidates": candidates})
+    found = [p.probability for p in PredictResponse.model_validate_json(answer.content).predictions]
+    assert found == pytest.approx([0.001, 0.5, 0.002, 0.0])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.serving.inputs import BadFieldError, InputSchema, missing, to_columns
+from components.serving.inputs import BadFieldError, InputSchema, fill_in, missing, to_columns
 
 SCHEMA = InputSchema(text=("ad", "shop"), numbers=("age", "price"))
 
@@ -86,3 +86,10 @@ def test_missing_candidates_have_no_value() -> None:
     assert columns.text.tolist() == [[b""] * 3] * 2
     assert np.isnan(columns.numbers).all()
     assert columns.numbers.shape == (2, 3)
+
+
+def test_what_a_request_left_out_is_filled_in() -> None:
+    columns = to_columns(SCHEMA, {}, [{"price": 2.5}, {"age": 1}, {}])
+    fill_in(columns, SCHEMA, "price", np.array([7.0, 0.25, np.nan]))
+    fill_in(columns, SCHEMA, "not a feature", np.array([1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(columns.numbers, [[np.nan, 1, np.nan], [2.5, 0.25, np.nan]])

@@ -80,6 +80,28 @@ def test_numbers_match_the_oracle(apply: Apply, log_contract: Contract, log_rows
         assert nums[:, len(numeric) + i].tolist() == missing, feature.name
 
 
+def test_a_rate_is_taken_by_its_logarithm(
+    analyze: Callable[[Contract, Rows], str],
+    to_examples: Callable[[Rows], list[bytes]],
+    log_contract: Contract,
+    log_rows: Rows,
+) -> None:
+    form = log_contract.model_dump()
+    form["features"] = {"numeric": [{"name": "historical_cvr", "transform": "log"}]}
+    contract = Contract.model_validate(form)
+    assert "historical_cvr" not in contract.log_columns
+    rates = [0.0, 1e-7, 1e-6, 0.003, 0.5, 1.0]
+    rows = [log_rows[0] | {"historical_cvr": rate} for rate in rates]
+    nothing = {k: v for k, v in log_rows[0].items() if k != "historical_cvr"}
+    graph = TransformGraph(analyze(contract, rows))
+    parsed = tf.io.parse_example(to_examples([*rows, nothing]), feature_spec(contract))
+    _, nums = graph(parsed)
+    logs = np.log([1e-6, 1e-6, 1e-6, 0.003, 0.5, 1.0])
+    wanted = [*((logs - logs.mean()) / logs.std()), 0.0]
+    np.testing.assert_allclose(nums[:, 0], wanted, rtol=1e-5, atol=1e-6)
+    assert nums[:, 1].numpy().tolist() == [0] * len(rates) + [1]
+
+
 def test_a_missing_string_is_hashed_like_any_value(apply: Apply) -> None:
     ids, _ = apply([{}])
     assert ids[0, 0] == FARMHASH64_OF_NOTHING % (2**63 - 1) % 11
