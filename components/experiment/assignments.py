@@ -143,8 +143,8 @@ def _counts(data: FrozenData, log: Log) -> pa.Table:
         return pq.read_table(file)
     if log.examples is None:
         raise InputError(
-            "the run's log was read by another component than ClickLogGen, which keeps no keys of "
-            "its clicks; wanted a run on files"
+            "the run's log was read by another component than ClickLogGen, which keeps no columns "
+            "of its clicks; wanted a run on files"
         )
     reader = ClickReader(log.contract, to_day(log.as_of) * SECONDS_PER_DAY)
     parts = [
