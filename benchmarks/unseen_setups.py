@@ -2,8 +2,8 @@
 
     python -m benchmarks.unseen_setups --out OUT      after `hardtower experiment table3 --out OUT`
 
-Reads the finished trainings of experiments on a simulated log, where the truth is known, and looks at
-the hard examples of the eval period.
+Reads the finished trainings of experiments on a simulated log, where the truth is known, and looks
+at the hard examples of the eval period.
 """
 
 from __future__ import annotations
