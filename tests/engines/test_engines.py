@@ -112,6 +112,8 @@ def label(shards: Sequence[str], folder: Path, flags: Sequence[str]) -> dict[str
         records = [record for f in files for batch in read_batches(f) for record in batch]
         # Parsed, since protocol buffers write the entries of a map in any order.
         found[split] = [tf.train.Example.FromString(record) for record in records]
+        columns = sorted((folder / "columns" / split).iterdir())
+        found[f"{split} columns"] = pa.concat_tables([pq.read_table(path) for path in columns])
     for path in sorted((folder / "assignments").iterdir()):
         found[path.name] = READERS[path.suffix](path)
     return found
