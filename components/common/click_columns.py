@@ -44,15 +44,10 @@ class ColumnWriter(ParquetShard):
 
     def __init__(self, shard: str, contract: Contract) -> None:
         super().__init__(columns_path(shard))
-        floats = set(contract.float_columns)
-        self._schema = pa.schema(
-            [
-                (c, pa.float32() if c in floats else pa.int64())
-                if c not in contract.string_columns
-                else (c, pa.string())
-                for c in contract.log_columns
-            ]
-        )
+        kinds = dict.fromkeys(contract.log_columns, pa.int64())
+        kinds |= dict.fromkeys(contract.float_columns, pa.float32())
+        kinds |= dict.fromkeys(contract.string_columns, pa.string())
+        self._schema = pa.schema(list(kinds.items()))
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes a batch that holds at least the contract's columns."""

@@ -60,6 +60,7 @@ class ModelScorer:
         if HISTORICAL_CVR in (name for name, _ in self._columns.values()):
             inside = path.parts[-2:] == Path(ONE_TASK_DIRECTORY).parts
             self._table = RoutingTable.load(path.parents[1] if inside else path)
+        self._roles = load_contract(CONTRACT).roles
 
     def __call__(self, ads: Clicks) -> npt.NDArray[np.float64]:
         log = self._tables.log(ads)
@@ -82,11 +83,10 @@ class ModelScorer:
 
     def _historical_cvr(self, log: pa.Table, table: RoutingTable) -> pa.Array:
         """As a server finds it: in the routing table, or the prior of a rule."""
-        roles = load_contract(CONTRACT).roles
         ids = setup_ids([log[name].combine_chunks() for name in table.settings.setup])
         category, kind = (
             None if name is None else log[name].to_pylist()
-            for name in (roles.conversion_category, roles.advertiser_type)
+            for name in (self._roles.conversion_category, self._roles.advertiser_type)
         )
         return pa.array(table.route(ids.to_pylist(), category, kind).cvr.astype(np.float32))
 

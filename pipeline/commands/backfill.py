@@ -18,6 +18,7 @@ from pipeline.commands.kfp_options import (
     refuse_given,
     run_options,
 )
+from pipeline.commands.local_runs import local_runs
 from pipeline.commands.options import config_name_option, out_option, set_option
 from schemas.errors import InputError
 
@@ -78,20 +79,8 @@ def backfill(
         failed = _on_kubeflow(days, config_name, overrides, kfp)
     else:
         refuse_given(KFP, "is not for --local")
-        if config_name is None:
-            raise click.UsageError("--local wants --config")
-        from pipeline.commands.schedule import run_arguments
-        from pipeline.config import load_config
-        from pipeline.scheduling.attempts import Policy
-        from pipeline.scheduling.local import LocalRuns
-
-        results = LocalRuns(
-            out=out.absolute(),
-            config=load_config(config_name, overrides).name,
-            arguments=run_arguments(config_name, overrides),
-            policy=Policy(retries, retry_delay),
-            timeout=run_timeout,
-        ).backfill(days)
+        runs = local_runs(out, config_name, overrides, retries, retry_delay, run_timeout)
+        results = runs.backfill(days)
         failed = len(days) - sum(result.outcome == "succeeded" for result in results)
     if failed:
         click.echo(f"{failed} of {len(days)} days without a finished run", err=True)

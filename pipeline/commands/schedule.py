@@ -16,6 +16,7 @@ from pipeline.commands.kfp_options import (
     refuse_given,
     run_options,
 )
+from pipeline.commands.local_runs import local_runs
 from pipeline.commands.options import config_name_option, out_option, set_option
 from schemas.errors import InputError
 
@@ -109,29 +110,12 @@ def schedule(
     refuse_given(KFP, "is not for --local")
     if max_catchup is not None and not catchup:
         raise click.UsageError("--max-catchup is for --catchup")
-    if config_name is None:
-        raise click.UsageError("--local wants --config")
-    from pipeline.config import load_config
-    from pipeline.scheduling.attempts import Policy
-    from pipeline.scheduling.local import LocalRuns
     from pipeline.scheduling.scheduler import Catchup
 
-    runs = LocalRuns(
-        out=out.absolute(),
-        config=load_config(config_name, overrides).name,
-        arguments=run_arguments(config_name, overrides),
-        policy=Policy(retries, retry_delay),
-        timeout=run_timeout,
-    )
+    runs = local_runs(out, config_name, overrides, retries, retry_delay, run_timeout)
     results = runs.schedule(expression, Catchup(max_catchup if catchup else 1), once)
     if any(result.outcome == "failed" for result in results):
         sys.exit(1)
-
-
-def run_arguments(config_name: str, overrides: tuple[str, ...]) -> list[str]:
-    """Options that hand a config on to `hardtower run`."""
-    options = [part for override in overrides for part in ("--set", override)]
-    return ["--config", config_name, *options]
 
 
 def _on_kubeflow(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from html_pages import balanced
 from small_log import FinishedRun
 
 from components.experiment.arms import ByCategory, ByHistory
@@ -80,22 +80,6 @@ def test_the_page_and_the_tables(first_run: FinishedRun, table3: Result) -> None
     assert found["run_id"] == first_run.folder.name
     assert found["seeds"] == [1]
     assert found["data"]["splits"]["eval"]["examples"] == 12 * 1200
-
-
-def balanced(page: str) -> None:
-    class Tags(HTMLParser):
-        stack: list[str] = []  # noqa: RUF012
-
-        def handle_starttag(self, tag: str, attrs: Any) -> None:
-            if tag not in ("meta", "br"):
-                self.stack.append(tag)
-
-        def handle_endtag(self, tag: str) -> None:
-            assert self.stack.pop() == tag
-
-    parser = Tags()
-    parser.feed(page)
-    assert parser.stack == []
 
 
 def test_nothing_is_trained_twice(first_run: FinishedRun, table3: Result) -> None:

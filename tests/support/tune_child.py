@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+
+from experiment_settings import frozen_in, settings_of
 
 from components.experiment.arms import Settings
 from components.experiment.cuts import Sample
 from components.experiment.data import FrozenData
 from components.experiment.tune import Search, run_search
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 
 NAMES = ("training.learning_rate", "model.dropout", "model.shared_layers", "loss.weight_hard")
 
@@ -20,13 +20,7 @@ def search_of(data: FrozenData, settings: Settings, trials: int, seed: int = 5) 
 
 
 def main(data: Path, folder: Path, settings: str) -> None:
-    raw = json.loads(settings)
-    chosen = Settings(
-        ModelSettings.model_validate(raw["model"]),
-        LossSettings.model_validate(raw["loss"]),
-        TrainingSettings.model_validate(raw["training"]),
-    )
-    frozen = FrozenData(data, "key0", json.loads((data / "data.json").read_text()))
+    chosen, frozen = settings_of(settings), frozen_in(data)
     run_search(search_of(frozen, chosen, 3), folder, lambda *_: None)
 
 

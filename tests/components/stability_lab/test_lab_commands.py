@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from datetime import date, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from html_pages import balanced
 
 from components.common.days import to_day
 from components.stability_lab.read import read_log
@@ -91,22 +91,6 @@ def written(project: Path, kind: str, out: str) -> tuple[dict[str, Any], str]:
     assert "src=" not in page
     assert "http" not in page.replace("http://www.w3.org/", "")
     return json.loads((folder / f"{kind}.json").read_text()), page
-
-
-def balanced(page: str) -> None:
-    class Tags(HTMLParser):
-        stack: list[str] = []  # noqa: RUF012
-
-        def handle_starttag(self, tag: str, attrs: Any) -> None:
-            if tag not in ("meta", "br"):
-                self.stack.append(tag)
-
-        def handle_endtag(self, tag: str) -> None:
-            assert self.stack.pop() == tag
-
-    parser = Tags()
-    parser.feed(page)
-    assert parser.stack == []
 
 
 def test_stability(project: Path) -> None:
