@@ -43,7 +43,7 @@ class ColumnWriter(ParquetShard):
     """Keeps the contract's columns of one shard: strings, int64 and float32, nulls as they are."""
 
     def __init__(self, shard: str, contract: Contract) -> None:
-        super().__init__(columns_path(shard))
+        super().__init__(columns_path(shard), [contract.roles.timestamp])
         kinds = dict.fromkeys(contract.log_columns, pa.int64())
         kinds |= dict.fromkeys(contract.float_columns, pa.float32())
         kinds |= dict.fromkeys(contract.string_columns, pa.string())
@@ -65,6 +65,15 @@ class KeptColumns:
     def __init__(self, file: pq.ParquetFile, names: Sequence[str]) -> None:
         self._file, self._names = file, list(names)
         self.rows: int = file.metadata.num_rows
+
+    def range_of(self, name: str) -> tuple[int, int] | None:
+        """Least and greatest value of an integer column; None where the file does not say."""
+        at = self._file.schema_arrow.get_field_index(name)
+        groups = self._file.metadata
+        found = [groups.row_group(i).column(at).statistics for i in range(groups.num_row_groups)]
+        if not found or any(s is None or not s.has_min_max for s in found):
+            return None
+        return min(s.min for s in found), max(s.max for s in found)
 
     def batches(self, size: int) -> Iterator[pa.RecordBatch]:
         """The columns asked for, in that order, at most `size` rows at a time."""

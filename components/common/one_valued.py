@@ -12,8 +12,9 @@ def one_valued(batch: pa.RecordBatch) -> pa.RecordBatch:
     Strings become bytes and floats float32. Lists and bytes have 64-bit offsets, as TFX's readers
     want them.
     """
+    one_each = pa.array(np.arange(batch.num_rows + 1, dtype=np.int64))
     return pa.RecordBatch.from_arrays(
-        [_as_lists(column) for column in batch.columns], batch.schema.names
+        [_as_lists(column, one_each) for column in batch.columns], batch.schema.names
     )
 
 
@@ -26,14 +27,13 @@ def single_values(lists: pa.Array) -> pa.Array:
     return lists.flatten().take(pa.array(first, mask=lengths == 0))
 
 
-def _as_lists(column: pa.Array) -> pa.Array:
+def _as_lists(column: pa.Array, one_each: pa.Array) -> pa.Array:
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         column = column.cast(pa.large_binary())
     elif pa.types.is_floating(column.type):
         column = column.cast(pa.float32(), safe=False)
     if column.null_count == 0:
-        offsets = pa.array(np.arange(len(column) + 1, dtype=np.int64))
-        return pa.LargeListArray.from_arrays(offsets, column)
+        return pa.LargeListArray.from_arrays(one_each, column)
     present = column.is_valid()
     here = present.to_numpy(zero_copy_only=False)
     starts = np.zeros(len(column) + 1, np.int64)

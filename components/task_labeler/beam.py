@@ -14,6 +14,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from components.common.days import SECONDS_PER_DAY, to_day
 from components.common.files import write_json, write_parquet, write_text
@@ -64,8 +66,8 @@ def context_of(
     )
 
 
-class CountShard(beam.DoFn):
-    """Shard -> (bucket, counts of its setups), at most one element a bucket."""
+class CountShards(beam.DoFn):
+    """Shards -> (bucket, counts of its setups), at most one element a bucket and bundle."""
 
     def __init__(self, contract: Contract, as_of: int, buckets: int) -> None:
         self._contract, self._as_of, self._buckets = contract, as_of, buckets
@@ -73,10 +75,17 @@ class CountShard(beam.DoFn):
     def setup(self) -> None:
         self._reader = ClickReader(self._contract, self._as_of)
 
-    def process(self, shard: Shard) -> Iterator[tuple[int, pa.Table]]:
-        counts = self._reader.counts(shard[1])
+    def start_bundle(self) -> None:
+        self._counted: list[pa.Table] = []
+
+    def process(self, shard: Shard) -> None:
+        self._counted.append(self._reader.counts(shard[1]))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        counts = merge_counts(self._counted)
         if counts.num_rows:
-            yield from split_by_bucket(counts, self._buckets)
+            for of_bucket in split_by_bucket(counts, self._buckets):
+                yield GlobalWindows.windowed_value(of_bucket)
 
 
 class MergeGroups(beam.CombineFn):
@@ -162,7 +171,7 @@ def assign_pass(
         pipeline
         | "Shards" >> beam.Create(shards)
         | "SpreadShards" >> beam.Reshuffle()
-        | "CountShard" >> beam.ParDo(CountShard(contract, as_of_second, settings.buckets))
+        | "CountShards" >> beam.ParDo(CountShards(contract, as_of_second, settings.buckets))
         | "ByBucket" >> beam.GroupByKey()
         | "MergeBucket" >> beam.MapTuple(lambda bucket, tables: (bucket, merge_counts(tables)))
     )

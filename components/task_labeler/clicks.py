@@ -17,6 +17,7 @@ from components.common.click_columns import (
     kept_columns,
     key_columns,
 )
+from components.common.days import SECONDS_PER_DAY
 from components.common.one_valued import single_values
 from components.common.rows import Fault, conversion_times, find_faults
 from components.common.tfrecords import BATCH, read_batches, read_records
@@ -68,6 +69,17 @@ class ClickReader:
                 f"{path}: holds {done} records, and {kept.rows} rows of columns lie beside it; "
                 "wanted one row a record: run the pipeline without its cache"
             )
+
+    def span_of(self, path: str) -> tuple[int, int, int] | None:
+        """Number of clicks, first and last day of a shard, days since 1970-01-01, without reading
+        any; None where the columns beside it do not say."""
+        timestamp = self._contract.roles.timestamp
+        kept = kept_columns(path, self._contract.log_columns)
+        seconds = None if kept is None else kept.range_of(timestamp)
+        if kept is None or seconds is None:
+            return None
+        first, last = (second // SECONDS_PER_DAY for second in seconds)
+        return kept.rows, first, last
 
     def keys(self, path: str) -> Iterator[pa.RecordBatch]:
         """As `keys_of` for all clicks; records are opened only where no columns were kept."""

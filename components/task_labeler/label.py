@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -63,28 +64,21 @@ class Appender:
     """The bytes that carry an assignment, to be put behind a serialized tf.Example.
 
     Concatenated protocol buffer messages merge, and a map field merges by key, so a record and
-    these bytes together are one Example that holds the fields of both. They are the same for all
-    clicks of a setup on a day and are encoded once.
+    these bytes together are one Example that holds the fields of both.
     """
 
     def __init__(self, history: pa.Table, settings: LabellingSettings) -> None:
-        self._history, self._settings = history, settings
+        self._history, self._settings = history.combine_chunks(), settings
         self._encoder = example_coder.RecordBatchToExamplesEncoder()
         self._hard: npt.NDArray[np.bool_] = history["hard"].to_numpy()
-        self._known: list[bytes | None] = [None] * history.num_rows
 
-    def suffixes(self, rows: Ints) -> list[bytes]:
-        """One suffix for each row number of the history table."""
-        new = np.array([r for r in np.unique(rows) if self._known[r] is None], np.int64)
-        if new.size:
-            encoded = self._encoder.encode(one_valued(self.fields(new)))
-            for row, suffix in zip(new.tolist(), encoded, strict=True):
-                self._known[row] = suffix
-        return [self._known[row] or b"" for row in rows.tolist()]
-
-    def fields(self, rows: Ints) -> pa.RecordBatch:
-        """The fields of `schemas.labelled` for each row number of the history table."""
-        return labelled_fields(self._history.take(pa.array(rows)), self._settings)
+    def additions(self, rows: Ints) -> tuple[list[bytes], pa.RecordBatch]:
+        """The suffix and the fields of `schemas.labelled` for each row number of the history."""
+        # Clicks of a setup on a day have them in common: made once, then handed out.
+        distinct, of_row = np.unique(rows, return_inverse=True)
+        fields = labelled_fields(self._history.take(pa.array(distinct)), self._settings)
+        suffixes = np.array(self._encoder.encode(one_valued(fields)), object)
+        return suffixes[of_row].tolist(), fields.take(pa.array(of_row))
 
     def hard(self, rows: Ints) -> npt.NDArray[np.bool_]:
         """Whether the setup is hard in each row of the history table, bool [n]."""
@@ -139,7 +133,7 @@ class SplitWriter:
         name = f"data_parquet-{shard:05d}-of-{shards:05d}.parquet"
         self._columns = ParquetShard(f"{places.columns}/{name}")
 
-    def write(self, records: Iterable[bytes], columns: pa.RecordBatch) -> None:
+    def write(self, records: Sequence[bytes], columns: pa.RecordBatch) -> None:
         self._records.write(records)
         self._columns.write(one_valued(columns))
 
@@ -165,25 +159,28 @@ def label_shard(
       every period count under the split `none`.
     """
     totals: Counter[tuple[str, str]] = Counter()
+    if (span := reader.span_of(path)) is not None:
+        clicks, first, last = span
+        if not any(p.first <= last and first < p.end for p in periods.values()):
+            totals["none", "examples"] = clicks
+            return totals
     writers = {split: SplitWriter(place, shard, shards) for split, place in places.items()}
     try:
         for records, columns in reader.read(path):
             keys = reader.keys_of(columns)
             day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
             rows = lookup.rows(keys.column("setup_id"), day)
-            suffixes = appender.suffixes(rows)
             hard = appender.hard(rows)
             positive = keys.column("label").to_numpy() == 1
             outside = np.ones(len(records), bool)
             for split, period in periods.items():
                 inside = (day >= period.first) & (day < period.end)
                 outside &= ~inside
-                here = np.flatnonzero(inside)
-                if here.size:
-                    writers[split].write(
-                        [records[i] + suffixes[i] for i in here],
-                        _beside(columns.take(pa.array(here)), appender.fields(rows[here])),
-                    )
+                if inside.any():
+                    suffixes, fields = appender.additions(rows[inside])
+                    here, clicks_here = _chosen(records, columns, inside)
+                    labelled_records = list(map(add, here, suffixes))
+                    writers[split].write(labelled_records, _beside(clicks_here, fields))
                 totals[split, "examples"] += int(inside.sum())
                 totals[split, "positives"] += int((inside & positive).sum())
                 totals[split, "hard_examples"] += int((inside & hard).sum())
@@ -193,6 +190,14 @@ def label_shard(
         for writer in writers.values():
             writer.close()
     return totals
+
+
+def _chosen(
+    records: list[bytes], columns: pa.RecordBatch, chosen: npt.NDArray[np.bool_]
+) -> tuple[list[bytes], pa.RecordBatch]:
+    if chosen.all():
+        return records, columns
+    return list(itertools.compress(records, chosen)), columns.filter(pa.array(chosen))
 
 
 def _beside(left: pa.RecordBatch, right: pa.RecordBatch) -> pa.RecordBatch:

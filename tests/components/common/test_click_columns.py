@@ -104,6 +104,12 @@ def test_what_the_keys_are(tmp_path: Path) -> None:
     assert found["conversion_time"] == [999_000_060, -1, -1]
 
 
+def test_the_days_of_a_shard_are_known_from_its_columns(tmp_path: Path) -> None:
+    reader = ClickReader(CONTRACT, AS_OF)
+    assert reader.span_of(write(tmp_path / "kept")) == (3, 11562, 11564)
+    assert reader.span_of(write(tmp_path / "parsed", columns=None)) is None
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_columns_of_another_shard_are_refused(tmp_path: Path, rows: int) -> None:
     path = write(tmp_path, columns=BATCH.slice(0, rows))

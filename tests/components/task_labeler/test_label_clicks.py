@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from components.common.click_columns import ColumnWriter
 from components.common.days import to_day
 from components.common.tfrecords import ShardWriter, read_batches, shard_files
 from components.example_gen.encode import Encoder
@@ -120,7 +122,15 @@ def label(
     splits: SplitSettings = PERIODS,
     shards: int = 3,
 ) -> Labelled:
-    files = write_shards(folder / "in", batch, shards)
+    return label_files(folder, write_shards(folder / "in", batch, shards), labelling, splits)
+
+
+def label_files(
+    folder: Path,
+    files: list[str],
+    labelling: LabellingSettings = LABELLING,
+    splits: SplitSettings = PERIODS,
+) -> Labelled:
     (folder / "assignments").mkdir(parents=True)
     identity = label_clicks(
         files,
@@ -212,6 +222,33 @@ def test_records_parse_with_tensorflow(result: Labelled) -> None:
     for i in (0, len(records) - 1):
         assert parsed["task"][i].numpy().decode() == plain(records[i])["task"]
         assert parsed["t"][i].numpy() == plain(records[i])["t"]
+
+
+def test_columns_beside_the_shards_change_nothing(result: Labelled, tmp_path: Path) -> None:
+    """Five days a shard; those of the last five days are outside every period, and their records
+    are not even opened."""
+    by_time = pa.Table.from_batches([clicks()]).sort_by("t").combine_chunks().to_batches()[0]
+    day = by_time.column("t").to_numpy() // DAY - to_day(FIRST)
+    edges = np.searchsorted(day, np.arange(0, 45, 5))
+    files = []
+    for i, (first, last) in enumerate(pairwise(edges.tolist())):
+        part = by_time.slice(first, last - first)
+        writer = ShardWriter(str(tmp_path / "log" / "Split-log"), i, len(edges) - 1)
+        writer.write(Encoder().encode(part))
+        writer.close()
+        beside = ColumnWriter(writer.path, CONTRACT)
+        beside.write(part)
+        beside.close()
+        files.append(writer.path)
+    Path(files[-1]).write_bytes(b"damaged")
+    made = label_files(tmp_path, files)
+    assert made.json("splits.json") == result.json("splits.json")
+    for split in SPLITS:
+        found, wanted = (sorted(map(content, m.examples(split))) for m in (made, result))
+        assert found == wanted
+    Path(files[0]).write_bytes(b"damaged")
+    with pytest.raises(InputError, match="the gzip stream is cut short"):
+        label_files(tmp_path / "again", files)
 
 
 def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
