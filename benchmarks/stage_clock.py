@@ -52,7 +52,6 @@ class StageClock:
             metadata_connection_config=metadata.sqlite_metadata_connection_config(
                 f"{out}/metadata.sqlite"
             ),
-            beam_pipeline_args=["--runner=DirectRunner"],
         )
         run_local(pipeline, "benchmark", on_stage)
 

@@ -94,7 +94,6 @@ def ingest(
         (
             pipeline
             | "Shards" >> beam.Create(list(enumerate(keys)))
-            | "SpreadShards" >> beam.Reshuffle()
             | "IngestShard" >> beam.ParDo(read)
             | "AllReports" >> beam.CombineGlobally(lambda lines: "\n".join(sorted(lines)))
             | "WriteReports" >> beam.Map(write_text, found)

@@ -170,7 +170,6 @@ def assign_pass(
     merged = (
         pipeline
         | "Shards" >> beam.Create(shards)
-        | "SpreadShards" >> beam.Reshuffle()
         | "CountShards" >> beam.ParDo(CountShards(contract, as_of_second, settings.buckets))
         | "ByBucket" >> beam.GroupByKey()
         | "MergeBucket" >> beam.MapTuple(lambda bucket, tables: (bucket, merge_counts(tables)))

@@ -81,7 +81,6 @@ def rows_of_shards(
     return (
         pipeline
         | "Shards" >> beam.Create(shards)
-        | "SpreadShards" >> beam.Reshuffle()
         | "ShardPairs" >> beam.ParDo(ShardPairs(contract, as_of, buckets))
         | "PairsByBucket" >> beam.GroupByKey()
         | "BucketRows" >> beam.ParDo(BucketRows(history))

@@ -99,11 +99,7 @@ def label_pass(
     if history is None:
         work = rows_of_shards(pipeline, shards, contract, as_of, settings.buckets, bucket_history)
     else:
-        work = (
-            pipeline
-            | "Shards" >> beam.Create([(shard, None) for shard in shards])
-            | "SpreadShards" >> beam.Reshuffle()
-        )
+        work = pipeline | "Shards" >> beam.Create([(shard, None) for shard in shards])
     label = LabelShard(contract, as_of, settings, len(shards), places, periods, history)
     (
         work

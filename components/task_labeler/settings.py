@@ -29,7 +29,7 @@ class LabellingSettings(Frozen):
     """`naive` takes every click in the window as having had its time to convert; `mature` leaves
     clicks younger than the attribution window out; `corrected` counts a click by the share of
     conversions expected by its age."""
-    prior_clicks: PositiveFloat | Literal["estimate"] = 200.0
+    prior_clicks: PositiveFloat | Literal["estimate"] = "estimate"
     """m: clicks that the prior counts for, at every level of the hierarchy; `estimate` takes it
     from how much the setups of a category differ (`strength.py`), as known on each day."""
     prior_refit_days: PositiveInt = 7
