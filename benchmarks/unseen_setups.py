@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from components.experiment.data import EVAL, TRAIN, FrozenData
+from components.experiment.data import FrozenData
+from components.task_labeler.calendar import EVAL, TRAIN
 from schemas.labelled import SETUP_ID
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from components.common.as_of import resolve_as_of
 from components.data_gate.settings import DataGateSettings
@@ -24,7 +24,8 @@ from components.trainer.settings import LossSettings, ModelSettings, TrainingSet
 from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.overrides import read_yaml, with_overrides
 from schemas.base import Frozen
-from schemas.contract import Contract, first_problem, load_contract
+from schemas.checked import checked
+from schemas.contract import Contract, load_contract
 from schemas.errors import InputError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
@@ -71,8 +72,10 @@ class PipelineConfig(Frozen):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     push: PushSettings = PushSettings()
-    beam_args: tuple[str, ...] = ("--runner=DirectRunner",)
-    """Beam pipeline options of every Beam component."""
+    beam_args: tuple[str, ...] = ()
+    """Beam pipeline options of every Beam component; none is the DirectRunner in one process. With
+    any option that names no container image or package of its own, TFX packs its own sources
+    first, in every stage."""
     kubeflow: KubeflowSettings | None = None
     """Needed by `hardtower compile` alone."""
 
@@ -114,11 +117,7 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
         raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
-    raw = with_overrides(read_yaml(path), overrides)
-    try:
-        config = PipelineConfig.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from error
+    config = checked(PipelineConfig, with_overrides(read_yaml(path), overrides), str(path))
     window = config.data_contract.attribution_window_days
     if config.labelling.delay == "mature" and config.labelling.window_days <= window:
         raise InputError(

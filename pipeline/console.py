@@ -14,18 +14,14 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 from components.reporter.summary import Change, SummaryRow, summary_rows
-
-WIDTH_OF_FILES = 120
-"""Columns of the output where it is not a terminal."""
+from pipeline.terminal import terminal
 
 
 class Console:
     """Progress on standard output; everything else that libraries log in `run.log`."""
 
     def __init__(self, log: Path) -> None:
-        self._rich = RichConsole(
-            highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120
-        )
+        self._rich = terminal(soft_wrap=True)
         self._log = log
 
     def heading(self, name: str, run_id: str, as_of: date, window_days: int) -> None:
@@ -50,18 +46,18 @@ class Console:
         root, own = logging.getLogger(), logging.getLogger("hardtower")
         file = logging.FileHandler(self._log, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        terminal = _Lines(self._rich)
+        lines = _Lines(self._rich)
         before = root.handlers[:], root.level, own.level
         root.handlers = [file]
         root.setLevel(logging.INFO)
         own.setLevel(logging.INFO)
-        own.addHandler(terminal)
+        own.addHandler(lines)
         logging.captureWarnings(True)
         try:
             yield
         finally:
             logging.captureWarnings(False)
-            own.removeHandler(terminal)
+            own.removeHandler(lines)
             root.handlers, root.level = before[0], before[1]
             own.setLevel(before[2])
             file.close()

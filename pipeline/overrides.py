@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from schemas.checked import parse_yaml
 from schemas.errors import InputError
 
 
@@ -18,10 +19,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
       InputError: the file is not YAML, or holds no keys.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    raw = parse_yaml(path.read_bytes(), str(path))
     if not isinstance(raw, dict):
         raise InputError(f"{path}: seen {type(raw).__name__}, wanted keys and values")
     return raw

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from components.common.local_files import read_json
 from pipeline.config import PipelineConfig
 from pipeline.runs import find_run
-from schemas.contract import first_problem
+from schemas.checked import first_problem
 from schemas.errors import InputError
 
 WANTED = {

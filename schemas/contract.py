@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
+from schemas.checked import checked_yaml
 from schemas.errors import InputError
 
 SCHEMA_DIR = Path(__file__).parent
@@ -216,22 +216,4 @@ def load_contract(name_or_path: str) -> Contract:
 
 def parse_contract(text: str, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
-    try:
-        return Contract.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise InputError(f"{source}: {first_problem(error)}") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """One line for the first of pydantic's findings: key, reason, value seen."""
-    finding = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in finding["loc"])
-    reason = finding["msg"].removeprefix("Value error, ")
-    if finding["type"] == "extra_forbidden":
-        reason = "unknown key"
-    seen = repr(finding.get("input"))
-    shown = f" (seen: {seen})" if key and len(seen) <= 120 else ""
-    more = f" [and {error.error_count() - 1} more]" if error.error_count() > 1 else ""
-    return f"{key}: {reason}{shown}{more}" if key else f"{reason}{more}"
+    return checked_yaml(Contract, text, source)

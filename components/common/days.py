@@ -13,6 +13,11 @@ def to_day(day: date) -> int:
     return (day - EPOCH).days
 
 
+def first_second(day: date) -> int:
+    """Seconds from 1970-01-01 to the day's start, UTC."""
+    return to_day(day) * SECONDS_PER_DAY
+
+
 def to_date(day: int) -> date:
     """The inverse of `to_day`."""
     return EPOCH + timedelta(days=int(day))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.common.days import SECONDS_PER_DAY
+from components.common.days import SECONDS_PER_DAY, first_second
 from schemas.contract import Contract
 
 Bools = npt.NDArray[np.bool_]
 
-EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp())
-LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+EARLIEST, LATEST = first_second(date(1990, 1, 1)), first_second(date(2100, 1, 1))
 NO_CONVERSION = -1
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 

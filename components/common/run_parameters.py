@@ -12,11 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from schemas.base import Frozen
-from schemas.contract import first_problem
-from schemas.errors import InputError
+from schemas.checked import checked
 
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -97,11 +94,8 @@ def changed(
     """
     given = {p: properties[p.name] for p in parameters_of(section) if p.name in properties}
     values = json.loads(text) | {p.field: value for p, value in given.items() if value is not None}
-    try:
-        return settings.model_validate(values)
-    except ValidationError as error:
-        names = ", ".join(f"{p.name}={value!r}" for p, value in given.items())
-        raise InputError(f"{section}, run with {names}: {first_problem(error)}") from None
+    names = ", ".join(f"{p.name}={value!r}" for p, value in given.items())
+    return checked(settings, values, f"{section}, run with {names}")
 
 
 def with_parameters(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:

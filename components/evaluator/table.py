@@ -20,8 +20,6 @@ LAST_BLESSED = "last_blessed"
 MODELS = (CANDIDATE, ONE_TASK, LAST_BLESSED)
 """Every model that may be evaluated, in the order of reports."""
 
-FIXED_COLUMNS = (labelled.SETUP_ID, CLICK_TIME, LABEL)
-
 
 def prediction_column(model: str) -> str:
     """The column of a model's predicted probabilities, float32."""

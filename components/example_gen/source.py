@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 import pyarrow as pa
+
+from components.common.days import first_second
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,7 @@ class Window:
     @property
     def seconds(self) -> tuple[int, int]:
         """First second of the window and the first one after it, since 1970-01-01 UTC."""
-        midnight = datetime.min.time()
-        start = datetime.combine(self.start, midnight, UTC)
-        end = datetime.combine(self.end, midnight, UTC)
-        return int(start.timestamp()), int(end.timestamp())
+        return first_second(self.start), first_second(self.end)
 
     @property
     def days(self) -> tuple[date, ...]:

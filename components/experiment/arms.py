@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from schemas.base import Frozen
-from schemas.contract import first_problem
-from schemas.errors import InputError
+from schemas.checked import checked
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,7 @@ class Settings:
         parts: dict[str, Any] = {}
         for part, values in changes.items():
             settings: Frozen = getattr(self, part)
-            try:
-                parts[part] = type(settings).model_validate(settings.model_dump() | dict(values))
-            except ValidationError as error:
-                raise InputError(f"{part}: {first_problem(error)}") from error
+            parts[part] = checked(type(settings), settings.model_dump() | dict(values), part)
         return replace(self, **parts)
 
     def dump(self) -> dict[str, Any]:

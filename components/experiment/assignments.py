@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from components.common.days import SECONDS_PER_DAY, to_day
 from components.evaluator.table import CLICK_TIME
 from components.experiment.arms import Assignment, ByCategory, ByHistory
-from components.experiment.data import SPLITS, TRAIN, FrozenData, digest, move_into_place
+from components.experiment.data import FrozenData, digest, move_into_place
 from components.stability_lab.replay import changed
+from components.task_labeler.calendar import SPLITS, TRAIN
 from components.task_labeler.settings import LabellingSettings
 from schemas import labelled
 from schemas.contract import Contract

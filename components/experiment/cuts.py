@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from components.common.days import SECONDS_PER_DAY
 from components.evaluator.table import CLICK_TIME
-from components.experiment.data import TRAIN
-from components.experiment.examples import ADVERTISER
+from components.experiment.examples import ADVERTISER, codes
+from components.task_labeler.calendar import TRAIN
 from schemas import labelled
 from schemas.base import Frozen
 from schemas.errors import InputError
@@ -60,13 +60,7 @@ def advertiser_fold(facts: pa.Table, folds: int) -> npt.NDArray[np.int64]:
 
 def _hashed(names: pa.ChunkedArray, salt: str) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each row that its name decides."""
-    encoded = names.combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().chunk(0)
-    if not pa.types.is_dictionary(encoded.type):
-        encoded = encoded.dictionary_encode()
-    values = [
-        zlib.crc32(f"{salt}:{name}".encode()) / _SPAN for name in encoded.dictionary.to_pylist()
-    ]
-    numbers: npt.NDArray[np.float64] = np.array(values)[encoded.indices.to_numpy()]
+    place, values = codes(names)
+    hashed = [zlib.crc32(f"{salt}:{name}".encode()) / _SPAN for name in values]
+    numbers: npt.NDArray[np.float64] = np.array(hashed)[place]
     return numbers

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.evaluator.sums import Floats
-from components.task_labeler.calendar import CALIBRATION, EVAL, SPLITS, TRAIN
+from components.task_labeler.calendar import EVAL, SPLITS
 from components.trainer.columns import Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
@@ -168,16 +168,3 @@ def digest(values: npt.NDArray[np.generic] | None) -> str:
     if values is None:
         return "none"
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
-
-
-__all__ = [
-    "CALIBRATION",
-    "EVAL",
-    "TRAIN",
-    "FrozenData",
-    "Source",
-    "count",
-    "digest",
-    "keep",
-    "move_into_place",
-]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -41,6 +43,16 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
             found[CLICK_TIME] = single_values(batch[roles.timestamp])
             parts.append(pa.table(found))
     return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+
+
+def codes(names: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """A column of facts as places [n] in a list of its names."""
+    encoded = names.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def _text(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:

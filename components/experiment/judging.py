@@ -9,22 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.special import logit
 
 from components.evaluator.sums import CLIP, Floats
 from components.experiment.arms import Arm
-from components.experiment.cuts import advertiser_fold, sampled
-from components.experiment.data import CALIBRATION, EVAL, FrozenData
+from components.experiment.cuts import Sample, advertiser_fold, sampled
+from components.experiment.data import FrozenData
+from components.experiment.examples import codes
 from components.experiment.statistics import Judged
 from components.experiment.store import Store
 from components.experiment.training import HARD_TOWER, ON_CALIBRATION, OWN_TOWER, Task
+from components.task_labeler.calendar import CALIBRATION, EVAL
 from components.trainer.platt import fit_platt
 from schemas import labelled
 
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 SETS: Mapping[str, str] = {
     "hard": "hard examples of the run's frozen assignment",
@@ -54,18 +53,12 @@ class Bench:
         facts, columns = data.facts(EVAL), data.columns(EVAL)
         rows = sampled(facts, EVAL, sample)
         self._rows = np.arange(len(columns)) if rows is None else np.flatnonzero(rows)
-        setup = facts[labelled.SETUP_ID].cast(pa.string())
-        names = pc.unique(setup)
-        self._setup: Ints = pc.index_in(setup, value_set=names).to_numpy().astype(np.int64)
+        self._setup, _ = codes(facts[labelled.SETUP_ID])
         self._label = np.asarray(columns.label, np.float64)
         self._truth = data.truth
         self._hard = np.asarray(columns.hard)
         self._facts, self._data, self._tasks = facts, data, tasks
-        held_out = data.facts(CALIBRATION)
-        judged = data.columns(CALIBRATION)
-        kept = sampled(held_out, CALIBRATION, sample)
-        of_hard = np.asarray(judged.hard) if kept is None else np.asarray(judged.hard) & kept
-        self._calibration_label = np.asarray(judged.label)[of_hard].astype(np.float64)
+        self._calibration_label = held_out_judged(data, sample).label
 
     def rows(self, name: str, root: Path, alpha: float) -> Bools:
         """Which of the bench's examples belong to a set, bool [n]; see `SETS`."""
@@ -117,6 +110,15 @@ class Bench:
             mine = fold == task.fold
             found[mine] = scores(key)[rows][mine]
         return found
+
+
+def held_out_judged(data: FrozenData, sample: Sample) -> Judged:
+    """The examples of `training.held_out`, in its order."""
+    facts, columns = data.facts(CALIBRATION), data.columns(CALIBRATION)
+    kept = sampled(facts, CALIBRATION, sample)
+    mine = np.asarray(columns.hard) if kept is None else np.asarray(columns.hard) & kept
+    setup, _ = codes(facts[labelled.SETUP_ID])
+    return Judged.of(setup[mine], np.asarray(columns.label)[mine].astype(np.float64), None)
 
 
 def _logit(probability: npt.NDArray[np.float32]) -> Floats:

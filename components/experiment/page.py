@@ -39,6 +39,12 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
         "replacement. A claim is supported when the whole interval lies above 0; the intervals "
         "of a table are not adjusted to each other.",
     ]
+    methods = {arm.settings.training.calibration.method for arm in plan.experiment.arms}
+    if calibrated := sorted(methods - {"none"}):
+        how.append(
+            "What the served tower predicts is calibrated as a run exports it "
+            f"({', '.join(calibrated)}, on the calibration split)."
+        )
     if seeds == 1:
         how.append("With one seed the intervals say nothing of other seeds.")
     if plan.sample.share < 1:

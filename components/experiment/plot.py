@@ -8,7 +8,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 
-from components.experiment.results import AUC, EXPECTED_RIG, RIG, Finding, SetResults
+from components.experiment.results import AUC, EXPECTED_AUC, EXPECTED_RIG, RIG, Finding, SetResults
 from components.experiment.tables import METRICS
 from components.reporter.plots.svg import BLUE, GREY, MUTED, VERMILION, drawing
 
@@ -16,12 +16,17 @@ FAR = 6.0
 """Times the median reach of a panel's intervals from which on a claim is drawn on the edge."""
 
 
+COLUMNS = 2
+"""Panels side by side."""
+
+
 def differences(found: SetResults) -> str:
     """A row a claim, a panel a metric; the whole interval right of 0 is a supported claim.
 
     A claim so far off that it would flatten the others is an arrow on the panel's edge.
     """
-    drawn = [m for m in (EXPECTED_RIG, RIG, AUC) if any(f.metric == m for f in found.findings)]
+    shown = (EXPECTED_RIG, RIG, EXPECTED_AUC, AUC)
+    drawn = [m for m in shown if any(f.metric == m for f in found.findings)]
     first = [f for f in found.findings if f.metric == drawn[0]]
     names = [f"{f.claim.arm}\nagainst {f.claim.against}" for f in first]
     description = "; ".join(
@@ -30,9 +35,11 @@ def differences(found: SetResults) -> str:
         for f in found.findings
         if f.metric in drawn
     )
-    height = 0.9 + 0.42 * len(first)
+    rows = -(-len(drawn) // COLUMNS)
+    height = rows * (0.9 + 0.42 * len(first))
     with drawing(f"differences-{found.name}", "Differences", description, height) as canvas:
-        panels = canvas.figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+        panels = canvas.figure.subplots(rows, len(drawn) // rows, sharey=True, squeeze=False)
+        panels = panels.ravel()
         for axes, metric in zip(panels, drawn, strict=True):
             axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
             _intervals(axes, [f for f in found.findings if f.metric == metric])

@@ -12,19 +12,23 @@ import numpy as np
 from components.evaluator.bootstrap import Difference
 from components.evaluator.sums import Floats
 from components.experiment.arms import Claim, Experiment
+from components.experiment.expected_auc import expected_auc
 from components.experiment.judging import SETS, Bench, Trained
 from components.experiment.statistics import (
+    Areas,
     Draws,
     Judged,
     areas,
     auc_difference,
     calibration,
+    expected_areas,
     rig,
     rig_difference,
 )
 from components.experiment.store import Store
 
-RIG, EXPECTED_RIG, AUC, RECALIBRATED = "rig", "expected_rig", "auc", "rig_recalibrated"
+RIG, EXPECTED_RIG, RECALIBRATED = "rig", "expected_rig", "rig_recalibrated"
+AUC, EXPECTED_AUC = "auc", "expected_auc"
 CALIBRATION = "calibration"
 
 
@@ -155,6 +159,11 @@ def _of_set(
     label, truth = judged.label, judged.truth
     arms: dict[str, dict[str, Figure]] = {}
     ranked = {arm: areas(judged, seeds, draws) for arm, seeds in predictions.items()}
+    expected: dict[str, Areas] = {}
+    if truth is not None:
+        expected = {
+            arm: expected_areas(judged, truth, seeds, draws) for arm, seeds in predictions.items()
+        }
     for arm, seeds in predictions.items():
         figures = {
             RIG: _figure([rig(label, p) for p in seeds]),
@@ -163,6 +172,7 @@ def _of_set(
         }
         if truth is not None:
             figures[EXPECTED_RIG] = _figure([rig(truth, p) for p in seeds])
+            figures[EXPECTED_AUC] = _figure(expected[arm].estimates)
         if scaled:
             figures[RECALIBRATED] = _figure([rig(label, p) for p in scaled[arm]])
         arms[arm] = figures
@@ -172,7 +182,10 @@ def _of_set(
         differences = {RIG: rig_difference(judged, label, one, other, draws)}
         if truth is not None:
             differences[EXPECTED_RIG] = rig_difference(judged, truth, one, other, draws)
-        differences[AUC] = auc_difference(judged, ranked[claim.arm], ranked[claim.against], draws)
+        for metric, by_arm in ((EXPECTED_AUC, expected), (AUC, ranked)):
+            if by_arm:
+                mine, theirs = by_arm[claim.arm], by_arm[claim.against]
+                differences[metric] = auc_difference(judged, mine, theirs, draws)
         if scaled:
             differences[RECALIBRATED] = rig_difference(
                 judged, label, scaled[claim.arm], scaled[claim.against], draws
@@ -184,6 +197,7 @@ def _of_set(
             RIG: rig(label, truth),
             EXPECTED_RIG: rig(truth, truth),
             AUC: float(areas(judged, [truth], draws).estimates[0]),
+            EXPECTED_AUC: expected_auc(truth, truth),
             CALIBRATION: calibration(label, truth),
         }
     return SetResults(

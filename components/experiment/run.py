@@ -15,7 +15,7 @@ from components.experiment.queue import Progress, work_off
 from components.experiment.results import SetResults, measure
 from components.experiment.statistics import Draws
 from components.experiment.store import Store
-from components.experiment.training import Task
+from components.experiment.training import Task, check
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Ended:
     Attributes:
       assignments: facts of each arm's assignment where it is not the frozen one, by arm.
       trainings: of each arm, one a seed and fold: `key`, `seed`, `seconds`, `best_step`,
-        `stopped_by`, `parameters`.
+        `stopped_by`, `parameters`, `calibration` (None without).
     """
 
     sets: list[SetResults]
@@ -102,6 +102,9 @@ def run_experiment(
             for key, task in seeds[turn].tasks:
                 fold = f", fold {task.fold + 1}" if task.folds else ""
                 queue.setdefault(key, (f"{name}, seed {task.seed}{fold}", task))
+    for key, (_, task) in queue.items():
+        if not store.has(key):
+            check(task)
     work_off(queue, store, plan.jobs, report)
     bench = Bench(plan.data, [task for _, task in queue.values()])
     sets = measure(
@@ -123,5 +126,5 @@ def run_experiment(
 
 def _short(key: str, task: Task, store: Store) -> dict[str, Any]:
     record = store.record(key)
-    kept = ("seconds", "best_step", "stopped_by", "parameters")
+    kept = ("seconds", "best_step", "stopped_by", "parameters", "calibration")
     return {"key": key, "seed": task.seed, **{name: record[name] for name in kept}}

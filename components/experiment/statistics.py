@@ -11,7 +11,7 @@ alone. Predictions are never averaged over seeds: an average of networks is anot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from components.evaluator.bootstrap import Counts, Difference, ResampledAuc, resampled, summarised
 from components.evaluator.sums import Floats, base_loss, log_loss
+from components.experiment.expected_auc import ResampledExpectedAuc
 
 SEED_STREAM = 7919
 """Keeps the draws of seeds apart from those of setups."""
@@ -89,23 +90,46 @@ def rig_difference(
       target: labels or true probabilities, see `rig`.
       ones, others: predictions [n] of each seed, in the same order of seeds.
     """
+    return _gain(judged, target, ones, others, draws, base_loss)
+
+
+def loss_difference(
+    judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
+) -> Difference:
+    """Mean log loss of the other arm minus that of the one, nats: above 0 the one is better.
+
+    Args: see `rig_difference`.
+    """
+    return _gain(judged, judged.label, ones, others, draws, lambda examples, _: examples)
+
+
+def _gain(
+    judged: Judged,
+    target: Floats,
+    ones: Sequence[Floats],
+    others: Sequence[Floats],
+    draws: Draws,
+    scale: Callable[[Floats, Floats], Floats],
+) -> Difference:
+    """What the one arm loses less, by a scale of the number and the sum of the targets."""
     gains = [
         _by_setup(judged, log_loss(target, other) - log_loss(target, one))
         for one, other in zip(ones, others, strict=True)
     ]
     gain = np.stack(gains, axis=1)
-    weight, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
+    examples, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
     seeds = np.random.default_rng([draws.seed, SEED_STREAM])
 
     def differences(counts: Counts) -> Floats:
         shares = _seed_shares(seeds, len(ones), len(counts))
+        drawn = ((counts @ gain) * shares).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            base = base_loss(counts @ weight, counts @ total)
-            return (((counts @ gain) * shares).sum(axis=1) / base)[:, None]
+            found: Floats = (drawn / scale(counts @ examples, counts @ total))[:, None]
+        return found
 
     drawn = resampled(judged.setups, draws.resamples, draws.seed, differences)
     with np.errstate(divide="ignore", invalid="ignore"):
-        estimate = float(gain.sum() / len(ones) / base_loss(weight.sum(), total.sum()))
+        estimate = float(gain.sum() / len(ones) / scale(examples.sum(), total.sum()))
     return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
 
 
@@ -128,14 +152,36 @@ def areas(judged: Judged, predictions: Sequence[Floats], draws: Draws) -> Areas:
     Args:
       predictions: [n] of each seed.
     """
-    found = [ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions]
-
-    def by_seed(counts: Counts) -> Floats:
-        return np.stack([area(counts) for area in found], axis=1)
-
     width = max(judged.setups, round(float(judged.label.sum())))
-    drawn = resampled(judged.setups, draws.resamples, draws.seed, by_seed, width)
-    return Areas(by_seed(np.ones((1, judged.setups), np.int64))[0], drawn)
+    found = (ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions)
+    return _areas(judged, found, draws, width)
+
+
+def expected_areas(
+    judged: Judged, truth: Floats, predictions: Sequence[Floats], draws: Draws
+) -> Areas:
+    """The AUCs of an arm in expectation over the labels, as `areas`.
+
+    Args:
+      truth: true probabilities [n].
+    """
+    found = (ResampledExpectedAuc(judged.setup, judged.setups, truth, p) for p in predictions)
+    return _areas(judged, found, draws, judged.setups)
+
+
+def _areas(
+    judged: Judged, found: Iterable[Callable[[Counts], Floats]], draws: Draws, width: int
+) -> Areas:
+    """What functions of draw counts, one a seed, give; each is let go before the next."""
+    whole = np.ones((1, judged.setups), np.int64)
+    seeds = [
+        (
+            area(whole)[0],
+            resampled(judged.setups, draws.resamples, draws.seed, area, width),
+        )
+        for area in found
+    ]
+    return Areas(np.array([e for e, _ in seeds]), np.stack([d for _, d in seeds], axis=1))
 
 
 def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Difference:

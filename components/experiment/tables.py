@@ -9,6 +9,7 @@ from typing import Any
 from components.experiment.results import (
     AUC,
     CALIBRATION,
+    EXPECTED_AUC,
     EXPECTED_RIG,
     RECALIBRATED,
     RIG,
@@ -25,6 +26,11 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "probability)",
     ),
     RIG: ("RIG", "on the sampled labels (paper, equation 2)"),
+    EXPECTED_AUC: (
+        "expected AUC",
+        "expectation over conversions by the true probabilities: expected pairs of a conversion "
+        "and another click in order, over expected pairs",
+    ),
     AUC: ("AUC", "on the sampled labels"),
     RECALIBRATED: (
         "RIG after Platt scaling",
@@ -119,7 +125,7 @@ def _reported(found: Finding, metric: str) -> str:
     """What the paper reports for a claim by a metric."""
     if metric == RECALIBRATED:
         return ""
-    return found.claim.paper_auc if metric == AUC else found.claim.paper_rig
+    return found.claim.paper_auc if metric in (AUC, EXPECTED_AUC) else found.claim.paper_rig
 
 
 def interval(found: Finding, metric: str) -> str:

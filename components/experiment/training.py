@@ -14,17 +14,22 @@ import numpy.typing as npt
 
 from components.experiment.arms import Settings
 from components.experiment.cuts import Sample, advertiser_fold, sampled
-from components.experiment.data import CALIBRATION, EVAL, TRAIN, FrozenData
+from components.experiment.data import FrozenData
+from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
 from components.trainer.columns import Columns
 from components.trainer.size import parameters
 
 if TYPE_CHECKING:
+    from components.trainer.calibration import Calibrator
     from components.trainer.network import TwoTowerDCN
+
+SCORED_AT_ONCE = 8192
+"""Examples."""
 
 HARD_TOWER, OWN_TOWER, ON_CALIBRATION = "hard_tower", "own_tower", "calibration"
 """Arrays of a finished training: probabilities float32 on the sampled eval examples by the served
-tower, by the tower of the example's own task, and by the served tower on the sampled calibration
-examples that the frozen assignment calls hard."""
+tower, by the tower of the example's own task, and by the served tower on `held_out` examples. What
+the served tower says is calibrated where the settings want that."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Outcome:
 
     Attributes:
       predictions: see `HARD_TOWER`, `OWN_TOWER`, `ON_CALIBRATION`.
-      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`.
+      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`; of `perform` also
+        `calibration`, the fitted calibrator's record or None.
     """
 
     predictions: dict[str, npt.NDArray[np.float32]]
@@ -111,7 +117,7 @@ def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
     Returns:
-      The network and the record of `Outcome`.
+      The network and the record of `Outcome`, without a calibration.
 
     Raises:
       InputError: there is nothing to train on, or the loss is no number any more.
@@ -137,18 +143,42 @@ def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
     }
 
 
-def perform(task: Task) -> Outcome:
-    """Trains and scores.
+def check(task: Task) -> None:
+    """Refuses a task whose calibrator cannot be fitted.
 
     Raises:
-      InputError: see `fit`.
+      InputError: too few of its calibration examples converted, or all.
     """
+    from components.trainer.calibration import NONE, check_calibration
+
+    calibration = task.settings.training.calibration
+    if calibration.method != NONE:
+        check_calibration(columns_of(task, CALIBRATION), task.settings.model, calibration)
+
+
+def perform(task: Task) -> Outcome:
+    """Trains, calibrates as the Trainer's export does, and scores.
+
+    Raises:
+      InputError: see `check` and `fit`.
+    """
+    from components.trainer.calibration import fit_calibrator
     from components.trainer.scoring import predict
     from components.trainer.tiers import task_numbers
 
+    check(task)
     network, record = fit(task)
-    model, evaluated = task.settings.model, columns_of(task, EVAL)
-    scored = predict(network, network.serving_tower, evaluated)
+    model, training = task.settings.model, task.settings.training
+    fitted = fit_calibrator(
+        network,
+        columns_of(task, CALIBRATION),
+        training.calibration,
+        training.evaluation_batch_size,
+    )
+    record["calibration"] = fitted.record if fitted else None
+    calibrator = fitted.calibrator if fitted else None
+    evaluated = columns_of(task, EVAL)
+    scored = served(network, evaluated, calibrator)
     own = scored.copy()
     number = task_numbers(evaluated, model.tier_boundaries)
     for i, name in enumerate(model.tasks):
@@ -156,6 +186,25 @@ def perform(task: Task) -> Outcome:
         if tower is not None and tower != network.serving_tower:
             mine = np.flatnonzero(number == i)
             own[mine] = predict(network, tower, evaluated.take(mine))
-    judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
-    on_calibration = predict(network, network.serving_tower, judged.take(judged.hard))
+    on_calibration = served(network, held_out(task), calibrator)
     return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
+
+
+def served(
+    network: TwoTowerDCN, columns: Columns, calibrator: Calibrator | None
+) -> npt.NDArray[np.float32]:
+    """What the exported serving tower answers, calibrated if it is, float32 [n]."""
+    from components.trainer.calibration import probability
+    from components.trainer.scoring import Scorer, predict
+
+    if calibrator is None:
+        return predict(network, network.serving_tower, columns)
+    logits = Scorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
+    calibrated: npt.NDArray[np.float32] = probability(logits, calibrator).numpy()
+    return calibrated
+
+
+def held_out(task: Task) -> Columns:
+    """The sampled calibration examples that the frozen assignment calls hard."""
+    judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
+    return judged.take(judged.hard)

@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ from keras_tuner.errors import FailedTrialError, FatalError
 from components.experiment.arms import Settings
 from components.experiment.cuts import Sample
 from components.experiment.data import FrozenData
-from components.experiment.knobs import Value, changes, search_space
+from components.experiment.judging import held_out_judged
+from components.experiment.knobs import Value, changes, effective, search_space
+from components.experiment.lead import Lead, lead
+from components.experiment.statistics import Draws
 from components.experiment.store import Store
-from components.experiment.training import Outcome, Task, fit
+from components.experiment.training import ON_CALIBRATION, Outcome, Task, fit, held_out, served
 from schemas.errors import InputError
 
 OBJECTIVE = "calibration_log_loss_hard"
@@ -53,9 +56,19 @@ class Search:
     @property
     def key(self) -> str:
         """Sixteen hex digits that change with everything but the number of trials."""
-        first = Task(self.data, self.settings, self.settings.training.seed, self.sample)
+        first = self.tasks({})[0]
         text = json.dumps([first.key(self.code), self.names, self.seeds, self.seed])
         return sha256(text.encode()).hexdigest()[:16]
+
+    def tasks(self, values: Mapping[str, Value]) -> list[Task]:
+        """The trainings of a trial, one a seed.
+
+        Raises:
+          InputError: the settings refuse the values.
+        """
+        settings = self.settings.but(**changes(values, self.settings))
+        first = self.settings.training.seed
+        return [Task(self.data, settings, first + turn, self.sample) for turn in range(self.seeds)]
 
 
 @dataclass(frozen=True)
@@ -116,9 +129,12 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         """The objective of a trial's settings."""
         began, number = time.monotonic(), int(trial.trial_id) + 1
         try:
-            scores = self._scores(trial.hyperparameters.values)
+            scores = [
+                self._score(task) for task in self._search.tasks(trial.hyperparameters.values)
+            ]
         except InputError as error:
-            self._report(number, self._search.trials, None, self._best(), 0.0)
+            spent = time.monotonic() - began
+            self._report(number, self._search.trials, None, self._best(), spent)
             raise FailedTrialError(str(error)) from error
         except Exception as error:
             raise FatalError(str(error)) from error
@@ -127,19 +143,12 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._report(number, self._search.trials, score, best, seconds)
         return {OBJECTIVE: score}
 
-    def _scores(self, values: Mapping[str, Value]) -> list[float]:
-        search = self._search
-        settings = search.settings.but(**changes(values))
-        first = settings.training.seed
-        return [
-            self._score(Task(search.data, settings, first + turn, search.sample))
-            for turn in range(search.seeds)
-        ]
-
     def _score(self, task: Task) -> float:
         key = task.key(self._search.code)
         if not self._store.has(key):
-            self._store.keep(key, Outcome({}, fit(task)[1]), task.identity())
+            network, record = fit(task)
+            predictions = {ON_CALIBRATION: served(network, held_out(task), None)}
+            self._store.keep(key, Outcome(predictions, record), task.identity())
         history = self._store.record(key)["history"]
         return min(float(row[OBJECTIVE]) for row in history)
 
@@ -161,7 +170,7 @@ def run_search(search: Search, folder: Path, report: Report) -> list[Trial]:
       InputError: a knob is unknown, or no trial succeeded.
     """
     search_space(search.settings, search.names)
-    store = Store(folder / "trainings")
+    store = kept_in(folder)
     places = {"directory": str(folder), "project_name": search.key}
     # KerasTuner prints what the report says.
     with contextlib.redirect_stdout(io.StringIO()):
@@ -177,7 +186,32 @@ def run_search(search: Search, folder: Path, report: Report) -> list[Trial]:
     found = finished(tuner.oracle)
     if not found:
         raise InputError(f"tune: none of {search.trials} trials succeeded; see the lines above")
-    return found
+    return [replace(t, values=effective(t.values, search.settings)) for t in found]
+
+
+def kept_in(folder: Path) -> Store:
+    """The finished trainings of all searches of a folder."""
+    return Store(folder / "trainings")
+
+
+def lead_of(search: Search, folder: Path, trials: Sequence[Trial], draws: Draws) -> Lead | None:
+    """How far the best of finished trials is ahead of the present settings; None without these.
+
+    Args:
+      folder: as of `run_search`.
+    """
+    present = [place for place, trial in enumerate(trials) if trial.number == 1]
+    if not present:
+        return None
+    store = kept_in(folder)
+    predictions = [
+        [
+            store.predictions(task.key(search.code), ON_CALIBRATION).astype(np.float64)
+            for task in search.tasks(trial.values)
+        ]
+        for trial in (trials[present[0]], *trials)
+    ]
+    return lead(held_out_judged(search.data, search.sample), predictions, 1, draws)
 
 
 def finished(oracle: Any) -> list[Trial]:
@@ -190,6 +224,6 @@ def finished(oracle: Any) -> list[Trial]:
     return sorted(done, key=lambda trial: (trial.score, trial.number))
 
 
-def chosen_changes(trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+def chosen_changes(search: Search, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
     """What the best trial changes, by part of the settings."""
-    return changes(trials[0].values)
+    return changes(trials[0].values, search.settings)

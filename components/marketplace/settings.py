@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from schemas.base import Frozen
-from schemas.contract import first_problem
-from schemas.errors import InputError
+from schemas.checked import checked
 
 
 class MarketSettings(Frozen):
@@ -65,7 +64,4 @@ def parse_market_settings(table: Mapping[str, Any]) -> MarketSettings:
     Raises:
       InputError: an unknown key, or a value of the wrong type or out of range.
     """
-    try:
-        return MarketSettings.model_validate(dict(table))
-    except ValidationError as error:
-        raise InputError(f"marketplace: {first_problem(error)}") from error
+    return checked(MarketSettings, dict(table), "marketplace")

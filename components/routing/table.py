@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from components.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
 from components.routing.serving_file import (
@@ -23,6 +21,7 @@ from components.routing.serving_file import (
     serving_table,
     setup_keys,
 )
+from schemas.checked import checked_json
 from schemas.errors import InputError
 
 ASSETS = "assets.extra"
@@ -165,17 +164,12 @@ class RoutingTable:
 
 def _read_settings(path: Path) -> RoutingSettings:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return RoutingSettings.model_validate(content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; wanted the settings of a routing table") from None
-    except (OSError, ValueError) as error:
-        reason = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "whole file"
-            reason = f"{where}: {first['msg']} (seen: {str(first['input'])[:80]})"
-        raise InputError(f"{path}: not the settings of a routing table: {reason}") from None
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}; wanted the settings of a routing table"
+        ) from None
+    return checked_json(RoutingSettings, text, str(path))
 
 
 def _read_parquet(path: Path, assignment_id: str) -> pa.Table:

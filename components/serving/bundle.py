@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from components.common.reference import ONE_TASK_DIRECTORY
 from components.pusher.digest import ASSETS_EXTRA, model_digest
 from components.pusher.manifest import MANIFEST_FILE, Manifest
 from components.routing.table import RoutingTable
 from components.serving.inputs import InputSchema, missing
 from components.serving.scorer import Scorer
-from schemas.contract import first_problem
+from schemas.checked import checked_json
 from schemas.errors import InputError
 
 
@@ -48,11 +46,10 @@ def read_manifest(version: Path) -> Manifest:
     """
     file = version / ASSETS_EXTRA / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        text = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from None
-    except ValidationError as error:
-        raise InputError(f"{file}: {first_problem(error)}") from None
+    return checked_json(Manifest, text, str(file))
 
 
 def check_files(version: Path, manifest: Manifest) -> None:

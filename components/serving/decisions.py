@@ -19,8 +19,6 @@ from components.serving.predict import Answer
 from components.serving.settings import DecisionLogSettings
 from schemas.errors import InputError
 
-LISTS = ("setup_id", "task", "reason", "model", "variant", "cvr", "probability")
-
 
 def decision_line(answer: Answer, request_id: str | None, key: str | None, now: datetime) -> str:
     """The line of one answer, without the line break; `now` is aware."""

@@ -15,11 +15,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from schemas.base import Frozen
-from schemas.contract import first_problem
+from schemas.checked import checked_yaml
 from schemas.errors import InputError
 
 ROUTED, ONE_TASK = "routed", "one_task"
@@ -74,10 +73,7 @@ def load_experiment(path: Path) -> Experiment:
       InputError: the file is missing, is not YAML, or breaks a rule.
     """
     try:
-        return Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        text = path.read_bytes()
     except OSError as error:
         raise InputError(f"experiment: {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from error
+    return checked_yaml(Experiment, text, str(path))

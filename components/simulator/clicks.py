@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from components.common.days import SECONDS_PER_DAY, first_second
 from components.simulator.sampling import GroupSampler, Sampler
 from components.simulator.seasonality import click_seconds
 from components.simulator.signals import Signals, draw_signals
@@ -106,8 +106,7 @@ class ClickSource:
         Holds the seconds of the whole day (4 bytes a click) and one chunk.
         """
         world, rng = self.world, day_streams(self.world.settings.seed, day)
-        date = world.settings.start_date + timedelta(days=day)
-        midnight = int(datetime(date.year, date.month, date.day, tzinfo=UTC).timestamp())
+        midnight = first_second(world.settings.start_date) + day * SECONDS_PER_DAY
         seconds = click_seconds(rng["time"], clicks)
         setup_sampler = Sampler(world.population.setup_weights(day))
         intercept = np.ascontiguousarray(world.intercept[:, day // 7])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from components.common.days import SECONDS_PER_DAY
 from components.simulator.defaults import DelayMixture
 
 Floats = npt.NDArray[np.float64]
@@ -19,7 +20,7 @@ class Delays:
     """
 
     def __init__(self, mixtures: Sequence[DelayMixture], window_days: int) -> None:
-        self.window = window_days * 86_400
+        self.window = window_days * SECONDS_PER_DAY
         """Attribution window, seconds."""
         self._shares = np.array(
             [
@@ -28,7 +29,7 @@ class Delays:
             ]
         )
         self._means = np.array(
-            [[m.minutes * 60, m.hours * 3600, m.days * 86_400] for m in mixtures]
+            [[m.minutes * 60, m.hours * 3600, m.days * SECONDS_PER_DAY] for m in mixtures]
         )
         self._reach = -np.expm1(-self.window / self._means)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from components.common.days import SECONDS_PER_DAY, first_second
 from components.simulator.clicks import Clicks, ClickSource
 from components.simulator.sampling import GroupSampler, Sampler
 from components.simulator.seasonality import click_seconds
@@ -137,8 +137,7 @@ class RequestSource:
         log_odds = self._source.log_odds(
             intercept, user, setup, creative, device, app, publisher, hour
         )
-        date = world.settings.start_date + timedelta(days=day)
-        midnight = int(datetime(date.year, date.month, date.day, tzinfo=UTC).timestamp())
+        midnight = first_second(world.settings.start_date) + day * SECONDS_PER_DAY
         count = len(setup)
         return Clicks(
             day=day,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from components.simulator.defaults import (
     ADVERTISER_TYPES,
@@ -18,8 +18,7 @@ from components.simulator.defaults import (
     Device,
 )
 from schemas.base import Frozen
-from schemas.contract import first_problem
-from schemas.errors import InputError
+from schemas.checked import checked
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A fraction of the whole, or a probability."""
@@ -205,7 +204,4 @@ def parse_settings(table: Mapping[str, Any], source: str = "simulator") -> Simul
       InputError: an unknown key, a value of the wrong type or out of range, or a name that one
         table uses and another does not define.
     """
-    try:
-        return SimulatorSettings.model_validate(dict(table))
-    except ValidationError as error:
-        raise InputError(f"{source}: {first_problem(error)}") from error
+    return checked(SimulatorSettings, dict(table), source)

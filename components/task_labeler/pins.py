@@ -9,13 +9,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 from pydantic import model_validator as validator
 
 from components.common.days import to_day
 from schemas.base import Frozen
-from schemas.contract import first_problem
+from schemas.checked import checked_yaml
 from schemas.errors import InputError
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -78,15 +77,12 @@ def read_pins(path: Path) -> tuple[Pin, ...]:
       InputError: no file, not YAML, or a broken pin.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return PinsFile.model_validate(raw).pins
-    except FileNotFoundError:
-        raise InputError(f"pins_file: no file {str(path)!r}; wanted a YAML list `pins`") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from None
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{path}: not a YAML file of pins: {text}") from None
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"pins_file: {path}: {error.strerror}; wanted a YAML list `pins`"
+        ) from None
+    return checked_yaml(PinsFile, text, str(path)).pins
 
 
 def pinned_sides(

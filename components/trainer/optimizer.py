@@ -22,6 +22,13 @@ class RowGradient(NamedTuple):
     values: tf.Tensor
 
 
+class _Pace(NamedTuple):
+    """Adam's rate and epsilon for one kind of variables."""
+
+    rate: float
+    epsilon: float
+
+
 class Adam(tf.Module):
     """Adam with its state in variables, so that a checkpoint of this module resumes it.
 
@@ -32,6 +39,11 @@ class Adam(tf.Module):
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, section 2 (the
     efficient order of computation, so epsilon is the paper's epsilon hat).
+
+    Adam divides out the size of gradients. With epsilon far below sqrt(v), the row of a rare id
+    moves as far for an example without a conversion as for one with, though the gradient of the
+    latter is a hundred times larger. With epsilon far above, the step is rate / epsilon times the
+    mean gradient, and proportions stay. `table_epsilon` sets it for the tables alone.
 
     Lazy: a table's rows that a step does not use keep x, m and v; exact Adam would decay their
     moments and move them. t counts all steps in either. Rows used at every step are the same.
@@ -62,19 +74,23 @@ class Adam(tf.Module):
           tables: one for each table, in their order.
         """
         s = self._settings
-        table_rate = s.learning_rate if s.table_learning_rate is None else s.table_learning_rate
+        dense_pace = _Pace(s.learning_rate, s.epsilon)
+        table_pace = _Pace(
+            s.learning_rate if s.table_learning_rate is None else s.table_learning_rate,
+            s.epsilon if s.table_epsilon is None else s.table_epsilon,
+        )
         # The raw operation counts once on each of several replicas, as every update here does.
         tf.raw_ops.AssignAddVariableOp(resource=self.step.handle, value=tf.ones([], tf.int64))
         t = tf.cast(self.step.read_value(), tf.float32)
         powers = (tf.pow(s.beta1, t), tf.pow(s.beta2, t))
         for x, m, v, g in zip(self._dense, self._dense_m, self._dense_v, dense, strict=True):
-            self._update_all(x, m, v, g, powers, s.learning_rate)
+            self._update_all(x, m, v, g, powers, dense_pace)
         for x, m, v, g in zip(self._tables, self._table_m, self._table_v, tables, strict=True):
             if s.lazy_adam:
-                self._update_rows(x, m, v, g, powers, table_rate)
+                self._update_rows(x, m, v, g, powers, table_pace)
             else:
                 everywhere = tf.math.unsorted_segment_sum(g.values, g.rows, x.shape[0])
-                self._update_all(x, m, v, everywhere, powers, table_rate)
+                self._update_all(x, m, v, everywhere, powers, table_pace)
 
     def _update_all(
         self,
@@ -83,7 +99,7 @@ class Adam(tf.Module):
         v: tf.Variable,
         g: tf.Tensor,
         powers: tuple[tf.Tensor, tf.Tensor],
-        rate: float,
+        pace: _Pace,
     ) -> None:
         s = self._settings
         tf.raw_ops.ResourceApplyAdam(
@@ -92,10 +108,10 @@ class Adam(tf.Module):
             v=v.handle,
             beta1_power=powers[0],
             beta2_power=powers[1],
-            lr=rate,
+            lr=pace.rate,
             beta1=s.beta1,
             beta2=s.beta2,
-            epsilon=s.epsilon,
+            epsilon=pace.epsilon,
             grad=g,
         )
 
@@ -106,13 +122,13 @@ class Adam(tf.Module):
         v: tf.Variable,
         g: RowGradient,
         powers: tuple[tf.Tensor, tf.Tensor],
-        rate: float,
+        pace: _Pace,
     ) -> None:
         s = self._settings
         m_rows = s.beta1 * tf.gather(m, g.rows) + (1 - s.beta1) * g.values
         v_rows = s.beta2 * tf.gather(v, g.rows) + (1 - s.beta2) * tf.square(g.values)
-        rate_t = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
-        change = rate_t * m_rows / (tf.sqrt(v_rows) + s.epsilon)
+        rate_t = pace.rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
+        change = rate_t * m_rows / (tf.sqrt(v_rows) + pace.epsilon)
         for variable, rows in ((m, m_rows), (v, v_rows)):
             tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=g.rows, updates=rows)
         tf.raw_ops.ResourceScatterSub(resource=x.handle, indices=g.rows, updates=change)

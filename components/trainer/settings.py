@@ -198,6 +198,10 @@ class TrainingSettings(Frozen):
     """Adam's decay of the mean squared gradient, per step."""
     epsilon: PositiveFloat = 1e-8
     """Added to the root of the mean squared gradient."""
+    table_epsilon: PositiveFloat | None = None
+    """As `epsilon`, for the embedding tables; none is `epsilon`. Well above the root of a rare
+    row's mean squared gradient (1e-5, say), a row moves by what its examples say and not by how
+    many there are; `table_learning_rate` then wants to be a few times larger."""
     lazy_adam: bool = True
     """Embedding rows (and their moments) change only in the steps that use them. This is not
     exact Adam, which also decays the moments of unused rows and moves those rows by them; it

@@ -41,19 +41,13 @@ def ab_report(
     """
     from datetime import UTC, datetime
 
-    from pydantic import ValidationError
-
     from components.ab_report.settings import AbReportSettings
     from pipeline.overrides import with_overrides
-    from schemas.contract import first_problem
-    from schemas.errors import InputError
+    from schemas.checked import checked
 
     given = {"control": control, "zeros": zeros}
     raw = with_overrides({k: v for k, v in given.items() if v is not None}, overrides)
-    try:
-        settings = AbReportSettings.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"ab-report: {first_problem(error)}") from error
+    settings = checked(AbReportSettings, raw, "ab-report")
 
     from components.ab_report.report import ab_report as read_test
 
@@ -67,14 +61,12 @@ def ab_report(
 
 
 def _print(report: AbReport) -> None:
-    import sys
-
-    from rich.console import Console
     from rich.table import Table
 
     from components.ab_report.text import change, interval, zero_policy
+    from pipeline.terminal import terminal
 
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console = terminal(soft_wrap=True)
     table = Table(title=f"{report.variant} against {report.control}", title_justify="left")
     table.add_column("metric type")
     for name in ("CPA ratio", "interval", "conversion ratio", "interval"):

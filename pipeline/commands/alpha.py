@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.lab import (
-    as_of_option,
-    bar,
-    judge_option,
-    numbers_option,
-    open_study,
-    publish,
-    warmup_option,
-)
-from pipeline.commands.options import config_option, out_option, set_option
+from pipeline.commands.lab import bar, open_study, publish
+from pipeline.commands.lab_options import StudyOptions, numbers_option, study_options
 
 if TYPE_CHECKING:
-    from components.stability_lab.judge import Choice
     from components.stability_lab.predictions import Score
     from components.stability_lab.replay import Replay
 
 
 @click.command()
-@config_option
-@set_option
-@as_of_option
-@out_option
-@judge_option
-@warmup_option("First days that are replayed but not counted; the config's splits.warmup_days.")
+@study_options("First days that are replayed but not counted; the config's splits.warmup_days.")
 @numbers_option(
     "--alphas", 0, 1, "Alphas to look at; multiples of the config's and 0.5% to either side."
 )
@@ -41,24 +26,15 @@ if TYPE_CHECKING:
     metavar="RUN_ID",
     help="A finished run under OUT: RIG and AUC of its frozen predictions on each hard set.",
 )
-def alpha(
-    config_name: str,
-    overrides: tuple[str, ...],
-    as_of: str | None,
-    out: Path,
-    judge_name: Choice,
-    warmup: int | None,
-    alphas: tuple[float, ...],
-    run_id: str | None,
-) -> None:
+def alpha(asked: StudyOptions, alphas: tuple[float, ...], run_id: str | None) -> None:
     """Show what falls on which side as alpha moves."""
     predictions_path = None
     if run_id is not None:
         from components.stability_lab.predictions import find_predictions
         from pipeline.runs import find_run
 
-        predictions_path = find_predictions(out, find_run(out, run_id))
-    study = open_study(config_name, overrides, as_of, judge_name, warmup)
+        predictions_path = find_predictions(asked.out, find_run(asked.out, run_id))
+    study = open_study(asked)
 
     from components.stability_lab import alpha_page, words
     from components.stability_lab.alpha import default_alphas, study_alpha
@@ -98,4 +74,4 @@ def alpha(
         "metrics_run": run_id,
         "scores": [asdict(s) for s in scores],
     }
-    publish(study, "alpha", "choice of alpha", cards, sections, results, out)
+    publish(study, "alpha", "choice of alpha", cards, sections, results)

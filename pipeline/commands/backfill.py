@@ -12,23 +12,20 @@ import click
 
 from pipeline.commands.kfp_options import (
     CONNECTION_NAMES,
+    RUN_NAMES,
     connection_of,
     connection_options,
     package_of,
     refuse_given,
     run_options,
 )
-from pipeline.commands.local_runs import local_runs
+from pipeline.commands.local_runs import RETRY_NAMES, local_runs, retry_options
 from pipeline.commands.options import config_name_option, out_option, set_option
 from schemas.errors import InputError
 
-LOCAL = ("out", "retries", "retry_delay", "run_timeout")
+LOCAL = ("out", *RETRY_NAMES)
 KFP = (
-    "package_file",
-    "params",
-    "experiment_name",
-    "pipeline_root",
-    "service_account",
+    *RUN_NAMES,
     "max_concurrency",
     *CONNECTION_NAMES,
 )
@@ -43,11 +40,7 @@ KFP = (
 @set_option
 @click.option("--local", is_flag=True, help="Run on this machine.")
 @out_option
-@click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--retry-delay", type=click.FloatRange(min=0), default=60.0, show_default=True)
-@click.option(
-    "--run-timeout", type=click.FloatRange(min=1), help="Seconds after which a run is ended."
-)
+@retry_options(retries=0)
 @run_options
 @click.option(
     "--max-concurrency",

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.lab import (
-    as_of_option,
-    bar,
-    judge_option,
-    open_study,
-    publish,
-    warmup_option,
-)
-from pipeline.commands.options import config_option, out_option, set_option
-
-if TYPE_CHECKING:
-    from components.stability_lab.judge import Choice
+from pipeline.commands.lab import bar, open_study, publish
+from pipeline.commands.lab_options import StudyOptions, study_options
 
 
 @click.command("cold-start")
-@config_option
-@set_option
-@as_of_option
-@out_option
-@judge_option
-@warmup_option(
+@study_options(
     "A setup is new when its first click comes this long after the log's; the labelling window, "
     "or a third of the log."
 )
-def cold_start(
-    config_name: str,
-    overrides: tuple[str, ...],
-    as_of: str | None,
-    out: Path,
-    judge_name: Choice,
-    warmup: int | None,
-) -> None:
+def cold_start(asked: StudyOptions) -> None:
     """Follow new setups: time to a history, and the cost of each cold-start policy."""
-    study = open_study(config_name, overrides, as_of, judge_name, warmup, "window")
+    study = open_study(asked, "window")
 
     from components.stability_lab import cold_start_page, words
     from components.stability_lab.cold_start import study_cold_start
@@ -66,5 +42,4 @@ def cold_start(
             cold_start_page.policies(found),
         ],
         asdict(found),
-        out,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pipeline.commands.options import with_options
 from pipeline.kfp_server.connection import (
     DEFAULT_NAMESPACE,
     ENDPOINT_VARIABLE,
@@ -24,9 +25,7 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from pipeline.kfp_server.package import Package
 
-Command = Callable[..., Any]
-
-_CONNECTION = (
+connection_options = with_options(
     click.option(
         "--endpoint",
         envvar=ENDPOINT_VARIABLE,
@@ -63,7 +62,7 @@ _CONNECTION = (
     ),
 )
 
-_RUN = (
+run_options = with_options(
     click.option(
         "-f",
         "--package-file",
@@ -87,6 +86,7 @@ _RUN = (
     click.option("--service-account", help="Kubernetes service account of the run's pods."),
 )
 
+RUN_NAMES = ("package_file", "params", "experiment_name", "pipeline_root", "service_account")
 CONNECTION_NAMES = (
     "endpoint",
     "namespace",
@@ -95,16 +95,6 @@ CONNECTION_NAMES = (
     "iap_client_id",
     "request_timeout",
 )
-
-
-def connection_options(command: Command) -> Command:
-    """Adds where the server is and who is asking; `connection_of` takes them."""
-    return _with(command, _CONNECTION)
-
-
-def run_options(command: Command) -> Command:
-    """Adds what is to be run."""
-    return _with(command, _RUN)
 
 
 def connection_of(options: dict[str, Any]) -> Connection:
@@ -161,9 +151,3 @@ def package_of(
         path = Path(folder) / f"{config.name}.yaml"
         write_documents(compile_pipeline(config, "kfp", command), path)
         yield read_package(path)
-
-
-def _with(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

@@ -1,77 +1,25 @@
-"""What the commands of the stability lab share: options, the log, output."""
+"""What the commands of the stability lab share: the log and the output."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from components.common.as_of import resolve_as_of
+from pipeline.commands.options import at_day
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from components.stability_lab.judge import Choice, Judge
+    from components.stability_lab.judge import Judge
     from components.stability_lab.log import LabLog, Progress
     from components.stability_lab.page import Section, Table
     from components.stability_lab.replay import Bools
+    from pipeline.commands.lab_options import StudyOptions
     from pipeline.config import PipelineConfig
-
-as_of_option = click.option(
-    "--as-of",
-    metavar="DATE",
-    help="First day (UTC) whose events the study must not see; overrides the config's as_of.",
-)
-judge_option = click.option(
-    "--judge",
-    "judge_name",
-    type=click.Choice(["auto", "truth", "hindsight"]),
-    default="auto",
-    show_default=True,
-    help="True sides: the simulator's truth, or later clicks; auto takes truth where it lies "
-    "beside the log.",
-)
-
-
-class Numbers(click.ParamType):
-    """Comma-separated numbers within bounds, `low` itself allowed when `closed`."""
-
-    name = "numbers"
-
-    def __init__(self, low: float, high: float, closed: bool = False) -> None:
-        self._low, self._high, self._closed = low, high, closed
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"seen {value!r}, wanted numbers such as 0.005,0.01", param, ctx)
-        for number in numbers:
-            above = number >= self._low if self._closed else number > self._low
-            if not (above and number < self._high):
-                sign = "at least" if self._closed else "above"
-                wanted = f"{sign} {self._low:g} and below {self._high:g}"
-                self.fail(f"seen {number:g}, wanted numbers {wanted}", param, ctx)
-        return numbers
-
-
-def numbers_option(name: str, low: float, high: float, text: str, closed: bool = False) -> Any:
-    """An option that takes comma-separated numbers."""
-    return click.option(
-        name, type=Numbers(low, high, closed), default=(), metavar="LIST", help=text
-    )
-
-
-def warmup_option(text: str) -> Any:
-    return click.option("--warmup", type=click.IntRange(min=0), metavar="DAYS", help=text)
 
 
 @dataclass(frozen=True)
@@ -79,8 +27,8 @@ class Study:
     """A log read for a study.
 
     Attributes:
-      run_id: names the output folder.
       scope: bool [n], cells after the warm-up.
+      run_id: names the folder below `out`.
     """
 
     config: PipelineConfig
@@ -89,6 +37,7 @@ class Study:
     first_day: int
     scope: Bools
     run_id: str
+    out: Path
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -109,18 +58,11 @@ class Study:
         }
 
 
-def open_study(
-    config_name: str,
-    overrides: Sequence[str],
-    as_of: str | None,
-    judge_name: Choice,
-    warmup: int | None,
-    default_warmup: str = "splits",
-) -> Study:
+def open_study(asked: StudyOptions, default_warmup: str = "splits") -> Study:
     """Reads the log of a config.
 
     Args:
-      default_warmup: without `warmup`, `splits` takes the config's warmup_days; `window` takes the
+      default_warmup: without --warmup, `splits` takes the config's warmup_days; `window` takes the
         labelling window, or a third of the log where that is shorter.
 
     Raises:
@@ -132,9 +74,7 @@ def open_study(
     from pipeline.config import load_config
     from pipeline.provenance import run_name
 
-    if as_of is not None:
-        overrides = (*overrides, f"as_of={as_of!r}")
-    config = load_config(config_name, overrides)
+    config = load_config(asked.config_name, at_day(asked.overrides, asked.as_of))
     config = config.model_copy(update={"labelling": with_pins(config.labelling)})
     day, root = resolve_as_of(config.as_of), Path(config.input.root)
     with bar("reading the log") as progress:
@@ -146,12 +86,13 @@ def open_study(
             config.ingest.max_bad_row_share,
             progress,
         )
+    warmup = asked.warmup
     if warmup is None:
         shortest = min(config.labelling.window_days, (log.as_of - log.first_day) // 3)
         warmup = shortest if default_warmup == "window" else config.splits.warmup_days
     first = first_evaluated(log, warmup)
-    judge = choose_judge(log, root, judge_name, config.labelling.window_days)
-    return Study(config, log, judge, first, log.cells.day >= first, run_name(day))
+    judge = choose_judge(log, root, asked.judge_name, config.labelling.window_days)
+    return Study(config, log, judge, first, log.cells.day >= first, run_name(day), asked.out)
 
 
 @contextmanager
@@ -173,14 +114,13 @@ def publish(
     cards: list[tuple[str, str]],
     sections: list[Section],
     results: dict[str, Any],
-    out: Path,
 ) -> None:
     """Prints the tables and writes OUT/<kind>/<run_id>/<kind>.json and .html."""
     import yaml
-    from rich.console import Console
 
     from components.reporter.write import write_files
     from components.stability_lab.page import Page, render
+    from pipeline.terminal import terminal
 
     facts = study.facts
     meta = (
@@ -190,15 +130,13 @@ def publish(
     )
     settings = yaml.safe_dump({"labelling": facts["labelling"]}, sort_keys=False)
     page = render(Page(title, meta, cards, sections, settings))
-    folder = out / kind / study.run_id
+    folder = study.out / kind / study.run_id
     try:
         text = json.dumps(finite({**facts, **results}), indent=1, allow_nan=False)
         write_files(folder, {f"{kind}.json": text + "\n", f"{kind}.html": page})
     except OSError as error:
-        raise InputError(f"--out {out}: cannot write {folder}: {error.strerror}") from error
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        raise InputError(f"--out {study.out}: cannot write {folder}: {error.strerror}") from error
+    console = terminal(width_of_files=200)
     console.print(meta, markup=False)
     for section in sections:
         for table in section.tables:

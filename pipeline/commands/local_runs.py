@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.commands.options import Command, with_options
+
 if TYPE_CHECKING:
     from pipeline.scheduling.local import LocalRuns
+
+
+RETRY_NAMES = ("retries", "retry_delay", "run_timeout")
+
+
+def retry_options(retries: int) -> Callable[[Command], Command]:
+    """Adds what becomes of a run that fails or takes long; `retries` is the default."""
+    return with_options(
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            default=retries,
+            show_default=True,
+            help="Further tries of a run that failed.",
+        ),
+        click.option(
+            "--retry-delay",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            help="Seconds between a failed run and the next try.",
+        ),
+        click.option(
+            "--run-timeout",
+            type=click.FloatRange(min=1),
+            help="Seconds after which a run is ended.",
+        ),
+    )
 
 
 def local_runs(

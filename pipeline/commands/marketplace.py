@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +45,16 @@ def marketplace(
     The true conversion probability of every candidate ad is known, so that one sees what better
     predictions do to CPA. Read the outcome with `hardtower ab-report`.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from components.marketplace.run import OUTCOME
     from components.marketplace.run import marketplace as run_marketplace
     from components.marketplace.settings import parse_market_settings
     from pipeline.overrides import with_overrides
+    from pipeline.terminal import terminal
 
     settings = parse_market_settings(with_overrides({}, overrides))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = terminal()
     with Progress(console=console) as progress:
         bar = progress.add_task("requests", total=settings.requests)
         summary = run_marketplace(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+Command = Callable[..., Any]
 
 config_option = click.option(
     "--config",
@@ -19,6 +23,11 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Overrides one key of the config, such as labelling.alpha=0.005. Repeatable.",
+)
+as_of_option = click.option(
+    "--as-of",
+    metavar="DATE",
+    help="First day (UTC) whose events must not be seen; overrides the config's as_of.",
 )
 out_option = click.option(
     "--out",
@@ -39,3 +48,19 @@ config_name_option = click.option(
     metavar="FILE",
     help="Pipeline config: a YAML file, or the name of one that ships with hardtower.",
 )
+
+
+def at_day(overrides: tuple[str, ...], as_of: str | None) -> tuple[str, ...]:
+    """The overrides, and that of --as-of where it was given."""
+    return overrides if as_of is None else (*overrides, f"as_of={as_of!r}")
+
+
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Adds options to a command, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -38,12 +37,12 @@ def route(
     import json
     import math
 
-    from rich.console import Console
     from rich.table import Column, Table
 
     from components.pusher.versions import ServingFolder
     from components.routing.table import RoutingTable
     from components.serving.router import Router
+    from pipeline.terminal import terminal
 
     ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
     if not ids:
@@ -66,5 +65,5 @@ def route(
     page = Table(Column("setup", overflow="fold"), "task", "reason", "model", "historical CVR")
     for setup, task, reason, model, cvr in rows:
         page.add_row(setup, task, reason, model, "" if math.isnan(cvr) else f"{cvr:.4%}")
-    Console(width=None if sys.stdout.isatty() else 120).print(page)
+    terminal().print(page)
     click.echo(f"version {asked}, assignment {table.assignment_id}, {len(table):,} setups")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.options import config_option, out_option, set_option
+from pipeline.commands.options import as_of_option, at_day, config_option, out_option, set_option
 
 NOT_BLESSED = 3
 """Exit code of a run whose model was to be blessed and was not."""
@@ -16,11 +16,7 @@ NOT_BLESSED = 3
 @click.command()
 @config_option
 @set_option
-@click.option(
-    "--as-of",
-    metavar="DATE",
-    help="First day (UTC) whose events the run must not see; overrides the config's as_of.",
-)
+@as_of_option
 @out_option
 @click.option("--run-id", default="", metavar="NAME", help="Name of the run; made up when absent.")
 @click.option(
@@ -44,9 +40,7 @@ def run(
     from pipeline.config import load_config
     from pipeline.local_run import check_input, run_pipeline
 
-    if as_of is not None:
-        overrides = (*overrides, f"as_of={as_of!r}")
-    config = load_config(config_name, overrides)
+    config = load_config(config_name, at_day(overrides, as_of))
     check_input(config)
     command = " ".join(["hardtower", *sys.argv[1:]])
     blessed = run_pipeline(config, out, command, run_id, queue)

@@ -10,23 +10,20 @@ import click
 
 from pipeline.commands.kfp_options import (
     CONNECTION_NAMES,
+    RUN_NAMES,
     connection_of,
     connection_options,
     package_of,
     refuse_given,
     run_options,
 )
-from pipeline.commands.local_runs import local_runs
+from pipeline.commands.local_runs import RETRY_NAMES, local_runs, retry_options
 from pipeline.commands.options import config_name_option, out_option, set_option
 from schemas.errors import InputError
 
-LOCAL = ("out", "max_catchup", "retries", "retry_delay", "run_timeout", "once")
+LOCAL = ("out", "max_catchup", *RETRY_NAMES, "once")
 KFP = (
-    "package_file",
-    "params",
-    "experiment_name",
-    "pipeline_root",
-    "service_account",
+    *RUN_NAMES,
     "job_name",
     "max_concurrency",
     "start_time",
@@ -61,17 +58,7 @@ KFP = (
     type=click.IntRange(min=1),
     help="With --catchup: how many of the newest missed times are run.",
 )
-@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option(
-    "--retry-delay",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    help="Seconds between a failed run and the next try.",
-)
-@click.option(
-    "--run-timeout", type=click.FloatRange(min=1), help="Seconds after which a run is ended."
-)
+@retry_options(retries=1)
 @click.option("--once", is_flag=True, help="Run what is due now, then end.")
 @run_options
 @click.option("--job-name", help="Name of the recurring run; the pipeline's when absent.")

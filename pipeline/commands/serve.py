@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from pipeline.commands.options import serving_option
-from schemas.errors import InputError
 
 
 @click.command()
@@ -51,12 +50,11 @@ def serve(
     tf_serving: str | None,
 ) -> None:
     """Predict over HTTP: route ad candidates and score each by the model of its task."""
-    from pydantic import ValidationError
-
     from components.serving.settings import ServeSettings
     from components.serving.variants import load_experiment
     from pipeline.overrides import with_overrides
-    from schemas.contract import first_problem, load_contract
+    from schemas.checked import checked
+    from schemas.contract import load_contract
 
     raw: dict[str, object] = {"serving_dir": serving, "contract": contract}
     if contract:
@@ -67,10 +65,7 @@ def serve(
         raw["decisions"] = {"path": decisions}
     if tf_serving is not None:
         raw["tf_serving"] = {"url": tf_serving.rstrip("/")}
-    try:
-        settings = ServeSettings.model_validate(with_overrides(raw, overrides))
-    except ValidationError as error:
-        raise InputError(f"settings: {first_problem(error)}") from error
+    settings = checked(ServeSettings, with_overrides(raw, overrides), "settings")
 
     from components.serving.server import serve as run
 

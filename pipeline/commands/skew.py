@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -24,10 +23,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def skew(decisions: Path, assignments: Path, as_json: bool) -> None:
     """Compare the tasks that a service decided with the offline assignment."""
-    from rich.console import Console
     from rich.table import Table
 
     from components.serving.skew import compare
+    from pipeline.terminal import terminal
 
     found = compare(decisions, assignments)
     if as_json:
@@ -49,4 +48,4 @@ def skew(decisions: Path, assignments: Path, as_json: bool) -> None:
                 f"{kind.decisions:,}",
                 f"{kind.share:.3%}",
             )
-        Console(width=None if sys.stdout.isatty() else 120).print(table)
+        terminal().print(table)

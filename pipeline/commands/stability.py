@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.lab import (
-    as_of_option,
-    bar,
-    judge_option,
-    numbers_option,
-    open_study,
-    publish,
-    warmup_option,
-)
-from pipeline.commands.options import config_option, out_option, set_option
-
-if TYPE_CHECKING:
-    from components.stability_lab.judge import Choice
+from pipeline.commands.lab import bar, open_study, publish
+from pipeline.commands.lab_options import StudyOptions, numbers_option, study_options
 
 
 @click.command()
-@config_option
-@set_option
-@as_of_option
-@out_option
-@judge_option
-@warmup_option("First days that are replayed but not counted; the config's splits.warmup_days.")
+@study_options("First days that are replayed but not counted; the config's splits.warmup_days.")
 @numbers_option("--alphas", 0, 1, "Alphas of the frontier; the config's and 0.5% to either side.")
 @numbers_option("--bands", 0, 1, "Bands of the frontier; 0,0.1,0.2,0.4.", closed=True)
 @numbers_option(
     "--half-lives", 0, 10_000, "Half-lives, in days; half, double and four times the config's."
 )
 def stability(
-    config_name: str,
-    overrides: tuple[str, ...],
-    as_of: str | None,
-    out: Path,
-    judge_name: Choice,
-    warmup: int | None,
+    asked: StudyOptions,
     alphas: tuple[float, ...],
     bands: tuple[float, ...],
     half_lives: tuple[float, ...],
 ) -> None:
     """Replay a log with and without each stabiliser: flips, churn, wrong sides, frontier."""
-    study = open_study(config_name, overrides, as_of, judge_name, warmup)
+    study = open_study(asked)
 
     from components.stability_lab import stability_page, words
     from components.stability_lab.frontier import Grid, frontier
@@ -92,5 +69,4 @@ def stability(
             "mechanisms": [{"name": name, **asdict(m)} for name, m in measured.items()],
             "frontier": [asdict(p) for p in points],
         },
-        out,
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.experiment import base_option, only_trained_by
-from pipeline.commands.options import out_option
+from pipeline.commands.frozen_options import FrozenOptions, clock, frozen_options
+
+if TYPE_CHECKING:
+    from components.experiment.tune import Report
 
 
 @click.command()
-@out_option
-@click.option("--run-id", metavar="RUN_ID", help="A finished run under OUT; the newest one.")
-@base_option
+@frozen_options
 @click.option("--trials", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Of each trial."
@@ -26,31 +27,31 @@ from pipeline.commands.options import out_option
     help="Decides which settings are tried.",
 )
 @click.option("--knob", "knobs", multiple=True, metavar="KEY", help="Repeatable; all knobs.")
-@click.option(
-    "--sample",
-    "share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Share of the setups to use.",
-)
 def tune(
-    out: Path,
-    run_id: str | None,
-    overrides: tuple[str, ...],
-    trials: int,
-    seeds: int,
-    search_seed: int,
-    knobs: tuple[str, ...],
-    share: float,
+    asked: FrozenOptions, trials: int, seeds: int, search_seed: int, knobs: tuple[str, ...]
 ) -> None:
     """Search for better model, loss and training settings on a finished run's data.
 
     Judged by the log loss on hard calibration examples; the eval period is not looked at. The same
     command goes on where it was interrupted, or adds trials.
     """
-    only_trained_by(overrides)
-    from components.experiment.cuts import Sample
+    frozen = asked.open()
+
     from pipeline.tuning import tune_run
 
-    tune_run(out, run_id, overrides, trials, seeds, search_seed, knobs, Sample(share=share))
+    tune_run(frozen, trials, seeds, search_seed, knobs, asked.sample, _teller())
+
+
+def _teller() -> Report:
+    """Tells of each trial, and how much time is left by those so far."""
+    spent: list[float] = []
+
+    def tell(number: int, trials: int, score: float | None, best: float, seconds: float) -> None:
+        spent.append(seconds)
+        shown = "failed" if score is None else f"log loss {score:.6f}"
+        line = f"trial {number} of {trials}: {shown} in {seconds:.0f} s; best {best:.6f}"
+        if number < trials:
+            line += f"; {clock(mean(spent) * (trials - number))} left"
+        click.echo(line, err=True)
+
+    return tell

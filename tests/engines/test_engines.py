@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from pyarrow import feather
+from two_goals import CONTRACT
 
 from components.common.days import to_day
 from components.common.tfrecords import ShardWriter, read_batches, shard_files
@@ -25,7 +26,6 @@ from components.task_labeler.calendar import SPLITS
 from components.task_labeler.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
-from schemas.contract import Contract
 
 pytestmark = pytest.mark.engines
 
@@ -47,23 +47,6 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".parquet": pq.read_table,
 }
 """How each kind of file of the assignments is read."""
-
-CONTRACT = Contract.model_validate(
-    {
-        "name": "engines",
-        "description": "one rare and one frequent goal",
-        "input": {"format": "parquet", "pattern": "*"},
-        "attribution_window_days": 5,
-        "roles": {
-            "timestamp": "t",
-            "conversion_timestamp": "ct",
-            "label": "y",
-            "setup": ["shop", "goal"],
-            "conversion_category": "goal",
-        },
-        "features": {"categorical": [{"name": "shop", "buckets": 10}]},
-    }
-)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""These tests need Podman and what `deploy/kubeflow_tools.sh` makes: `-m kubeflow` only."""
+"""Podman, and what `deploy/kubeflow_tools.sh` makes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-SETTINGS = HERE.parents[1] / ".tools" / "kubeflow" / "containers.conf"
+SETTINGS = Path(__file__).parents[2] / ".tools" / "kubeflow" / "containers.conf"
 IMAGE = "localhost/hardtower:test"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "kubeflow: runs containers; asked for by name")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "kubeflow" in config.getoption("markexpr"):
-        return
-    left_out = [item for item in items if HERE in item.path.parents]
-    items[:] = [item for item in items if HERE not in item.path.parents]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -182,25 +182,32 @@ def test_a_second_run_compares_with_the_first(second_run: FinishedRun) -> None:
     assert "last blessed" in second_run.output
 
 
-def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, tmp_path: Path) -> None:
-    mine = Project(tmp_path)
-    shutil.copytree(second_run.project.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+@pytest.fixture(scope="module")
+def third_run(second_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The same data again in a copy: warm starts, and a floor that no model reaches."""
+    mine = Project(tmp_path_factory.mktemp("third"))
+    shutil.copytree(second_run.project.folder, mine.folder, symlinks=True, dirs_exist_ok=True)
     mine.write()
-    before = contents(mine.out / "serving")
-    command = ("--set", "gate.min_hard_auc=0.999", "--require-blessing")
-    done = mine.run("--run-id", "floor", *command)
+    changes = ("training.warm_start=last_blessed", "training.epochs=1", "gate.min_hard_auc=0.999")
+    options = [part for change in changes for part in ("--set", change)]
+    done = mine.run("--run-id", "floor", "--require-blessing", *options)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "NOT BLESSED" in done.stdout
-    assert "task=hard" in done.stdout
-    assert "auc" in done.stdout.lower()
-    assert contents(mine.out / "serving") == before
+    return FinishedRun(mine, mine.out / "runs" / "floor", done.stdout)
 
-    record = read_record(mine.out / "runs" / "floor")
+
+def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, third_run: FinishedRun) -> None:
+    mine = third_run.project
+    assert "NOT BLESSED" in third_run.output
+    assert "task=hard" in third_run.output
+    assert "auc" in third_run.output.lower()
+    assert contents(mine.out / "serving") == contents(second_run.project.out / "serving")
+
+    record = read_record(third_run.folder)
     assert record is not None
     assert (record.status, record.blessed, record.version) == ("succeeded", False, None)
-    manifest = mine.json(mine.out / "runs" / "floor", "manifest.json")
+    manifest = mine.json(third_run.folder, "manifest.json")
     assert (manifest["version"], manifest["verdict"]["blessed"]) == (None, False)
-    page = " ".join((mine.out / "runs" / "floor" / "report.html").read_text().split())
+    page = " ".join((third_run.folder / "report.html").read_text().split())
     assert "Not blessed: nothing was pushed" in page
     assert f"Version {versions(mine)[-1].name} served when this run began" in page
     assert "Setups that changed task: 0" in page
@@ -209,18 +216,11 @@ def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, tmp_path: Pat
     assert "auc" in line.reason.lower()
 
 
-def test_a_warm_start_goes_on_from_the_served_version(
-    second_run: FinishedRun, tmp_path: Path
-) -> None:
+def test_a_warm_start_goes_on_from_the_served_version(third_run: FinishedRun) -> None:
     """The same data again: both networks start from their own weights of the served version."""
-    mine = Project(tmp_path)
-    shutil.copytree(second_run.project.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
-    mine.write()
-    served = versions(mine)[-1].name
-    done = mine.run("--set", "training.warm_start=last_blessed", "--set", "training.epochs=1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(f"starts from version {served}") == 2
-    artifacts = mine.out / "artifacts"
+    served = versions(third_run.project)[-1].name
+    assert third_run.output.count(f"starts from version {served}") == 2
+    artifacts = third_run.project.out / "artifacts"
     for node in ("Trainer", "OneTaskTrainer"):
         runs = (artifacts / node / "model_run").iterdir()
         cold, *_, warm = sorted(runs, key=lambda folder: int(folder.name))
@@ -233,7 +233,7 @@ def test_a_warm_start_goes_on_from_the_served_version(
             "reason": None,
             "vocabulary_rows": {"goal": {"kept": 3, "new": 0}},
         }
-    assert f"version {served}" in (mine.runs()[-1] / "report.html").read_text()
+    assert f"version {served}" in (third_run.folder / "report.html").read_text()
     assert not list((artifacts / "checkpoints").iterdir())
 
 

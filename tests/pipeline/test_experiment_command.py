@@ -19,7 +19,7 @@ from components.experiment.data import FrozenData
 from components.stability_lab.predictions import find_predictions
 from pipeline.cli import main
 from pipeline.config import load_config
-from pipeline.experiment import frozen_data
+from pipeline.frozen_run import open_run
 from pipeline.run_artifacts import find_artifacts
 from schemas.errors import InputError
 
@@ -99,7 +99,7 @@ def frozen(first_run: FinishedRun, table3: Result) -> tuple[FrozenData, Log]:
     run = find_artifacts(first_run.project.out, first_run.folder.name)
     root = Path(run.config.input.root)
     log = Log(run.examples, run.config.data_contract, run.as_of, run.config.labelling, root)
-    return frozen_data(run, first_run.project.out), log
+    return open_run(first_run.project.out, first_run.folder.name, ()).data, log
 
 
 def sides(folder: Path, split: str) -> np.ndarray:

@@ -30,7 +30,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import model_validator
 
-from components.example_gen.adapters.base import Opening, days_in, second_zero
+from components.common.days import first_second
+from components.example_gen.adapters.base import Opening, days_in
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
 from schemas.base import Frozen
 
@@ -105,7 +106,7 @@ class AliCcp:
         return self._opening.fingerprint(VERSION, self._options, files)
 
     def _time(self, split: str) -> int:
-        return second_zero(self._options.train_day if split == "train" else self._options.test_day)
+        return first_second(self._options.train_day if split == "train" else self._options.test_day)
 
     def _file(self, kind: str, split: str) -> Path:
         packed = self._opening.root / f"{kind}_{split}.csv.gz"

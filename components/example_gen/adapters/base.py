@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +17,9 @@ from pydantic import ValidationError
 from components.common.days import SECONDS_PER_DAY
 from components.example_gen.source import Source, Window
 from schemas.base import Frozen
-from schemas.contract import Contract, first_problem
+from schemas.checked import first_problem
+from schemas.contract import Contract
 from schemas.errors import InputError
-
-"""Seconds of a day."""
 
 Options = TypeVar("Options", bound=Frozen)
 
@@ -77,11 +75,6 @@ class Opening:
             sorted(seen),
         )
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def second_zero(day: date) -> int:
-    """Seconds from 1970-01-01 to the start of the day, UTC."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
 def conversions(

@@ -24,13 +24,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
     clock,
     conversions,
     in_window,
     per_type,
-    second_zero,
 )
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
 from schemas.base import Frozen
@@ -99,11 +99,11 @@ class CriteoAttribution:
         return plain if plain.is_file() else self._opening.file(FILES[1])
 
     def _examples(self, rows: Rows) -> pa.RecordBatch:
-        clicked = pc.add(rows.integers("timestamp"), second_zero(self._options.epoch))
+        clicked = pc.add(rows.integers("timestamp"), first_second(self._options.epoch))
         converted = rows.integers("conversion_timestamp", missing=("", "-1"))
         columns = {
             "timestamp": clicked,
-            "_delay": pc.subtract(pc.add(converted, second_zero(self._options.epoch)), clicked),
+            "_delay": pc.subtract(pc.add(converted, first_second(self._options.epoch)), clicked),
             "_conversion": rows.flags("conversion"),
             "_attributed": rows.flags("attribution"),
             "uid": rows.text("uid"),

@@ -30,7 +30,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from components.example_gen.adapters.base import Opening, conversions, per_type, second_zero
+from components.common.days import first_second
+from components.example_gen.adapters.base import Opening, conversions, per_type
 from schemas.base import Frozen
 from schemas.errors import InputError
 
@@ -89,7 +90,7 @@ class CriteoPrivateAd:
                     "contract's features"
                 )
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                yield self._examples(batch, second_zero(self._day(day)), path)
+                yield self._examples(batch, first_second(self._day(day)), path)
         except (OSError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: {reason}; wanted a Parquet file of the log") from error

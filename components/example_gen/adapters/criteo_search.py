@@ -21,13 +21,13 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
     clock,
     conversions,
     in_window,
     per_type,
-    second_zero,
 )
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
 from schemas.base import Frozen
@@ -96,7 +96,7 @@ class CriteoSearch:
 
     def _examples(self, rows: Rows) -> pa.RecordBatch:
         stamp = rows.integers("click_timestamp")
-        clicked = pc.add(stamp, second_zero(self._options.epoch))
+        clicked = pc.add(stamp, first_second(self._options.epoch))
         columns = {
             "timestamp": clicked,
             "_delay": rows.integers("time_delay_for_conversion", MISSING),

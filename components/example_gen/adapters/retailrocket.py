@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from components.common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
     clock,
     conversions,
     days_in,
     per_type,
-    second_zero,
 )
 from components.example_gen.adapters.retailrocket_tables import (
     DAY_MS,
@@ -68,11 +68,11 @@ class RetailRocket:
         return tuple(
             day.isoformat()
             for day in days
-            if days_in(self._opening.window, second_zero(day), second_zero(day))
+            if days_in(self._opening.window, first_second(day), first_second(day))
         )
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        start = second_zero(date.fromisoformat(shard)) * 1000
+        start = first_second(date.fromisoformat(shard)) * 1000
         views = self._views()
         first, last = np.searchsorted(views["timestamp"], [start, start + DAY_MS])
         yield _examples(views.iloc[first:last], self._opening.attribution_seconds)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.delimited import Layout, read_text
 from schemas.errors import InputError
 
@@ -40,7 +41,7 @@ NEVER = -1
 UNKNOWN = "unknown"
 """Category of an item that had none yet."""
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, SECONDS_PER_DAY * 1000
 KEYS = {"visitor": ["visitorid"], "item": ["itemid"], "pair": ["visitorid", "itemid"]}
 RECENT_MS = {"visitor": HOUR_MS, "item": DAY_MS}
 """How far back views are recent."""

@@ -34,7 +34,6 @@ from pipeline.runners.kubeflow.targets import KFP, TARGETS, Target
 from pipeline.runners.kubeflow.uris import artifacts_of
 from schemas.errors import InputError
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BAD_INPUT = 2
 """Exit code of a mistake of the user's; the log's last line says which."""
 

@@ -14,8 +14,15 @@ from components.experiment.arms import Arm, Claim, Experiment, Settings
 from components.experiment.assignments import Log
 from components.experiment.cuts import Sample, advertiser_fold
 from components.experiment.data import FrozenData
+from components.experiment.expected_auc import expected_auc
 from components.experiment.page import Origin, html, markdown, results
-from components.experiment.results import AUC, EXPECTED_RIG, RECALIBRATED, RIG
+from components.experiment.results import (
+    AUC,
+    EXPECTED_AUC,
+    EXPECTED_RIG,
+    RECALIBRATED,
+    RIG,
+)
 from components.experiment.run import Ended, Plan, run_experiment
 from components.experiment.statistics import Draws, rig
 from components.experiment.store import Store
@@ -82,16 +89,20 @@ def test_figures_are_of_the_predictions(plan: Plan, ended: Ended, store: Store) 
             assert found.arms[arm][RIG].spread == pytest.approx(np.std(by_seed, ddof=1))
             expected = [rig(truth[rows], p.astype(float)) for p in predictions]
             assert found.arms[arm][EXPECTED_RIG].value == pytest.approx(np.mean(expected))
+            ordered = [expected_auc(truth[rows], p.astype(float)) for p in predictions]
+            assert found.arms[arm][EXPECTED_AUC].value == pytest.approx(np.mean(ordered))
         assert found.oracle[EXPECTED_RIG] == pytest.approx(rig(truth[rows], truth[rows]))
-        assert found.oracle[EXPECTED_RIG] > max(a[EXPECTED_RIG].value for a in found.arms.values())
+        assert found.oracle[EXPECTED_AUC] == pytest.approx(expected_auc(truth[rows], truth[rows]))
+        for metric in (EXPECTED_RIG, EXPECTED_AUC):
+            assert found.oracle[metric] > max(a[metric].value for a in found.arms.values())
 
 
 def test_each_claim_is_judged_by_each_metric(ended: Ended) -> None:
     for found in ended.sets:
         judged = [(f.claim.arm, f.metric) for f in found.findings]
-        metrics = (RIG, EXPECTED_RIG, AUC)
+        metrics = (RIG, EXPECTED_RIG, EXPECTED_AUC, AUC)
         assert judged == [(arm, m) for arm in ("own", "own again") for m in metrics]
-        for finding in found.findings[3:]:
+        for finding in found.findings[4:]:
             d = finding.difference
             assert (d.estimate, d.low, d.high) == (0.0, 0.0, 0.0)
             assert not finding.supported
@@ -115,6 +126,30 @@ def test_platt_scaling_mends_the_level(plan: Plan, store: Store) -> None:
     )
     assert plain < -0.2
     assert abs(scaled) < 0.5 * abs(plain)
+
+
+def test_a_calibrator_is_fitted_and_told(plan: Plan, store: Store) -> None:
+    """The level is mended; order and what Platt scaling leaves stay."""
+    base = plan.experiment.arms[0].settings
+    scaled = base.but(training={"calibration": {"method": "platt"}})
+    arms = (Arm("plain", base), Arm("scaled", scaled))
+    changed = replace(
+        plan.experiment, arms=arms, claims=(Claim("scaled", "plain"),), sets=("hard",)
+    )
+    tried = replace(plan, experiment=changed, seeds=(1,))
+    ended = run_experiment(tried, store, lambda _: None, lambda _: None)
+    (record,) = ended.trainings["scaled"]
+    assert record["calibration"]["method"] == "platt"
+    assert record["calibration"]["after"]["ratio"] == pytest.approx(1, abs=0.02)
+    assert ended.trainings["plain"][0]["calibration"] is None
+    figures = ended.sets[0].arms
+    off = {arm: abs(np.log(figures[arm]["calibration"].value)) for arm in ("plain", "scaled")}
+    assert off["scaled"] < off["plain"]
+    for metric in (AUC, RECALIBRATED):
+        gap = figures["scaled"][metric].value - figures["plain"][metric].value
+        assert gap == pytest.approx(0, abs=2e-3)
+    assert "calibrated as a run exports it (platt, " in markdown(tried, ended)
+    assert "calibrated as a run" not in markdown(plan, replace(ended, trainings={}))
 
 
 def test_the_report(plan: Plan, ended: Ended) -> None:

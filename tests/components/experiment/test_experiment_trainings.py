@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import queue_child
+from scipy.special import logit
 
 from components.experiment.arms import Settings
 from components.experiment.cuts import Sample, advertiser_fold, sampled
@@ -26,9 +28,12 @@ from components.experiment.training import (
     ON_CALIBRATION,
     OWN_TOWER,
     Task,
+    check,
     columns_of,
     perform,
 )
+from components.trainer.isotonic import fit_isotonic
+from components.trainer.platt import fit_platt
 from schemas.errors import InputError
 
 
@@ -44,6 +49,9 @@ def test_the_key_follows_what_decides_the_outcome(task: Task) -> None:
         "seed": replace(task, seed=4),
         "code": None,
         "model": replace(task, settings=task.settings.but(model={"shared_layers": 0})),
+        "calibration": replace(
+            task, settings=task.settings.but(training={"calibration": {"method": "platt"}})
+        ),
         "loss": replace(task, settings=task.settings.but(loss={"weight_hard": 0.4})),
         "data": replace(task, data=replace(task.data, key="other")),
         "sample": replace(task, sample=Sample(share=0.5)),
@@ -121,6 +129,46 @@ def test_what_a_training_leaves(task: Task, tmp_path: Path) -> None:
     assert np.array_equal(store.predictions("k", OWN_TOWER), own)
     assert store.record("k")["settings"]["training"]["seed"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["k"]
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_predictions_are_calibrated_as_a_run_calibrates_them(task: Task, method: str) -> None:
+    """Against the calibrator fitted by hand on the logits of the plain training."""
+    plain = perform(task)
+    asked = {"method": method, "min_conversions": 3}
+    calibrated = task.settings.but(training={"calibration": asked})
+    found = perform(replace(task, settings=calibrated))
+    held_out = columns_of(task, "calibration")
+    label = held_out.label[held_out.hard].astype(float)
+    logits = {name: logit(p.astype(float)) for name, p in plain.predictions.items()}
+    z, weight = logits[ON_CALIBRATION], np.ones(len(label))
+    by_hand = (
+        fit_platt(z, label, weight) if method == "platt" else fit_isotonic(z, label, weight, 3)
+    )
+    for name in (HARD_TOWER, ON_CALIBRATION):
+        wanted = by_hand.probability(logits[name])
+        assert found.predictions[name] == pytest.approx(wanted, rel=1e-4)
+    assert not np.allclose(found.predictions[HARD_TOWER], plain.predictions[HARD_TOWER], rtol=0.01)
+    hard, own = columns_of(task, "eval").hard, found.predictions[OWN_TOWER]
+    assert np.array_equal(own[hard], found.predictions[HARD_TOWER][hard])
+    assert np.array_equal(own[~hard], plain.predictions[OWN_TOWER][~hard])
+    assert found.record["calibration"]["conversions"] == label.sum()
+    assert plain.record["calibration"] is None
+    assert found.record["best_step"] == plain.record["best_step"]
+
+
+def test_a_calibrator_that_cannot_be_fitted_is_refused_before_training(
+    task: Task, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(task.data.folder, folder)
+    np.save(folder / "calibration" / "label.npy", np.zeros(400, np.float32))
+    settings = task.settings.but(training={"calibration": {"method": "platt"}})
+    bare = replace(task, data=replace(task.data, folder=folder), settings=settings)
+    with pytest.raises(InputError, match=r"method platt: 0 of the \d+ calibration examples"):
+        check(bare)
+    check(replace(bare, settings=task.settings))
+    check(replace(task, settings=settings))
 
 
 def test_a_swapped_network_learns_soft_examples(task: Task) -> None:

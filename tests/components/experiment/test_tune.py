@@ -18,9 +18,10 @@ from tune_child import NAMES, search_of
 
 from components.experiment.arms import Settings
 from components.experiment.data import FrozenData
-from components.experiment.knobs import KNOBS, changes, search_space
+from components.experiment.knobs import KNOBS, changes, effective, search_space
+from components.experiment.statistics import Draws
 from components.experiment.training import Task, fit
-from components.experiment.tune import Trial, chosen_changes, run_search
+from components.experiment.tune import Trial, chosen_changes, lead_of, run_search
 from schemas.errors import InputError
 
 
@@ -35,27 +36,51 @@ def told(*_: Any) -> None:
 
 def test_present_settings_are_the_defaults(settings: Settings) -> None:
     space = search_space(settings, list(KNOBS))
-    found = settings.but(**changes({hp.name: hp.default for hp in space.space}))
-    same = settings.but(training={"table_learning_rate": settings.training.learning_rate})
+    found = settings.but(**changes({hp.name: hp.default for hp in space.space}, settings))
+    shown = settings.training
+    same = settings.but(
+        training={"table_learning_rate": shown.learning_rate, "table_epsilon": shown.epsilon}
+    )
     assert found == same
     assert [hp.name for hp in space.space] == list(KNOBS)
+    uneven = settings.but(loss={"weight_hard": 1.0, "weight_soft": 3.0})
+    (weight,) = search_space(uneven, ["loss.weight_hard"]).space
+    assert weight.default == 0.25
+    assert uneven.but(**changes({weight.name: weight.default}, uneven)) == uneven
 
 
-def test_values_become_settings() -> None:
+def test_no_more_layers_are_shared_than_there_are(settings: Settings) -> None:
+    """One feed-forward layer: a stack of two shares all of it where four were proposed."""
+    values = {"model.cross_layers": 1, "model.shared_layers": 4}
+    assert changes(values, settings)["model"] == {"cross_layers": 1, "shared_layers": 2}
+    deep = settings.but(model={"cross_layers": 4, "shared_layers": 4})
+    assert changes({"model.cross_layers": 1}, deep)["model"]["shared_layers"] == 2
+    assert effective(values, settings) == {"model.cross_layers": 1, "model.shared_layers": 2}
+    assert effective({"model.dropout": 0.1}, deep) == {"model.dropout": 0.1}
+    shared = {hp.name: hp for hp in search_space(settings, list(KNOBS)).space}[
+        "model.shared_layers"
+    ]
+    assert (shared.min_value, shared.max_value) == (0, 5)
+    (alone,) = search_space(settings, ["model.shared_layers"]).space
+    assert alone.max_value == 2
+
+
+def test_values_become_settings(settings: Settings) -> None:
     found = changes(
         {
             "model.hidden_units": "64-32",
             "model.cross_rank": 0,
             "loss.weight_hard": 0.35,
             "training.batch_size": 512,
-        }
+        },
+        settings,
     )
     assert found == {
         "model": {"hidden_units": (64, 32), "cross_rank": None},
         "loss": {"weight_hard": 0.35, "weight_soft": 0.65},
         "training": {"batch_size": 512},
     }
-    assert changes({"model.cross_rank": 8})["model"] == {"cross_rank": 8}
+    assert changes({"model.cross_rank": 8}, settings)["model"] == {"cross_rank": 8}
 
 
 def test_unknown_knob(settings: Settings) -> None:
@@ -77,7 +102,12 @@ def test_a_search(tiny_data: FrozenData, settings: Settings, tmp_path: Path) -> 
     _, record = fit(Task(tiny_data, settings, settings.training.seed, search.sample))
     looks = [row["calibration_log_loss_hard"] for row in record["history"]]
     assert first.score == pytest.approx(min(looks), rel=1e-4)
-    assert settings.but(**chosen_changes([first])) == settings
+    assert settings.but(**chosen_changes(search, [first])) == settings
+
+    ahead = lead_of(search, tmp_path, found, Draws(50, 1, 0.9))
+    assert ahead is not None
+    assert ahead.difference.estimate == pytest.approx(first.score - found[0].score, abs=1e-5)
+    assert lead_of(search, tmp_path, [t for t in found if t != first], Draws(50, 1, 0.9)) is None
 
     reports.clear()
     assert run_search(search, tmp_path, lambda *line: reports.append(line)) == found

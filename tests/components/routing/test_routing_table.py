@@ -168,11 +168,19 @@ def test_broken_settings(tmp_path: Path, changes: dict[str, Any], message: str) 
         RoutingTable.load(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]"])
-def test_unreadable_settings(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Invalid JSON"),
+        (b"{", "Invalid JSON"),
+        (b"\xff", "Invalid JSON"),
+        (b"[]", "an object"),
+    ],
+)
+def test_unreadable_settings(tmp_path: Path, content: bytes, message: str) -> None:
     write(tmp_path)
     (tmp_path / "assets.extra" / "routing.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"routing.json: not the settings of a routing table"):
+    with pytest.raises(InputError, match=f"routing.json: .*{message}"):
         RoutingTable.load(tmp_path)
 
 
@@ -182,7 +190,7 @@ def test_unreadable_settings(tmp_path: Path, content: bytes) -> None:
 def test_missing_files(tmp_path: Path, missing: str, arrow: bool) -> None:
     write(tmp_path, arrow=arrow)
     (tmp_path / "assets.extra" / missing).unlink()
-    with pytest.raises(InputError, match=f"{missing}: no such file"):
+    with pytest.raises(InputError, match=f"(?i){missing}: no such file"):
         RoutingTable.load(tmp_path)
 
 

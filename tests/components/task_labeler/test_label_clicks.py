@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from two_goals import CONTRACT
 
 from components.common.click_columns import ColumnWriter
 from components.common.days import to_day
@@ -29,29 +30,11 @@ from components.task_labeler.label import SplitPlaces, bucket_names
 from components.task_labeler.pins import Pin
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
-from schemas.contract import Contract
 from schemas.errors import InputError
 
 FIRST = date(2024, 3, 1)
 AS_OF = FIRST + timedelta(days=40)
 DAY = 86_400
-
-CONTRACT = Contract.model_validate(
-    {
-        "name": "two_goals",
-        "description": "one rare and one frequent goal",
-        "input": {"format": "parquet", "pattern": "*"},
-        "attribution_window_days": 5,
-        "roles": {
-            "timestamp": "t",
-            "conversion_timestamp": "ct",
-            "label": "y",
-            "setup": ["shop", "goal"],
-            "conversion_category": "goal",
-        },
-        "features": {"categorical": [{"name": "shop", "buckets": 10}]},
-    }
-)
 LABELLING = LabellingSettings(alpha=0.1, prior_clicks=20, min_clicks=10, min_dwell_days=2)
 PERIODS = SplitSettings(eval_days=8, calibration_days=4, warmup_days=2)
 

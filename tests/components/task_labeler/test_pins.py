@@ -68,7 +68,7 @@ def test_pins_outside_the_calendar(tmp_path: Path) -> None:
         ),
         ("    side: soft", "    side: soft\n    colour: red", r"pins.0.colour: unknown key"),
         ("pins:", "pinned:", r"pins: Field required"),
-        ("pins:", "pins: [", r"not a YAML file of pins: while parsing"),
+        ("pins:", "pins: [", r"not YAML: while parsing"),
         (FILE, "", r"Input should be a valid dictionary"),
     ],
 )
@@ -80,7 +80,9 @@ def test_broken_files(tmp_path: Path, old: str, new: str, message: str) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"pins_file: no file '.*none.yaml'; wanted a YAML list"):
+    with pytest.raises(
+        InputError, match=r"pins_file: .*none.yaml: No such file.*; wanted a YAML list"
+    ):
         read_pins(tmp_path / "none.yaml")
 
 

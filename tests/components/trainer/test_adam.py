@@ -10,10 +10,13 @@ from components.trainer.optimizer import Adam, RowGradient
 from components.trainer.settings import TrainingSettings
 
 
-def settings(lazy: bool = True, table_rate: float | None = None) -> TrainingSettings:
+def settings(
+    lazy: bool = True, table_rate: float | None = None, table_epsilon: float | None = None
+) -> TrainingSettings:
     return TrainingSettings(
         learning_rate=0.1,
         table_learning_rate=table_rate,
+        table_epsilon=table_epsilon,
         beta1=0.8,
         beta2=0.95,
         epsilon=1e-3,
@@ -21,14 +24,16 @@ def settings(lazy: bool = True, table_rate: float | None = None) -> TrainingSett
     )
 
 
-def reference(x: np.ndarray, gradients: Sequence[np.ndarray], rate: float = 0.1) -> np.ndarray:
+def reference(
+    x: np.ndarray, gradients: Sequence[np.ndarray], rate: float = 0.1, epsilon: float = 1e-3
+) -> np.ndarray:
     """Kingma and Ba, algorithm 1 with the two corrections moved into the rate (section 2)."""
     x, m, v = x.astype(np.float64), np.zeros(x.shape), np.zeros(x.shape)
     for t, g in enumerate(gradients, start=1):
         m = 0.8 * m + 0.2 * g
         v = 0.95 * v + 0.05 * g**2
         rate_t = rate * np.sqrt(1 - 0.95**t) / (1 - 0.8**t)
-        x = x - rate_t * m / (np.sqrt(v) + 1e-3)
+        x = x - rate_t * m / (np.sqrt(v) + epsilon)
     return x
 
 
@@ -71,6 +76,31 @@ def test_rows_used_at_every_step_are_exact(lazy: bool) -> None:
     wanted = reference(start[[3, 1]], steps, rate=0.02)
     np.testing.assert_allclose(table.numpy()[[3, 1]], wanted, rtol=1e-5)
     np.testing.assert_array_equal(table.numpy()[[0, 2]], start[[0, 2]])
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_tables_have_their_own_epsilon(lazy: bool) -> None:
+    start = np.arange(4, dtype=np.float32).reshape(2, 2)
+    table, dense = tf.Variable(start), tf.Variable(start)
+    adam = Adam([dense], [table], settings(lazy, table_epsilon=0.5))
+    steps = gradients((2, 2))
+    for g in steps:
+        adam.apply([tf.constant(g)], [rows([0, 1], g)])
+    np.testing.assert_allclose(dense.numpy(), reference(start, steps), rtol=1e-5)
+    wanted = reference(start, steps, epsilon=0.5)
+    np.testing.assert_allclose(table.numpy(), wanted, rtol=1e-5)
+
+
+def test_a_large_epsilon_keeps_the_proportion_of_gradients() -> None:
+    """A row of one conversion moves farther than one of a click without, as its gradient is."""
+    moved = {}
+    for epsilon in (1e-8, 1e3):
+        table = tf.Variable(np.zeros((2, 1), np.float32))
+        adam = Adam([], [table], settings(table_epsilon=epsilon))
+        adam.apply([], [rows([0, 1], np.array([[-0.99], [0.01]], np.float32))])
+        moved[epsilon] = -float(table[0, 0]) / float(table[1, 0])
+    assert moved[1e-8] == pytest.approx(1, rel=1e-3)
+    assert moved[1e3] == pytest.approx(99, rel=1e-3)
 
 
 def test_rows_used_now_and_then_move_only_when_lazy_is_off() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
+from layout_sizes import CROSS, DENSE_4, DENSE_8, LOGIT, RANK_2, ROW_IDS, ROW_NUMS, TABLES
 
 from components.trainer.batches import Batch, shuffled_batches
 from components.trainer.columns import Columns
@@ -17,16 +18,8 @@ from components.transform.layout import FeatureLayout
 Clicks = Callable[..., Columns]
 Array = npt.NDArray[np.float32]
 
-IDS = tf.constant([[6, 4, 2], [0, 0, 0], [3, 1, 2], [5, 2, 1]], tf.int32)
-NUMS = tf.constant([[0.5, 0.0], [-1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
-
-# The layout's tables hold 7*4 + 5*2 + 3*4 = 50 numbers; the input is 4+2+4+2 = 12 wide.
-TABLES = 50
-CROSS = 12 * 12 + 12
-RANK_2 = 2 * 12 * 2 + 12
-DENSE_8 = 12 * 8 + 8
-DENSE_4 = 8 * 4 + 4
-LOGIT = 4 + 1
+IDS = tf.constant(ROW_IDS, tf.int32)
+NUMS = tf.constant(ROW_NUMS)
 MLP = DENSE_8 + DENSE_4 + LOGIT
 
 ARCHITECTURES = {

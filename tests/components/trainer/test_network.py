@@ -5,21 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from layout_sizes import CROSS, DENSE_4, DENSE_8, LOGIT, RANK_2, ROW_IDS, ROW_NUMS, TABLES
 
 from components.trainer.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings
 from components.transform.layout import FeatureLayout
 
-IDS = tf.constant([[6, 4, 2], [0, 0, 0], [3, 1, 2], [5, 2, 1]], tf.int64)
-NUMS = tf.constant([[0.5, 0.0], [-1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
-
-# The layout's tables hold 7*4 + 5*2 + 3*4 = 50 numbers; the input is 4+2+4+2 = 12 wide.
-TABLES = 50
-CROSS = 12 * 12 + 12
-RANK_2 = 2 * 12 * 2 + 12
-DENSE_8 = 12 * 8 + 8
-DENSE_4 = 8 * 4 + 4
-LOGIT = 4 + 1
+IDS = tf.constant(ROW_IDS, tf.int64)
+NUMS = tf.constant(ROW_NUMS)
 
 
 def settings(**changes: object) -> ModelSettings:

@@ -58,9 +58,9 @@ def run(
             {"architecture": "ple", "experts": 1, "own_experts": 1, "tier_boundaries": (0.3,)},
             {"lazy_adam": False},
         ),
-        ({"mode": "one_task"}, {}),
+        ({"mode": "one_task"}, {"table_epsilon": 1e-5}),
     ],
-    ids=["lazy", "experts, tiers, exact", "one task"],
+    ids=["lazy", "experts, tiers, exact", "one task, own epsilon"],
 )
 def test_two_replicas_step_as_one(
     layout: FeatureLayout,

@@ -1,0 +1,127 @@
+"""What simple predictions reach on the hard eval examples that experiments judge networks by.
+
+    python -m benchmarks.references --out OUT      after `hardtower experiment table3 --out OUT`
+
+The historical CVR, as it is and after Platt scaling on hard calibration examples; and logistic
+regressions on the networks' own features, one-hot ids and numbers, trained on all or on hard
+examples, with the squared penalty that has the lowest log loss on hard calibration examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from components.evaluator.sums import log_loss
+from components.experiment.data import FrozenData
+from components.experiment.statistics import calibration, rig
+from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
+from components.trainer.columns import Columns
+from components.trainer.platt import fit_platt
+
+Floats = npt.NDArray[np.float64]
+
+PENALTIES = (3.0, 10.0, 30.0, 100.0)
+"""Halved, times the squared weights, added to the summed log loss."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    folder = parser.parse_args().out / "experiments"
+    [record] = folder.glob("data/*/data.json")
+    data = FrozenData(record.parent, record.parent.name, json.loads(record.read_text("utf-8")))
+    train, held_out, judged = (_hard(data.columns(s)) for s in (TRAIN, CALIBRATION, EVAL))
+    hard = np.asarray(data.columns(EVAL).hard)
+    table = Table(title=f"{len(judged):,} hard eval examples")
+    for name in ("prediction", "expected RIG", "RIG", "calibration"):
+        table.add_column(name, justify="left" if name == "prediction" else "right")
+
+    def add(name: str, probability: Floats) -> None:
+        label = judged.label.astype(np.float64)
+        expected = "" if data.truth is None else f"{rig(data.truth[hard], probability):.4f}"
+        level = f"{calibration(label, probability):.2f}"
+        table.add_row(name, expected, f"{rig(label, probability):.4f}", level)
+
+    add("historical CVR", expit(_log_odds(judged)))
+    platt = fit_platt(_log_odds(held_out), held_out.label.astype(np.float64), _ones(held_out))
+    add("historical CVR, Platt", platt.probability(_log_odds(judged)))
+    for on, columns in (("hard", train), ("all", data.columns(TRAIN))):
+        for what, with_ids in (("numbers", False), ("ids and numbers", True)):
+            add(f"logistic, {what}, {on}", _logistic(columns, held_out, judged, data, with_ids))
+    if data.truth is not None:
+        add("true probabilities", data.truth[hard])
+    Console(highlight=False).print(table)
+
+
+def _hard(columns: Columns) -> Columns:
+    return columns.take(np.asarray(columns.hard))
+
+
+def _ones(columns: Columns) -> Floats:
+    return np.ones(len(columns))
+
+
+def _log_odds(columns: Columns) -> Floats:
+    found: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
+    return found
+
+
+def _logistic(
+    train: Columns, held_out: Columns, judged: Columns, data: FrozenData, with_ids: bool
+) -> Floats:
+    """Probabilities of the judged examples by the penalty that suits the held-out ones best."""
+    inputs, label = _design(train, data, with_ids), train.label.astype(np.float64)
+    there, here = _design(held_out, data, with_ids), _design(judged, data, with_ids)
+    best, found = np.inf, np.empty(0)
+    for penalty in PENALTIES:
+        weights = _fit(inputs, label, penalty)
+        loss = float(log_loss(held_out.label.astype(np.float64), expit(there @ weights)).sum())
+        if loss < best:
+            best, found = loss, expit(here @ weights)
+    return found
+
+
+def _design(columns: Columns, data: FrozenData, with_ids: bool) -> sparse.csr_matrix:
+    """A row of ones, numbers and one-hot ids for each example."""
+    rows = len(columns)
+    parts = [sparse.csr_matrix(np.hstack([np.ones((rows, 1)), columns.nums]))]
+    if with_ids:
+        sizes = np.asarray(data.layout.rows)
+        places = columns.ids + (np.cumsum(sizes) - sizes)
+        starts = np.arange(0, places.size + 1, places.shape[1])
+        shape = (rows, int(sizes.sum()))
+        parts.append(sparse.csr_matrix((np.ones(places.size), places.ravel(), starts), shape))
+    return sparse.hstack(parts, format="csr")
+
+
+def _fit(inputs: sparse.csr_matrix, label: Floats, penalty: float) -> Floats:
+    """Weights of a logistic regression; the intercept, the first one, is not penalised."""
+    back = inputs.T.tocsr()
+    pull = np.full(inputs.shape[1], penalty)
+    pull[0] = 0.0
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        score = inputs @ weights
+        value = np.logaddexp(0.0, score).sum() - label @ score + 0.5 * pull @ weights**2
+        return float(value), back @ (expit(score) - label) + pull * weights
+
+    start = np.zeros(inputs.shape[1])
+    start[0] = logit(label.mean())
+    found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What is said of settings that are not right: one line, the source first."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import PositiveInt
+
+from schemas.base import Frozen
+from schemas.checked import checked, checked_json, checked_yaml
+from schemas.errors import InputError
+
+
+class Size(Frozen):
+    width: PositiveInt
+    names: tuple[str, ...] = ()
+
+
+def test_what_is_right_becomes_the_model() -> None:
+    wanted = Size(width=3, names=("a",))
+    assert checked(Size, {"width": 3, "names": ["a"]}, "size") == wanted
+    assert checked_json(Size, b'{"width": 3, "names": ["a"]}', "size") == wanted
+    assert checked_yaml(Size, b"width: 3\nnames: [a]\n", "size") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("width: 0", "width: Input should be greater than 0 (seen: 0)"),
+        ("names: [a]", "width: Field required (seen: {'names': ['a']})"),
+        ("{width: 3, depth: 1}", "depth: unknown key (seen: 1)"),
+        ("{width: 3, names: [a, 2]}", "names.1: Input should be a valid string (seen: 2)"),
+        ("{width: 0, depth: 1}", "width: Input should be greater than 0 (seen: 0) [and 1 more]"),
+        ("", "Input should be a valid dictionary or instance of Size"),
+    ],
+)
+def test_the_first_problem_is_named(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        checked_yaml(Size, text, "size.yaml")
+    assert str(caught.value) == f"size.yaml: {message}"
+
+
+def test_what_cannot_be_read_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"^size.json: Invalid JSON: .*$"):
+        checked_json(Size, b"{", "size.json")
+    for text in ("width: [", b"width: \xff"):
+        with pytest.raises(InputError, match=r"^size.yaml: not YAML: [^\n]*$"):
+            checked_yaml(Size, text, "size.yaml")
