@@ -33,7 +33,7 @@ run: $(STAMP) ## Run the whole pipeline on the Complete Journey log
 	.venv/bin/hardtower run --config $(CONFIG) --out $(OUT)
 
 test: $(STAMP) ## Run the tests
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(STAMP) ## Ruff, mypy and import-linter
 	.venv/bin/ruff check .

@@ -1,4 +1,4 @@
-"""Which tests run, and in what order: plain modules first, then what starts TFX."""
+"""Which tests run, in what order, and which of them in the same worker."""
 
 from __future__ import annotations
 
@@ -16,10 +16,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{marker}: {needs}; asked for by name")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = config.getoption("markexpr")
     unasked = [marker for marker in ASKED_FOR if marker not in wanted]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
-    items.sort(key=lambda item: item.get_closest_marker("tfx") is not None)
+    # Plain modules first; of the rest what takes longest begins first, so that no worker ends long
+    # after the others.
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("tfx") is not None,
+            "first_run" not in item.fixturenames,
+        )
+    )
+    for item in items:
+        # A worker makes its own fixtures: the one run of the pipeline is to be made once.
+        group = "run" if "first_run" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -517,7 +517,7 @@ def test_buckets_are_independent() -> None:
         Click(f"s{rng.integers(9)}", "buy", "shop", FIRST + int(rng.integers(DAYS)), None)
         for _ in range(200)
     ]
-    options = LabellingSettings(alpha=0.3)
+    options = LabellingSettings(alpha=0.3, prior_clicks=200)
     as_of = FIRST + DAYS
     counts = counts_of(clicks, as_of)
     calendar = Calendar(FIRST, as_of)
