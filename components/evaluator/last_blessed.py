@@ -7,6 +7,7 @@ import tensorflow as tf
 from components.evaluator.scorer import ModelError, Scorer
 from components.evaluator.table import LAST_BLESSED
 from schemas.contract import Contract
+from schemas.labelled import NUMERIC_FEATURES
 
 
 def why_unusable(path: str, contract: Contract, records: list[bytes]) -> str | None:
@@ -35,6 +36,7 @@ def _misfits(inputs: dict[str, tf.DType], contract: Contract) -> list[str]:
     has = {
         **dict.fromkeys(contract.float_columns, tf.float32),
         **dict.fromkeys(contract.string_columns, tf.string),
+        **dict.fromkeys(NUMERIC_FEATURES, tf.float32),
     }
     return [
         f"{name!r} as {dtype.name}, which the contract {_has(has.get(name))}"

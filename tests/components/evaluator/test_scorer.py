@@ -112,6 +112,14 @@ def test_baseline_that_reads_a_column_no_more(
     )
 
 
+def test_baseline_that_reads_the_historical_cvr(
+    tmp_path: Path, contract: Contract, records: list[bytes]
+) -> None:
+    """The task labeller appends it to every example, whatever the contract lists."""
+    TinyModel(1.0, -3.0, price="historical_cvr").save(tmp_path)
+    assert why_unusable(str(tmp_path), contract, records) is None
+
+
 def test_baseline_that_reads_another_type(model: str, records: list[bytes]) -> None:
     retyped = CONTRACT.replace("ad, buckets: 8}", "ad, buckets: 8}, {name: price, buckets: 8}")
     retyped = retyped.replace("numeric: [{name: price, transform: identity}]", "numeric: []")
