@@ -145,7 +145,7 @@ def shards(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples") / "Split-eval"
     for shard, rows in enumerate((range(2500), range(2500, len(log)))):
         writer = ShardWriter(str(folder), shard, 2)
-        writer.write(serialize(log, row) for row in rows)
+        writer.write([serialize(log, row) for row in rows])
         writer.close()
     return folder
 
