@@ -85,7 +85,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "assets.extra" / "routing.parquet").write_bytes(b"PAR1"),
         "not a parquet file",
     ),
-    "no routing settings": (lambda f: (f / "assets.extra" / "routing.json").unlink(), "no such"),
+    "no routing settings": (
+        lambda f: (f / "assets.extra" / "routing.json").unlink(),
+        "No such file",
+    ),
     "another assignment's table": (_change_manifest, "wanted 'zz', the models' own"),
     "an empty folder": (lambda f: (shutil.rmtree(f), f.mkdir()), "manifest.json"),
 }
