@@ -4,7 +4,10 @@
 
 The historical CVR, as it is and after Platt scaling on hard calibration examples; and logistic
 regressions on the networks' own features, one-hot ids and numbers, trained on all or on hard
-examples, with the squared penalty that has the lowest log loss on hard calibration examples.
+examples, with the squared penalty that has the lowest log loss on hard calibration examples. The
+last one learns from all examples, with weights that all share and others that hard ones add to
+them: what two tasks can lend each other in a linear model (Daume, "Frustratingly easy domain
+adaptation", ACL 2007).
 """
 
 from __future__ import annotations
@@ -60,6 +63,8 @@ def main() -> None:
     for on, columns in (("hard", train), ("all", data.columns(TRAIN))):
         for what, with_ids in (("numbers", False), ("ids and numbers", True)):
             add(f"logistic, {what}, {on}", _logistic(columns, held_out, judged, data, with_ids))
+    shared = _logistic(data.columns(TRAIN), held_out, judged, data, with_ids=True, own=True)
+    add("logistic, all, and weights of hard's own", shared)
     if data.truth is not None:
         add("true probabilities", data.truth[hard])
     Console(highlight=False).print(table)
@@ -79,11 +84,16 @@ def _log_odds(columns: Columns) -> Floats:
 
 
 def _logistic(
-    train: Columns, held_out: Columns, judged: Columns, data: FrozenData, with_ids: bool
+    train: Columns,
+    held_out: Columns,
+    judged: Columns,
+    data: FrozenData,
+    with_ids: bool,
+    own: bool = False,
 ) -> Floats:
     """Probabilities of the judged examples by the penalty that suits the held-out ones best."""
-    inputs, label = _design(train, data, with_ids), train.label.astype(np.float64)
-    there, here = _design(held_out, data, with_ids), _design(judged, data, with_ids)
+    inputs, there, here = (_design(c, data, with_ids, own) for c in (train, held_out, judged))
+    label = train.label.astype(np.float64)
     best, found = np.inf, np.empty(0)
     for penalty in PENALTIES:
         weights = _fit(inputs, label, penalty)
@@ -93,8 +103,8 @@ def _logistic(
     return found
 
 
-def _design(columns: Columns, data: FrozenData, with_ids: bool) -> sparse.csr_matrix:
-    """A row of ones, numbers and one-hot ids for each example."""
+def _design(columns: Columns, data: FrozenData, with_ids: bool, own: bool) -> sparse.csr_matrix:
+    """A one, numbers and one-hot ids for each example; `own`: for hard ones the same once more."""
     rows = len(columns)
     parts = [sparse.csr_matrix(np.hstack([np.ones((rows, 1)), columns.nums]))]
     if with_ids:
@@ -103,7 +113,11 @@ def _design(columns: Columns, data: FrozenData, with_ids: bool) -> sparse.csr_ma
         starts = np.arange(0, places.size + 1, places.shape[1])
         shape = (rows, int(sizes.sum()))
         parts.append(sparse.csr_matrix((np.ones(places.size), places.ravel(), starts), shape))
-    return sparse.hstack(parts, format="csr")
+    design = sparse.hstack(parts, format="csr")
+    if not own:
+        return design
+    of_hard = sparse.diags(np.asarray(columns.hard, np.float64)) @ design
+    return sparse.hstack([design, of_hard], format="csr")
 
 
 def _fit(inputs: sparse.csr_matrix, label: Floats, penalty: float) -> Floats:
