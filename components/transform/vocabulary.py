@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
 from operator import itemgetter
 
 import apache_beam as beam
@@ -23,7 +22,11 @@ from tensorflow_transform.beam import experimental
 
 from components.transform.vocabulary_file import FILE
 
-Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]
+Batch = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bytes_], npt.NDArray[np.int64]
+]
+"""Of each distinct key of a batch: its feature, itself, its value, how often it is there."""
+
 Entry = tuple[int, int, bytes]
 """Number of the feature, key, value."""
 
@@ -50,7 +53,7 @@ def apply_vocabularies(values: tf.Tensor, hashes: tf.Tensor, sizes: Sequence[int
     salts = tf.constant([_SALT * i % 2**62 for i in range(len(sizes))], tf.int64)
     keys = tf.bitwise.bitwise_xor(hashes, salts)
     (asset,) = tft.experimental.ptransform_analyzer(
-        inputs=[keys, values],
+        inputs=_distinct(keys, values),
         ptransform=MostFrequent(tuple(sizes)),
         output_dtypes=[tf.string],
         output_shapes=[[]],
@@ -59,6 +62,15 @@ def apply_vocabularies(values: tf.Tensor, hashes: tf.Tensor, sizes: Sequence[int
     )
     ids = tft.apply_vocabulary(keys, asset, lookup_fn=_look_up)
     return tf.where(ids < 0, tf.constant(sizes, tf.int64), ids)
+
+
+def _distinct(keys: tf.Tensor, values: tf.Tensor) -> list[tf.Tensor]:
+    """A `Batch`. Counted here, in the graph, the values of a batch need not be shuffled."""
+    every, at, counts = tf.unique_with_counts(tf.reshape(keys, [-1]), tf.int64)
+    places = tf.range(tf.size(at, tf.int64))
+    first = tf.math.unsorted_segment_min(places, at, tf.size(every, tf.int64))
+    features = tf.math.floormod(first, tf.cast(tf.shape(keys)[1], tf.int64))
+    return [features, every, tf.gather(tf.reshape(values, [-1]), first), counts]
 
 
 def _look_up(keys: tf.Tensor, asset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -74,7 +86,7 @@ def _look_up(keys: tf.Tensor, asset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 class MostFrequent(experimental.PTransformAnalyzer):
-    """Writes `FILE` from batches of keys and values, both [batch, features]."""
+    """Writes `FILE` from `Batch`es."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         super().__init__()
@@ -101,11 +113,8 @@ class _Count(beam.DoFn):
         self._counts: Counter[Entry] = Counter()
 
     def process(self, batch: Batch) -> Iterator[tuple[Entry, int]]:
-        keys, values = batch
-        for feature in range(keys.shape[1]):
-            self._counts.update(
-                zip(repeat(feature), keys[:, feature].tolist(), values[:, feature].tolist())
-            )
+        for *entry, count in zip(*(column.tolist() for column in batch), strict=True):
+            self._counts[tuple(entry)] += count
         if len(self._counts) > _DISTINCT_AT_ONCE:
             yield from self._flush()
 
