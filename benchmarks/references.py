@@ -12,10 +12,6 @@ adaptation", ACL 2007).
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -24,6 +20,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from benchmarks.frozen import frozen_data
 from components.evaluator.sums import log_loss
 from components.experiment.data import FrozenData
 from components.experiment.statistics import calibration, rig
@@ -38,13 +35,7 @@ PENALTIES = (3.0, 10.0, 30.0, 100.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    folder = parser.parse_args().out / "experiments"
-    [record] = folder.glob("data/*/data.json")
-    data = FrozenData(record.parent, record.parent.name, json.loads(record.read_text("utf-8")))
+    _, data = frozen_data(__doc__)
     train, held_out, judged = (_hard(data.columns(s)) for s in (TRAIN, CALIBRATION, EVAL))
     hard = np.asarray(data.columns(EVAL).hard)
     table = Table(title=f"{len(judged):,} hard eval examples")

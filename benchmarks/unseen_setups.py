@@ -8,31 +8,24 @@ at the hard examples of the eval period.
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
+import sys
 
 import numpy as np
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from components.experiment.data import FrozenData
+from benchmarks.frozen import frozen_data
 from components.task_labeler.calendar import EVAL, TRAIN
 from schemas.labelled import SETUP_ID
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    folder = parser.parse_args().out / "experiments"
-    [record] = folder.glob("data/*/data.json")
-    data = FrozenData(record.parent, record.parent.name, json.loads(record.read_text("utf-8")))
+    folder, data = frozen_data(__doc__)
     truth = data.truth
     if truth is None:
-        parser.error(f"{folder}: no true probabilities; wanted a simulated log")
+        sys.exit(f"{folder}: no true probabilities; wanted a simulated log")
     known = pc.unique(data.facts(TRAIN)[SETUP_ID].cast("string"))
     seen = pc.is_in(data.facts(EVAL)[SETUP_ID].cast("string"), value_set=known).to_numpy()
     hard = np.asarray(data.columns(EVAL).hard)
