@@ -25,6 +25,6 @@ def frozen_data(description: str | None) -> tuple[Path, FrozenData]:
     folder = parser.parse_args().out / "experiments"
     records = list(folder.glob("data/*/data.json"))
     if len(records) != 1:
-        parser.error(f"{folder}: data of {len(records)} runs; wanted one, by `hardtower experiment`")
+        parser.error(f"{folder}: data of {len(records)} runs; wanted one (`hardtower experiment`)")
     text = records[0].read_text("utf-8")
     return folder, FrozenData(records[0].parent, records[0].parent.name, json.loads(text))
