@@ -12,6 +12,7 @@ from tfx_bsl.coders import example_coder
 
 from components.common.click_columns import (
     MISSING,
+    KeptColumns,
     batch_of,
     filled_keys,
     kept_columns,
@@ -41,14 +42,22 @@ class ClickReader:
             c: tf.io.FixedLenFeature([], tf.int64, MISSING) for c in self._ints
         }
 
-    def read(self, path: str) -> Iterator[tuple[list[bytes], pa.RecordBatch]]:
+    def kept(self, path: str) -> KeptColumns | None:
+        """The contract's columns beside a shard; None where not all are there."""
+        return kept_columns(path, self._contract.log_columns)
+
+    def read(
+        self, path: str, kept: KeptColumns | None
+    ) -> Iterator[tuple[list[bytes], pa.RecordBatch]]:
         """Batches of records beside the contract's columns, row i of the one being row i of the
         other: strings, int64, float32, null where the record has no value.
+
+        Args:
+          kept: what `kept` found beside the shard.
 
         Raises:
           InputError: the columns kept beside the shard are not those of its records.
         """
-        kept = kept_columns(path, self._contract.log_columns)
         if kept is None:
             decoder = example_coder.ExamplesToRecordBatchDecoder(
                 log_schema(self._contract).SerializeToString()
@@ -70,16 +79,14 @@ class ClickReader:
                 "wanted one row a record: run the pipeline without its cache"
             )
 
-    def span_of(self, path: str) -> tuple[int, int, int] | None:
-        """Number of clicks, first and last day of a shard, days since 1970-01-01, without reading
-        any; None where the columns beside it do not say."""
-        timestamp = self._contract.roles.timestamp
-        kept = kept_columns(path, self._contract.log_columns)
-        seconds = None if kept is None else kept.range_of(timestamp)
-        if kept is None or seconds is None:
+    def span_of(self, kept: KeptColumns) -> tuple[int, int] | None:
+        """First and last day of a shard's clicks, days since 1970-01-01, without reading any; None
+        where its columns do not say."""
+        seconds = kept.range_of(self._contract.roles.timestamp)
+        if seconds is None:
             return None
-        first, last = (second // SECONDS_PER_DAY for second in seconds)
-        return kept.rows, first, last
+        first, last = seconds
+        return first // SECONDS_PER_DAY, last // SECONDS_PER_DAY
 
     def keys(self, path: str) -> Iterator[pa.RecordBatch]:
         """As `keys_of` for all clicks; records are opened only where no columns were kept."""

@@ -159,14 +159,15 @@ def label_shard(
       every period count under the split `none`.
     """
     totals: Counter[tuple[str, str]] = Counter()
-    if (span := reader.span_of(path)) is not None:
-        clicks, first, last = span
+    kept = reader.kept(path)
+    if kept is not None and (span := reader.span_of(kept)) is not None:
+        first, last = span
         if not any(p.first <= last and first < p.end for p in periods.values()):
-            totals["none", "examples"] = clicks
+            totals["none", "examples"] = kept.rows
             return totals
     writers = {split: SplitWriter(place, shard, shards) for split, place in places.items()}
     try:
-        for records, columns in reader.read(path):
+        for records, columns in reader.read(path, kept):
             keys = reader.keys_of(columns)
             day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
             rows = lookup.rows(keys.column("setup_id"), day)

@@ -62,7 +62,8 @@ def write(folder: Path, columns: pa.RecordBatch | None = BATCH) -> str:
 
 
 def read(path: str) -> tuple[list[bytes], list[dict[str, Any]]]:
-    batches = list(ClickReader(CONTRACT, AS_OF).read(path))
+    reader = ClickReader(CONTRACT, AS_OF)
+    batches = list(reader.read(path, reader.kept(path)))
     rows = [row for _, columns in batches for row in columns.to_pylist()]
     plain = [{k: v.decode() if isinstance(v, bytes) else v for k, v in r.items()} for r in rows]
     return [r for records, _ in batches for r in records], plain
@@ -92,7 +93,7 @@ def test_keys_of_columns_are_those_of_the_shard(tmp_path: Path) -> None:
     for columns in (BATCH, None):
         path = write(tmp_path / str(columns is None), columns)
         reader = ClickReader(CONTRACT, AS_OF)
-        read_with = [reader.keys_of(batch) for _, batch in reader.read(path)]
+        read_with = [reader.keys_of(batch) for _, batch in reader.read(path, reader.kept(path))]
         assert pa.Table.from_batches(read_with) == keys(path)
 
 
@@ -106,8 +107,10 @@ def test_what_the_keys_are(tmp_path: Path) -> None:
 
 def test_the_days_of_a_shard_are_known_from_its_columns(tmp_path: Path) -> None:
     reader = ClickReader(CONTRACT, AS_OF)
-    assert reader.span_of(write(tmp_path / "kept")) == (3, 11562, 11564)
-    assert reader.span_of(write(tmp_path / "parsed", columns=None)) is None
+    kept = reader.kept(write(tmp_path / "kept"))
+    assert kept is not None
+    assert (kept.rows, *(reader.span_of(kept) or ())) == (3, 11562, 11564)
+    assert reader.kept(write(tmp_path / "parsed", columns=None)) is None
 
 
 @pytest.mark.parametrize("rows", [1, 2])
