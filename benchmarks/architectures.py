@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine, write
-from components.trainer.batches import Batch, batch_of
-from components.trainer.columns import Columns
-from components.trainer.network import TwoTowerDCN
+from components.trainer.data.batches import Batch, batch_of
+from components.trainer.data.columns import Columns
+from components.trainer.data.tiers import task_numbers
+from components.trainer.network.network import TwoTowerDCN
+from components.trainer.network.size import forward_flops, matched, parameters, training_flops
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
-from components.trainer.size import forward_flops, matched, parameters, training_flops
-from components.trainer.step import TrainStep
-from components.trainer.tiers import task_numbers
+from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
 
 FEATURES, ROWS, WIDTH, NUMBERS = 20, 5_000, 16, 4

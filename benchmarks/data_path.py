@@ -7,8 +7,8 @@ This project: ClickLogGen, TaskLabeler, StatisticsGen, Transform (not materializ
 Stock TFX: FileBasedExampleGen with TFX's Parquet executor, a row-wise Beam labeller, StatisticsGen,
 SchemaGen, Transform (a hash or z-score of its own for each feature, materialized, its statistics
 off as here). Both through TFX's launcher and Beam's DirectRunner, each in a fresh process, on the
-same simulated clicks and with the labelling of `benchmarks.labelling`. Stock TFX ends with examples
-on disk that its Trainer has yet to read; this project's with columns in memory.
+same simulated clicks and with the labelling of `benchmarks.contestants.labelling_task`. Stock TFX
+ends with examples on disk that its Trainer has yet to read; this project's with columns in memory.
 
 StatisticsGen runs twice here: on all rows, as stock TFX does, and on the sample that the
 simulator's configuration asks for, which is estimates for less work. Totals are given with either.

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from components.experiment.data import FrozenData
+from labs.experiment.trainings.data import FrozenData
 
 
 def frozen_data(description: str | None) -> tuple[Path, FrozenData]:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from components.example_gen.readers import open_source
-from components.example_gen.source import Window
-from components.simulator.settings import parse_settings
-from components.simulator.simulate import simulate
+from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.source import Window
+from labs.simulator.settings import parse_settings
+from labs.simulator.simulate import simulate
 from schemas.contract import Contract
 
 PATTERN = "part-*.parquet"

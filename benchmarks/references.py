@@ -21,12 +21,12 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from benchmarks.frozen import frozen_data
-from components.evaluator.sums import log_loss
-from components.experiment.data import FrozenData
-from components.experiment.statistics import calibration, rig
+from common.statistics.sums import log_loss
 from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
-from components.trainer.columns import Columns
-from components.trainer.platt import fit_platt
+from components.trainer.calibrate.platt import fit_platt
+from components.trainer.data.columns import Columns
+from labs.experiment.judging.statistics import calibration, rig
+from labs.experiment.trainings.data import FrozenData
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.common.as_of import resolve_as_of
-from components.common.run_info import RunInfo
+from common.as_of import resolve_as_of
+from common.runs.info import RunInfo
 from pipeline.config import load_config
 
 

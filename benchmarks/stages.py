@@ -25,8 +25,8 @@ from rich.table import Table
 
 from benchmarks.logs import simulated, thinned
 from benchmarks.measure import Sample, as_json, in_child, machine, write
-from components.common.as_of import resolve_as_of
-from components.example_gen.source import Window
+from common.as_of import resolve_as_of
+from components.example_gen.readers.source import Window
 from pipeline.config import load_config
 
 TFX_STAGES = ("StatisticsGen", "ExampleValidator", "Transform")

@@ -3,12 +3,11 @@
     python -m benchmarks.task_labeler                       1,000,000 and 5,000,000 clicks
     python -m benchmarks.task_labeler --clicks 1000000 --repeats 3
 
-The task is that of `benchmarks.labelling`; the labeller and row-wise Beam read and write gzip
-TFRecords, Polars and DuckDB Parquet. The labeller also reads the columns that ExampleGen keeps
-beside its records, and writes the labelled rows as Parquet as well. Contestants take turns, each in
-a fresh process. All but the labeller run on the first size only, row-wise Beam on a log of
-`--beam-clicks` over as many days.
-"""
+The task is that of `benchmarks.contestants.labelling_task`; the labeller and row-wise Beam read and
+write gzip TFRecords, Polars and DuckDB Parquet. The labeller also reads the columns that ExampleGen
+keeps beside its records, and writes the labelled rows as Parquet as well. Contestants take turns,
+each in a fresh process. All but the labeller run on the first size only, row-wise Beam on a log of
+`--beam-clicks` over as many days."""
 
 from __future__ import annotations
 

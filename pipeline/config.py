@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from components.common.as_of import resolve_as_of
+from common.as_of import resolve_as_of
 from components.data_gate.settings import DataGateSettings
 from components.evaluator.settings import EvaluationSettings, GateSettings
 from components.example_gen.settings import IngestSettings

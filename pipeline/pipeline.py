@@ -12,9 +12,10 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import pipeline as tfx_pipeline
 
-from components.common.run_info import RunInfo
-from components.common.run_parameters import RUN_PARAMETERS, value_in
-from components.common.run_properties import ParameterValues
+from common.runs.info import RunInfo
+from common.runs.parameters import RUN_PARAMETERS, value_in
+from common.runs.properties import ParameterValues
+from common.runs.provenance import code_fingerprint
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
 from components.data_gate.component import DataGate
@@ -30,7 +31,6 @@ from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
 from components.trainer.settings import ModelSettings
 from pipeline.config import PipelineConfig
-from pipeline.provenance import code_fingerprint
 from schemas.contract import Contract
 
 BIGQUERY = "bigquery"
@@ -81,7 +81,7 @@ def create_pipeline(
     """Click log in; blessed hard-tower serving graph, routing table and report out.
 
     Args:
-      parameters: of the run (`components.common.run_parameters`): values, or what the orchestrator
+      parameters: of the run (`common.runs.parameters`): values, or what the orchestrator
         puts in their place when a run starts; none takes them from `config` and `run`.
     """
     contract = config.data_contract
@@ -94,7 +94,7 @@ def create_pipeline(
         labelling=config.labelling,
         splits=config.splits,
         check_rows=contract.input.format == BIGQUERY,
-        code=code_fingerprint("task_labeler", "routing"),
+        code=code_fingerprint("components.task_labeler.executor"),
         parameters=values,
     )
     examples = labeler.outputs["labelled_examples"]
@@ -109,7 +109,7 @@ def create_pipeline(
             skew_categorical=distances.categorical_distance,
             skew_numeric=distances.numeric_distance,
         ),
-        code=code_fingerprint("contract_schema"),
+        code=code_fingerprint("components.contract_schema.executor"),
     )
     statistics = tfx.components.StatisticsGen(
         examples=columns,
@@ -126,7 +126,7 @@ def create_pipeline(
         settings=config.data_gate,
         serving_dir=places.serving,
         reference=places.served,
-        code=code_fingerprint("data_gate", "last_blessed"),
+        code=code_fingerprint("components.data_gate.executor"),
     )
     transform = tfx.components.Transform(
         examples=columns,
@@ -139,7 +139,7 @@ def create_pipeline(
         disable_statistics=True,
         custom_config={
             "contract": contract.model_dump_json(),
-            "code": code_fingerprint("transform"),
+            "code": code_fingerprint("components.transform.preprocessing"),
         },
     )
     transform.add_upstream_node(data_gate)
@@ -176,7 +176,7 @@ def create_pipeline(
         contract=contract,
         evaluation=config.evaluation,
         gate=config.gate,
-        code=code_fingerprint("evaluator"),
+        code=code_fingerprint("components.evaluator.executor"),
     )
     pusher = HardTowerPusher(
         model=candidate.outputs["model"],
@@ -248,7 +248,7 @@ def _example_gen(
         as_of=parameters["as_of"],
         window_days=parameters["window_days"],
         ingest=config.ingest,
-        code=code_fingerprint("example_gen"),
+        code=code_fingerprint("components.example_gen.executor", "components.example_gen.driver"),
     )
 
 
@@ -271,7 +271,7 @@ def _trainer(
             "training": config.training.model_dump(mode="json"),
             "checkpoints": places.checkpoints,
             "eval_days": config.splits.eval_days,
-            "code": code_fingerprint("trainer", "transform"),
+            "code": code_fingerprint("components.trainer.executor", "components.trainer.run_fn"),
         },
         **inputs,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest_plugins = ["handmade_log"]
+
 ASKED_FOR = {
     "engines": "runs Beam on the runners that deploy/engines.sh installs",
     "kubeflow": "runs containers, with what deploy/kubeflow_tools.sh makes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 
 
 def compare(wanted: str, found: str) -> dict[str, float]:

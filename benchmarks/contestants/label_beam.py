@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 
 Counted = tuple[tuple[int, int], int]
 Cvr = tuple[tuple[str, int], float]

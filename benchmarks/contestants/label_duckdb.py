@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 
 QUERY = """
 create view clicks as

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks import labelling as task
-from components.common.tfrecords import shard_files
+from benchmarks.contestants import labelling_task as task
+from common.clicks.tfrecords import shard_files
+from components.example_gen.readers.source import Window
 from components.example_gen.run import ingest as ingest_log
 from components.example_gen.settings import IngestSettings
-from components.example_gen.source import Window
 from components.task_labeler.calendar import SPLITS
-from components.task_labeler.label import SplitPlaces
+from components.task_labeler.passes.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import load_contract

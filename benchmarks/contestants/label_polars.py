@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 
 
 def label(log: str, out: str) -> int:

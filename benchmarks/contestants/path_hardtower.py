@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 from benchmarks.contestants.label_hardtower import LABELLING, PERIODS, rows_written, write_cvrs
 from benchmarks.stage_clock import StageClock, output_dir
 from components.contract_schema.component import ContractSchema
@@ -17,7 +17,7 @@ from components.example_gen.component import ClickLogGen
 from components.example_gen.settings import IngestSettings
 from components.task_labeler.calendar import SPLITS
 from components.task_labeler.component import TaskLabeler
-from components.trainer.load import load_columns
+from components.trainer.data.load import load_columns
 from schemas.contract import load_contract
 
 SAMPLED, WHOLE = "StatisticsGen.sampled", "StatisticsGen.whole"

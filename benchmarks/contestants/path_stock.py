@@ -9,7 +9,7 @@ from tfx.components.example_gen.custom_executors import parquet_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types.standard_artifacts import Examples
 
-from benchmarks import labelling as task
+from benchmarks.contestants import labelling_task as task
 from benchmarks.contestants.label_beam import label
 from benchmarks.stage_clock import StageClock, output_dir
 from schemas.contract import load_contract

@@ -1,4 +1,4 @@
-"""This project's training step and batches in the race of `benchmarks.train`."""
+"""This project's training step and batches in the race of `benchmarks.training`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import training as race
-from benchmarks.training_network import layout, model
-from components.trainer.batches import shuffled_batches
-from components.trainer.columns import Columns
-from components.trainer.network import TwoTowerDCN
-from components.trainer.scoring import Scorer
+from benchmarks.contestants import training_task as race
+from benchmarks.contestants.training_network import layout, model
+from components.trainer.data.batches import shuffled_batches
+from components.trainer.data.columns import Columns
+from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, TrainingSettings
-from components.trainer.step import TrainStep
+from components.trainer.step.scoring import Scorer
+from components.trainer.step.step import TrainStep
 
 
 class Training:

@@ -11,7 +11,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.common.files import write_text
+from common.files.gfile import write_text
 from components.contract_schema.settings import ComparatorThresholds
 from schemas.contract import parse_contract
 from schemas.tfmd import feature_schema, labelled_schema

@@ -14,8 +14,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.common.files import write_json
-from components.common.reference import TRAIN_STATISTICS
+from common.files.gfile import write_json
+from common.versions.reference import TRAIN_STATISTICS
 from components.data_gate.distances import distances
 from components.data_gate.gate import compare, judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings

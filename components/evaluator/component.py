@@ -39,7 +39,7 @@ class HardTowerEvaluator(base_beam_component.BaseBeamComponent):
     """Measures the serving graphs on the eval period and blesses the candidate, or does not.
 
     Unlike TFX's Evaluator it never passes a candidate for want of a baseline without saying so:
-    see `components.evaluator.gate`.
+    see `components.evaluator.verdict.gate`.
 
     Output `evaluation` holds TFMA's own result (`tfma.load_eval_result`), `metrics.json`,
     `comparisons.json`, `calibration.json`, `predictions.parquet` and `verdict.json`. Output

@@ -13,16 +13,17 @@ import apache_beam as beam
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from components.common.files import write_json
-from components.evaluator.calibration import Bin, calibration_curve
-from components.evaluator.comparisons import Comparison, compare
-from components.evaluator.deciles import Decile, deciles
-from components.evaluator.gate import Baseline, Verdict, judge
-from components.evaluator.metrics import WriteEvaluation, load_records
-from components.evaluator.predict import ScoreShards, merge_parts
+from common.files.gfile import write_json
+from common.statistics.bootstrap import Scored
+from components.evaluator.metrics.calibration_curve import Bin, calibration_curve
+from components.evaluator.metrics.deciles import Decile, deciles
+from components.evaluator.metrics.evaluation import WriteEvaluation, load_records
+from components.evaluator.metrics.slices import HARD, slice_columns, usable_slices
+from components.evaluator.scores.score_shards import ScoreShards, merge_parts
+from components.evaluator.scores.table import CANDIDATE, scored_examples
 from components.evaluator.settings import EvaluationSettings, GateSettings
-from components.evaluator.slices import HARD, slice_columns, usable_slices
-from components.evaluator.table import CANDIDATE, Scored
+from components.evaluator.verdict.comparisons import Comparison, compare
+from components.evaluator.verdict.gate import Baseline, Verdict, judge
 from schemas import labelled
 from schemas.contract import Contract
 
@@ -81,7 +82,7 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
     _log_hard(records)
     comparisons = compare(table, slices, settings)
     write_json([_flat(c) for c in comparisons], f"{output}/comparisons.json")
-    hard = Scored.from_table(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
+    hard = scored_examples(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
     write_json(_calibration(hard, settings), f"{output}/calibration.json")
     judged = _deciles(hard, inputs.gate, settings)
     verdict = judge(records, comparisons, inputs.gate, inputs.baseline, judged)

@@ -13,13 +13,13 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.common.files import read_json
-from components.common.tfrecords import read_batches, shard_files
+from common.clicks.tfrecords import read_batches, shard_files
+from common.files.gfile import read_json
 from components.evaluator.evaluate import Inputs, evaluate
-from components.evaluator.gate import Baseline, Verdict
-from components.evaluator.last_blessed import why_unusable
+from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, ONE_TASK
 from components.evaluator.settings import EvaluationSettings, GateSettings
-from components.evaluator.table import CANDIDATE, LAST_BLESSED, ONE_TASK
+from components.evaluator.verdict.baseline import why_unusable
+from components.evaluator.verdict.gate import Baseline, Verdict
 from schemas.contract import Contract, parse_contract
 from schemas.errors import InputError
 

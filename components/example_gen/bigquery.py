@@ -8,8 +8,8 @@ from string import Formatter
 from tfx.extensions.google_cloud_big_query.example_gen.component import BigQueryExampleGen
 from tfx.proto import example_gen_pb2
 
-from components.common.as_of import resolve_as_of
-from components.example_gen.source import Window
+from common.as_of import resolve_as_of
+from components.example_gen.readers.source import Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 

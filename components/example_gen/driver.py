@@ -9,9 +9,9 @@ from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 
-from components.common.as_of import resolve_as_of
-from components.example_gen.readers import open_source
-from components.example_gen.source import Window
+from common.as_of import resolve_as_of
+from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.source import Window
 from schemas.contract import parse_contract
 
 

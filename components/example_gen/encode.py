@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from tfx_bsl.coders import example_coder
 
-from components.common.one_valued import one_valued
+from common.clicks.one_valued import one_valued
 
 
 class Encoder:

@@ -11,10 +11,10 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from components.common.as_of import record_as_of, resolve_as_of
+from common.as_of import record_as_of, resolve_as_of
+from components.example_gen.readers.source import Window
 from components.example_gen.run import ingest
 from components.example_gen.settings import IngestSettings
-from components.example_gen.source import Window
 from schemas.contract import parse_contract
 
 SPLIT = "log"

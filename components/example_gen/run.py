@@ -10,11 +10,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from components.common.files import read_text, write_json, write_text
-from components.example_gen.readers import open_source
+from common.files.gfile import read_text, write_json, write_text
+from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.source import Window
 from components.example_gen.settings import IngestSettings
 from components.example_gen.shard import ingest_shard
-from components.example_gen.source import Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 

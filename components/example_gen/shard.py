@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.common.click_columns import ColumnWriter
-from components.common.rows import Fault, find_faults
-from components.common.tfrecords import ShardWriter
+from common.clicks.columns import ColumnWriter
+from common.clicks.rows import Fault, find_faults
+from common.clicks.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
-from components.example_gen.normalise import normalise
-from components.example_gen.source import Source, Window
+from components.example_gen.readers.normalise import normalise
+from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract
 
 

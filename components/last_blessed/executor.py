@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.common.as_of import recorded_as_of, resolve_as_of
+from common.as_of import recorded_as_of, resolve_as_of
 from components.last_blessed.find import newest_version
 
 RECORD_FILE = "last_blessed.json"

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.local_files import local_path
+from common.files.local import local_path
 
 MODEL_FILE = "saved_model.pb"
 MANIFEST_FILE = "assets.extra/manifest.json"

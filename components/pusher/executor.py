@@ -17,19 +17,19 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.common.artifact_dirs import local_dir
-from components.common.local_files import local_path, read_json
-from components.common.run_info import RunInfo
-from components.common.tfrecords import read_batches, shard_files
-from components.pusher.digest import model_digest
-from components.pusher.manifest import MANIFEST_FILE, Manifest, build_manifest
+from common.clicks.tfrecords import read_batches, shard_files
+from common.files.artifact_dirs import local_dir
+from common.files.local import local_path, read_json
+from common.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
+from common.runs.info import RunInfo
+from common.versions.digest import model_digest
+from common.versions.manifest import MANIFEST_FILE, Manifest, build_manifest
 from components.pusher.push import Cargo, not_blessed, push
 from components.pusher.record import RECORD_FILE, Pruning, PushRecord
 from components.pusher.settings import PushSettings
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
-from components.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
-from components.trainer.export import FULL_DIRECTORY
-from components.trainer.pruning import prove_pruning
+from components.trainer.export.export import FULL_DIRECTORY
+from components.trainer.export.pruning import prove_pruning
 
 EVAL_SPLIT = "eval"
 TRAIN_SPLIT = "train"

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.local_files import read_json
-from components.common.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
-from components.pusher.digest import ASSETS_EXTRA, model_digest, model_files
-from components.pusher.manifest import MANIFEST_FILE, Manifest
+from common.files.local import read_json
+from common.routing.table import RoutingTable
+from common.versions.digest import ASSETS_EXTRA, model_digest, model_files
+from common.versions.folder import ServingFolder
+from common.versions.manifest import MANIFEST_FILE, Manifest
+from common.versions.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
 from components.pusher.record import Pruning, PushRecord
 from components.pusher.settings import PushSettings
-from components.pusher.versions import ServingFolder
-from components.routing.table import RoutingTable
 
 
 @dataclass(frozen=True)

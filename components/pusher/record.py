@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from schemas.base import Frozen
 
 if TYPE_CHECKING:
-    from components.trainer.pruning import GraphInventory, PruningProof
+    from components.trainer.export.pruning import GraphInventory, PruningProof
 
 RECORD_FILE = "push.json"
 

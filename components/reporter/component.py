@@ -8,9 +8,9 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.common.run_info import RUN_ID, RunInfo
-from components.common.run_parameters import RUN_PARAMETERS
-from components.common.run_properties import ParameterValues, chosen, execution_parameters
+from common.runs.info import RUN_ID, RunInfo
+from common.runs.parameters import RUN_PARAMETERS
+from common.runs.properties import ParameterValues, chosen, execution_parameters
 from components.data_gate.artifacts import DataVerdict
 from components.example_gen.artifacts import IngestReport
 from components.reporter.artifacts import Report

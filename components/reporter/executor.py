@@ -13,12 +13,12 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.common.artifact_dirs import local_dir
-from components.common.local_files import local_path
-from components.common.run_info import RunInfo
+from common.files.artifact_dirs import local_dir
+from common.files.atomic import run_folder, write_files
+from common.files.local import local_path
+from common.runs.info import RunInfo
 from components.reporter.inputs import read_run_files
 from components.reporter.report import render_report, run_manifest
-from components.reporter.write import run_folder, write_files
 
 FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest", "last_blessed")
 MODEL_RUNS = {"candidate": "candidate_run", "one_task": "one_task_run"}

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.common.local_files import read_json
+from common.files.local import read_json
 
 Json = Mapping[str, Any]
 

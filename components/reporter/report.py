@@ -8,12 +8,13 @@ from functools import cache
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.common.run_info import RunInfo
-from components.pusher.manifest import Manifest, build_manifest
-from components.reporter import sections, text
+from common.pages import text
+from common.runs.info import RunInfo
+from common.versions.manifest import Manifest, build_manifest
+from components.reporter import sections
 from components.reporter.drift import assignment_drift
 from components.reporter.gradients import layer_gradients
 from components.reporter.inputs import RunFiles
@@ -30,7 +31,7 @@ from components.reporter.plots import (
     loss_curves,
     metrics_by_slice,
 )
-from components.reporter.summary import MODELS, summary_rows
+from components.reporter.summary import MODELS, change_in_words, summary_rows
 from components.reporter.training_start import started_from
 
 TEMPLATE = "report.html.j2"
@@ -131,7 +132,7 @@ def run_manifest(files: RunFiles, run: RunInfo, created: datetime) -> Manifest:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("components.reporter"),
+        loader=ChoiceLoader([PackageLoader("components.reporter"), PackageLoader("common.pages")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -142,7 +143,7 @@ def _environment() -> Environment:
         "decimal": text.decimal,
         "signed": text.signed,
         "share": text.share,
-        "difference": text.difference,
+        "difference": change_in_words,
         "size": text.size,
         "anything": text.anything,
         "started_from": started_from,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.pages import text
+
 TASK_SLICES: Mapping[str, str] = {"hard": "task=hard", "soft": "task=soft", "all": "all"}
 MODELS: Mapping[str, str] = {
     "candidate": "candidate",
@@ -97,3 +99,11 @@ def summary_rows(records: Iterable[Mapping[str, Any]]) -> list[SummaryRow]:
                 )
             )
     return rows
+
+
+def change_in_words(change: Change | None) -> str:
+    """`+0.0123 (+4.1%)`."""
+    if change is None:
+        return text.DASH
+    relative = "" if change.relative is None else f" ({change.relative:+.2%})"
+    return f"{change.absolute:+.4f}{relative}"

@@ -6,7 +6,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.common.run_info import RUN_ID
+from common.runs.info import RUN_ID
 from components.reporter.artifacts import Report
 from components.run_verdict.executor import Executor
 

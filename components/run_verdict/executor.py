@@ -10,9 +10,9 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.common.local_files import local_path
-from components.common.run_info import RUN_ID
-from components.reporter.write import run_folder, write_files
+from common.files.atomic import run_folder, write_files
+from common.files.local import local_path
+from common.runs.info import RUN_ID
 from components.run_verdict.page import render_verdict
 from components.run_verdict.verdict import judge_run
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.common.local_files import read_json
+from common.files.local import read_json
 from components.last_blessed.find import MANIFEST_FILE, newest_version
 from schemas.base import Frozen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from components.common.days import to_date, to_day
+from common.days import to_date, to_day
 from components.task_labeler.settings import SplitSettings
 from schemas.errors import InputError
 

@@ -7,8 +7,8 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.common.run_parameters import LABELLING, parameters_of
-from components.common.run_properties import ParameterValues, chosen, execution_parameters
+from common.runs.parameters import LABELLING, parameters_of
+from common.runs.properties import ParameterValues, chosen, execution_parameters
 from components.task_labeler.artifacts import TaskAssignments
 from components.task_labeler.executor import Executor
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins

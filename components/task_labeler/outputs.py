@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.common.days import to_date
-from components.task_labeler.assign import DayTotals
+from common.days import to_date
 from components.task_labeler.calendar import Period
-from components.task_labeler.context import Context
+from components.task_labeler.decide.assign import DayTotals
+from components.task_labeler.decide.context import Context
+from components.task_labeler.decide.stability import Reason, posterior
 from components.task_labeler.settings import LabellingSettings
-from components.task_labeler.stability import Reason, posterior
 from schemas.contract import Contract
 from schemas.labelled import HARD, SOFT
 

@@ -11,17 +11,23 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from components.common.days import SECONDS_PER_DAY, to_date, to_day
-from components.common.files import read_json, read_parquet, write_bytes, write_json, write_parquet
-from components.routing.serving_file import serving_bytes, serving_table
-from components.routing.table import PARQUET_FILE, SERVING_FILE
+from common.days import SECONDS_PER_DAY, to_date, to_day
+from common.files.gfile import read_json, read_parquet, write_bytes, write_json, write_parquet
+from common.routing.serving_file import serving_bytes, serving_table
+from common.routing.table import PARQUET_FILE, SERVING_FILE
 from components.task_labeler import outputs
-from components.task_labeler.assign import DayTotals
-from components.task_labeler.beam import GROUPS, HISTORY, MOMENTS, assign_pass, context_of
 from components.task_labeler.calendar import SPLITS, split_periods
-from components.task_labeler.clicks import ClickReader
-from components.task_labeler.label import SplitPlaces
-from components.task_labeler.label_pass import label_pass
+from components.task_labeler.decide.assign import DayTotals
+from components.task_labeler.passes.assign_pass import (
+    GROUPS,
+    HISTORY,
+    MOMENTS,
+    assign_pass,
+    context_of,
+)
+from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.passes.label import SplitPlaces
+from components.task_labeler.passes.label_pass import label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic import model_validator as validator
 
-from components.task_labeler.pins import Pin, read_pins, refuse_double_pins
+from components.task_labeler.decide.pins import Pin, read_pins, refuse_double_pins
 from schemas.base import Frozen
 from schemas.errors import InputError
 

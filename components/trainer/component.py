@@ -13,8 +13,8 @@ from tfx.types.component_spec import ExecutionParameter
 from tfx.types.standard_component_specs import TrainerSpec
 from tfx.utils import json_utils
 
-from components.common.run_parameters import LOSS, TRAINING, parameters_of
-from components.common.run_properties import ParameterValues, chosen, execution_parameters
+from common.runs.parameters import LOSS, TRAINING, parameters_of
+from common.runs.properties import ParameterValues, chosen, execution_parameters
 from components.trainer.executor import Executor
 
 RUN_FN = "components.trainer.run_fn.run_fn"

@@ -8,7 +8,7 @@ from typing import Any
 from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
 
-from components.common.run_parameters import LOSS, TRAINING, changed
+from common.runs.parameters import LOSS, TRAINING, changed
 from components.trainer.settings import LossSettings, TrainingSettings
 from schemas.base import Frozen
 

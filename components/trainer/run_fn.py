@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from components.common.files import write_json
-from components.trainer.calibration import check_calibration, fit_calibrator
-from components.trainer.checkpoints import checkpoint_root, remove
-from components.trainer.columns import Columns
-from components.trainer.distribution import choose
-from components.trainer.export import FULL_DIRECTORY, export_full, export_serving
-from components.trainer.load import load_columns
-from components.trainer.loop import TrainResult, train
-from components.trainer.phases import Phases
+from common.files.gfile import write_json
+from components.trainer.calibrate.calibrator import check_calibration, fit_calibrator
+from components.trainer.data.columns import Columns
+from components.trainer.data.load import load_columns
+from components.trainer.export.export import FULL_DIRECTORY, export_full, export_serving
+from components.trainer.loop.checkpoints import checkpoint_root, remove
+from components.trainer.loop.loop import TrainResult, train
+from components.trainer.loop.phases import Phases
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
-from components.trainer.start_weights import write_start
-from components.trainer.warm_start import choose_start
+from components.trainer.step.distribution import choose
+from components.trainer.warm.start_weights import write_start
+from components.trainer.warm.warm_start import choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.contract import parse_contract
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
 HISTORY_FILE = "history.json"
-"""In the ModelRun artifact: the rows of `components.trainer.loop.train`'s history."""
+"""In the ModelRun artifact: the rows of `components.trainer.loop.loop.train`'s history."""
 
 TRAINING_FILE = "training.json"
 """In the ModelRun artifact: settings, examples, parameters and seconds; see `run_fn`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from components.ab_report.report import AbReport
+    from labs.ab_report.report import AbReport
 
 
 @click.command("ab-report")
@@ -41,7 +41,7 @@ def ab_report(
     """
     from datetime import UTC, datetime
 
-    from components.ab_report.settings import AbReportSettings
+    from labs.ab_report.settings import AbReportSettings
     from pipeline.overrides import with_overrides
     from schemas.checked import checked
 
@@ -49,12 +49,12 @@ def ab_report(
     raw = with_overrides({k: v for k, v in given.items() if v is not None}, overrides)
     settings = checked(AbReportSettings, raw, "ab-report")
 
-    from components.ab_report.report import ab_report as read_test
+    from labs.ab_report.report import ab_report as read_test
 
     report = read_test(file, settings)
     _print(report)
     if out is not None:
-        from components.ab_report.write import PAGE, write_ab_report
+        from labs.ab_report.write import PAGE, write_ab_report
 
         write_ab_report(report, out, datetime.now(UTC))
         click.echo(f"report  {out / PAGE}")
@@ -63,8 +63,8 @@ def ab_report(
 def _print(report: AbReport) -> None:
     from rich.table import Table
 
-    from components.ab_report.text import change, interval, zero_policy
-    from pipeline.terminal import terminal
+    from labs.ab_report.text import change, interval, zero_policy
+    from pipeline.terminal.tables import terminal
 
     console = terminal(soft_wrap=True)
     table = Table(title=f"{report.variant} against {report.control}", title_justify="left")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.lab import bar, open_study, publish
-from pipeline.commands.lab_options import StudyOptions, numbers_option, study_options
+from pipeline.commands.options.lab import StudyOptions, numbers_option, study_options
+from pipeline.commands.shared.studies import bar, open_study, publish
 
 if TYPE_CHECKING:
-    from components.stability_lab.predictions import Score
-    from components.stability_lab.replay import Replay
+    from labs.stability_lab.log.predictions import Score
+    from labs.stability_lab.replay.replay import Replay
 
 
 @click.command()
@@ -30,15 +30,16 @@ def alpha(asked: StudyOptions, alphas: tuple[float, ...], run_id: str | None) ->
     """Show what falls on which side as alpha moves."""
     predictions_path = None
     if run_id is not None:
-        from components.stability_lab.predictions import find_predictions
-        from pipeline.runs import find_run
+        from labs.stability_lab.log.predictions import find_predictions
+        from pipeline.runs.finished import find_run
 
         predictions_path = find_predictions(asked.out, find_run(asked.out, run_id))
     study = open_study(asked)
 
-    from components.stability_lab import alpha_page, words
-    from components.stability_lab.alpha import default_alphas, study_alpha
-    from components.stability_lab.predictions import Predictions
+    from labs.stability_lab.alpha import default_alphas, study_alpha
+    from labs.stability_lab.log.predictions import Predictions
+    from labs.stability_lab.pages import alpha as alpha_page
+    from labs.stability_lab.pages import words
 
     chosen = study.config.labelling.alpha
     predictions = Predictions.read(predictions_path, study.log) if predictions_path else None

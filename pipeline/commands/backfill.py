@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline.commands.kfp_options import (
+from pipeline.commands.options.kfp import (
     CONNECTION_NAMES,
     RUN_NAMES,
     connection_of,
@@ -19,8 +19,8 @@ from pipeline.commands.kfp_options import (
     refuse_given,
     run_options,
 )
-from pipeline.commands.local_runs import RETRY_NAMES, local_runs, retry_options
-from pipeline.commands.options import config_name_option, out_option, set_option
+from pipeline.commands.options.shared import config_name_option, out_option, set_option
+from pipeline.commands.shared.local_runs import RETRY_NAMES, local_runs, retry_options
 from schemas.errors import InputError
 
 LOCAL = ("out", *RETRY_NAMES)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.commands.lab import bar, open_study, publish
-from pipeline.commands.lab_options import StudyOptions, study_options
+from pipeline.commands.options.lab import StudyOptions, study_options
+from pipeline.commands.shared.studies import bar, open_study, publish
 
 
 @click.command("cold-start")
@@ -19,8 +19,9 @@ def cold_start(asked: StudyOptions) -> None:
     """Follow new setups: time to a history, and the cost of each cold-start policy."""
     study = open_study(asked, "window")
 
-    from components.stability_lab import cold_start_page, words
-    from components.stability_lab.cold_start import study_cold_start
+    from labs.stability_lab.cold_start import study_cold_start
+    from labs.stability_lab.pages import cold_start as cold_start_page
+    from labs.stability_lab.pages import words
 
     labelling = study.config.labelling
     with bar("policies") as progress:

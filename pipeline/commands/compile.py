@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.options import config_option, set_option
-from pipeline.quiet import quiet_libraries
+from pipeline.commands.options.shared import config_option, set_option
 from pipeline.runners.kubeflow.targets import KFP, TARGETS
+from pipeline.terminal.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from pipeline.runners.kubeflow.targets import Target

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.frozen_options import FrozenOptions, clock, frozen_options
+from pipeline.commands.options.frozen import FrozenOptions, clock, frozen_options
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from components.experiment.queue import Progress
+    from labs.experiment.trainings.queue import Progress
 
 
 @click.command()
@@ -31,7 +31,7 @@ def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, j
 
     Finished trainings are kept: the same command goes on where it was interrupted.
     """
-    from components.experiment.registry import EXPERIMENTS
+    from labs.experiment.studies.registry import EXPERIMENTS
 
     if show:
         width = max(map(len, EXPERIMENTS))
@@ -44,7 +44,7 @@ def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, j
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
     frozen = asked.open()
 
-    from pipeline.experiment import conduct
+    from pipeline.studies.experiment import conduct
 
     conduct(name, frozen, seeds, asked.sample, jobs, " ".join(["hardtower", *sys.argv[1:]]), _tell)
 

@@ -47,11 +47,11 @@ def marketplace(
     """
     from rich.progress import Progress
 
-    from components.marketplace.run import OUTCOME
-    from components.marketplace.run import marketplace as run_marketplace
-    from components.marketplace.settings import parse_market_settings
+    from labs.marketplace.run import OUTCOME
+    from labs.marketplace.run import marketplace as run_marketplace
+    from labs.marketplace.settings import parse_market_settings
     from pipeline.overrides import with_overrides
-    from pipeline.terminal import terminal
+    from pipeline.terminal.tables import terminal
 
     settings = parse_market_settings(with_overrides({}, overrides))
     console = terminal()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.options import serving_option
+from pipeline.commands.options.shared import serving_option
 
 
 @click.command()
 @serving_option
 def rollback(serving: Path) -> None:
     """Take the newest serving version away, so that the one before it serves again."""
-    from components.pusher.versions import ServingFolder
+    from common.versions.folder import ServingFolder
 
     done = ServingFolder(serving).rollback()
     click.echo(f"version {done.removed} removed; version {done.serving} serves")

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import click
 
-from pipeline.commands.options import serving_option
+from pipeline.commands.options.shared import serving_option
 from schemas.errors import InputError
 
 
@@ -39,10 +39,10 @@ def route(
 
     from rich.table import Column, Table
 
-    from components.pusher.versions import ServingFolder
-    from components.routing.table import RoutingTable
-    from components.serving.router import Router
-    from pipeline.terminal import terminal
+    from common.routing.table import RoutingTable
+    from common.versions.folder import ServingFolder
+    from pipeline.terminal.tables import terminal
+    from service.routing.router import Router
 
     ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
     if not ids:

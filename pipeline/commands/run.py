@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.options import as_of_option, at_day, config_option, out_option, set_option
+from pipeline.commands.options.shared import (
+    as_of_option,
+    at_day,
+    config_option,
+    out_option,
+    set_option,
+)
 
 NOT_BLESSED = 3
 """Exit code of a run whose model was to be blessed and was not."""
@@ -38,7 +44,7 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine."""
     from pipeline.config import load_config
-    from pipeline.local_run import check_input, run_pipeline
+    from pipeline.runs.local_run import check_input, run_pipeline
 
     config = load_config(config_name, at_day(overrides, as_of))
     check_input(config)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pipeline.commands.kfp_options import connection_of, connection_options
-from pipeline.commands.options import out_option
+from pipeline.commands.options.kfp import connection_of, connection_options
+from pipeline.commands.options.shared import out_option
 
 SHOWN = ("run_id", "state", "as_of", "verdict", "version", "started", "stage", "reason")
 LONGEST_REASON = 60
@@ -53,7 +53,7 @@ def runs(
 
 
 def _local(out: Path) -> dict[str, dict[str, Any]]:
-    from pipeline.run_history import local_runs
+    from pipeline.runs.history import local_runs
 
     return {line.run_id: line.as_dict() for line in local_runs(out)}
 

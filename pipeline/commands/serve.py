@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.options import serving_option
+from pipeline.commands.options.shared import serving_option
 
 
 @click.command()
@@ -50,11 +50,11 @@ def serve(
     tf_serving: str | None,
 ) -> None:
     """Predict over HTTP: route ad candidates and score each by the model of its task."""
-    from components.serving.settings import ServeSettings
-    from components.serving.variants import load_experiment
     from pipeline.overrides import with_overrides
     from schemas.checked import checked
     from schemas.contract import load_contract
+    from service.routing.variants import load_experiment
+    from service.settings import ServeSettings
 
     raw: dict[str, object] = {"serving_dir": serving, "contract": contract}
     if contract:
@@ -67,6 +67,6 @@ def serve(
         raw["tf_serving"] = {"url": tf_serving.rstrip("/")}
     settings = checked(ServeSettings, with_overrides(raw, overrides), "settings")
 
-    from components.serving.server import serve as run
+    from service.http.server import serve as run
 
     run(settings, host, port)

@@ -32,8 +32,8 @@ def simulate(out: Path, config_file: Path | None, overrides: tuple[str, ...]) ->
     """Simulate a click log, its true probabilities beside it."""
     from rich.progress import Progress
 
-    from components.simulator.settings import parse_settings
-    from components.simulator.simulate import simulate as simulate_log
+    from labs.simulator.settings import parse_settings
+    from labs.simulator.simulate import simulate as simulate_log
     from pipeline.overrides import read_yaml, with_overrides
 
     source = str(config_file) if config_file else "simulator settings"

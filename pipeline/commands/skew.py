@@ -25,8 +25,8 @@ def skew(decisions: Path, assignments: Path, as_json: bool) -> None:
     """Compare the tasks that a service decided with the offline assignment."""
     from rich.table import Table
 
-    from components.serving.skew import compare
-    from pipeline.terminal import terminal
+    from pipeline.terminal.tables import terminal
+    from service.routing.skew import compare
 
     found = compare(decisions, assignments)
     if as_json:

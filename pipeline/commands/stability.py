@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.commands.lab import bar, open_study, publish
-from pipeline.commands.lab_options import StudyOptions, numbers_option, study_options
+from pipeline.commands.options.lab import StudyOptions, numbers_option, study_options
+from pipeline.commands.shared.studies import bar, open_study, publish
 
 
 @click.command()
@@ -26,11 +26,12 @@ def stability(
     """Replay a log with and without each stabiliser: flips, churn, wrong sides, frontier."""
     study = open_study(asked)
 
-    from components.stability_lab import stability_page, words
-    from components.stability_lab.frontier import Grid, frontier
-    from components.stability_lab.measures import measure
-    from components.stability_lab.replay import replay
-    from components.stability_lab.variants import variants
+    from labs.stability_lab.pages import stability as stability_page
+    from labs.stability_lab.pages import words
+    from labs.stability_lab.replay.frontier import Grid, frontier
+    from labs.stability_lab.replay.measures import measure
+    from labs.stability_lab.replay.replay import replay
+    from labs.stability_lab.replay.variants import variants
 
     log, labelling = study.log, study.config.labelling
     truth = study.judge.hard(labelling.alpha)

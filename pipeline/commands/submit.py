@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from pipeline.commands.kfp_options import (
+from pipeline.commands.options.kfp import (
     connection_of,
     connection_options,
     package_of,
     run_options,
 )
-from pipeline.commands.options import config_name_option, set_option
+from pipeline.commands.options.shared import config_name_option, set_option
 
 RUN_FAILED = 1
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.frozen_options import FrozenOptions, clock, frozen_options
+from pipeline.commands.options.frozen import FrozenOptions, clock, frozen_options
 
 if TYPE_CHECKING:
-    from components.experiment.tune import Report
+    from labs.experiment.tune import Report
 
 
 @click.command()
@@ -37,7 +37,7 @@ def tune(
     """
     frozen = asked.open()
 
-    from pipeline.tuning import tune_run
+    from pipeline.studies.tuning import tune_run
 
     tune_run(frozen, trials, seeds, search_seed, knobs, asked.sample, _teller())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.common.as_of import resolve_as_of
+from common.as_of import resolve_as_of
 from schemas.errors import InputError
 
 AS_OF = "as_of"

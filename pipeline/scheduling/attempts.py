@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline.run_record import (
+from pipeline.runs.record import (
     UNFINISHED,
     RunRecord,
     Trigger,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from pipeline.run_record import TriggerKind
+from pipeline.runs.record import TriggerKind
 from pipeline.scheduling.attempts import Attempts, Policy
 from pipeline.scheduling.clock import WallClock
 from pipeline.scheduling.cron import Cron

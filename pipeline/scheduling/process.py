@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.output_lock import try_lock
-from pipeline.run_record import RunRecord, TriggerKind, one_line
+from pipeline.runs.lock import try_lock
+from pipeline.runs.record import RunRecord, TriggerKind, one_line
 from pipeline.scheduling.attempts import Ending
 from pipeline.scheduling.clock import Clock
 from schemas.errors import InputError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.run_record import stamp
+from pipeline.runs.record import stamp
 from pipeline.scheduling.attempts import Attempts
 from pipeline.scheduling.clock import Clock
 from pipeline.scheduling.cron import Cron

@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from components.common.local_files import read_json
-from components.reporter.write import write_files
-from pipeline.run_record import stamp
+from common.files.atomic import write_files
+from common.files.local import read_json
+from pipeline.runs.record import stamp
 from pipeline.scheduling.cron import Cron
 from schemas.base import Frozen
 from schemas.errors import InputError

@@ -40,7 +40,7 @@ def test_build_tools_stay_behind(podman: list[str]) -> None:
 def test_the_code_is_the_checkout_and_knows_its_commit(podman: list[str]) -> None:
     script = (
         "from importlib.metadata import distribution, version\n"
-        "from pipeline.provenance import ROOT, code_version\n"
+        "from common.runs.provenance import ROOT, code_version\n"
         "print(ROOT, version('hardtower') != code_version(), version('tfx'))"
     )
     assert run(podman, "python", "-c", script).split() == ["/opt/hardtower/app", "True", "1.16.0"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from small_log import CONTRACT, Project
 
-from components.common.run_info import RunInfo
+from common.runs.info import RunInfo
 from pipeline.config import CONFIG_DIR, PipelineConfig, load_config
 from schemas.contract import SCHEMA_DIR, load_contract
 from schemas.errors import InputError

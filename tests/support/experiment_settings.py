@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from components.experiment.arms import Settings
-from components.experiment.data import FrozenData
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from labs.experiment.studies.arms import Settings
+from labs.experiment.trainings.data import FrozenData
 
 
 def settings_of(text: str) -> Settings:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from components.stability_lab.log import LabLog, build_log
-from components.task_labeler.counts import count_clicks, merge_counts
+from components.task_labeler.passes.counts import count_clicks, merge_counts
+from labs.stability_lab.log.cells import LabLog, build_log
 
 DAY = 86_400
 FIRST = 17_000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from experiment_settings import frozen_in, settings_of
 
-from components.experiment.cuts import Sample
-from components.experiment.queue import work_off
-from components.experiment.store import Store
-from components.experiment.training import Task
+from labs.experiment.studies.cuts import Sample
+from labs.experiment.trainings.queue import work_off
+from labs.experiment.trainings.store import Store
+from labs.experiment.trainings.training import Task
 
 
 def main(data: Path, store: Path, settings: str) -> None:

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from components.trainer.batches import Batch
-from components.trainer.checkpoints import CheckpointRoot
-from components.trainer.columns import Columns
-from components.trainer.distribution import Distribution, choose
-from components.trainer.loop import TrainResult, train
-from components.trainer.loss import Losses
-from components.trainer.replicated import WorkerLostError
+from components.trainer.data.batches import Batch
+from components.trainer.data.columns import Columns
+from components.trainer.loop.checkpoints import CheckpointRoot
+from components.trainer.loop.loop import TrainResult, train
 from components.trainer.run_fn import run_fn
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
-from components.trainer.step import TrainStep
+from components.trainer.step.distribution import Distribution, choose
+from components.trainer.step.loss import Losses
+from components.trainer.step.replicated import WorkerLostError
+from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from experiment_settings import frozen_in, settings_of
 
-from components.experiment.arms import Settings
-from components.experiment.cuts import Sample
-from components.experiment.data import FrozenData
-from components.experiment.tune import Search, run_search
+from labs.experiment.studies.arms import Settings
+from labs.experiment.studies.cuts import Sample
+from labs.experiment.trainings.data import FrozenData
+from labs.experiment.tune import Search, run_search
 
 NAMES = ("training.learning_rate", "model.dropout", "model.shared_layers", "loss.weight_hard")
 

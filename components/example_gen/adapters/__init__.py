@@ -13,12 +13,12 @@ from typing import Any
 
 from components.example_gen.adapters.ali_ccp import AliCcp
 from components.example_gen.adapters.base import Opening, Selected
-from components.example_gen.adapters.complete_journey import CompleteJourney
 from components.example_gen.adapters.criteo_attribution import CriteoAttribution
 from components.example_gen.adapters.criteo_private_ad import CriteoPrivateAd
 from components.example_gen.adapters.criteo_search import CriteoSearch
-from components.example_gen.adapters.retailrocket import RetailRocket
-from components.example_gen.source import Source, Window
+from components.example_gen.adapters.journey.adapter import CompleteJourney
+from components.example_gen.adapters.retailrocket.adapter import RetailRocket
+from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract, load_contract
 from schemas.errors import InputError
 

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import model_validator
 
-from components.common.days import first_second
+from common.days import first_second
 from components.example_gen.adapters.base import Opening, days_in
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
 from schemas.base import Frozen

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from components.common.days import SECONDS_PER_DAY
-from components.example_gen.source import Source, Window
+from common.days import SECONDS_PER_DAY
+from components.example_gen.readers.source import Source, Window
 from schemas.base import Frozen
 from schemas.checked import first_problem
 from schemas.contract import Contract

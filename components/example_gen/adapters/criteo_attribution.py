@@ -24,7 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.common.days import first_second
+from common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
     clock,

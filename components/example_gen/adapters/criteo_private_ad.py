@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from components.common.days import first_second
+from common.days import first_second
 from components.example_gen.adapters.base import Opening, conversions, per_type
 from schemas.base import Frozen
 from schemas.errors import InputError

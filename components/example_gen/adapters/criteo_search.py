@@ -21,7 +21,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.common.days import first_second
+from common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
     clock,

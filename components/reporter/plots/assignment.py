@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from components.reporter.plots.svg import (
+from common.pages.svg import (
     BLUE,
     INK,
     MUTED,

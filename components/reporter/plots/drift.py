@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from components.reporter.plots.svg import BLUE, GREY, INK, MUTED, VERMILION, drawing, percent
+from common.pages.svg import BLUE, GREY, INK, MUTED, VERMILION, drawing, percent
 
 SHOWN_FEATURES = 15
 LONGEST_LABEL = 34

@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from common.pages.svg import BLUE, GREY, INK, MUTED, ORANGE, VERMILION, drawing
 from components.reporter.gradients import LayerGradients
-from components.reporter.plots.svg import BLUE, GREY, INK, MUTED, ORANGE, VERMILION, drawing
 
 ALL = "all"
 LINES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))

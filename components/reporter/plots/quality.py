@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from components.reporter.plots.svg import (
+from common.pages.svg import (
     BLUE,
     GREY,
     GRID,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.artist import Artist
 
+from common.pages.svg import drawing
 from components.reporter.plots.quality import CANDIDATE, MODEL_LOOKS
-from components.reporter.plots.svg import drawing
 
 Look = Mapping[str, float | None]
 """A row of `history.json`: `epoch`, `train_loss_<task>`, `calibration_log_loss_<task>`, ..."""

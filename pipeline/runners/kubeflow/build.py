@@ -10,13 +10,13 @@ from tfx import v1 as tfx
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.data_types import RuntimeParameter
 
-from components.common.run_info import RunInfo
-from components.common.run_parameters import RUN_PARAMETERS
+from common.runs.info import RunInfo
+from common.runs.parameters import RUN_PARAMETERS
+from common.runs.provenance import code_version
 from components.run_verdict.component import RunVerdict
 from pipeline.config import PipelineConfig
 from pipeline.kubeflow_settings import KfpTarget, KubeflowSettings, StepSettings, VertexTarget
 from pipeline.pipeline import BIGQUERY, Places, create_pipeline, default_parameters
-from pipeline.provenance import code_version
 from pipeline.runners.kubeflow import postprocess
 from pipeline.runners.kubeflow.compiled import Compiled
 from pipeline.runners.kubeflow.names import ENTRYPOINT, UNCACHED

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from components.common.tfrecords import ShardWriter
+from common.clicks.tfrecords import ShardWriter
 from schemas.contract import Contract, parse_contract
 
 CONTRACT = """

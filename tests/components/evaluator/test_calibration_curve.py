@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from components.evaluator.calibration import calibration_curve, wilson_interval
+from components.evaluator.metrics.calibration_curve import calibration_curve, wilson_interval
 
 
 def test_bins_of_equal_mass_lowest_first() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from components.evaluator.calibration import equal_mass
-from components.evaluator.deciles import Decile, deciles
-from components.evaluator.gate import Baseline, Verdict, judge
+from components.evaluator.metrics.calibration_curve import equal_mass
+from components.evaluator.metrics.deciles import Decile, deciles
 from components.evaluator.settings import GateSettings
+from components.evaluator.verdict.gate import Baseline, Verdict, judge
 
 
 def apart(n: int) -> np.ndarray:

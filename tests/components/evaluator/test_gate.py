@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from components.evaluator.bootstrap import Difference
-from components.evaluator.comparisons import Comparison
-from components.evaluator.gate import NO_BASELINE, Baseline, Verdict, judge
+from common.statistics.bootstrap import Difference
 from components.evaluator.settings import GateSettings
+from components.evaluator.verdict.comparisons import Comparison
+from components.evaluator.verdict.gate import NO_BASELINE, Baseline, Verdict, judge
 
 GOOD: dict[str, float | None] = {
     "positive_count": 200.0,

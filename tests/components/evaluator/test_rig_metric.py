@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as oracle_loss
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluator import rig as rig_module
-from components.evaluator.rig import RIG, LossSums
-from components.evaluator.sums import Sums
+from common.statistics.sums import Sums
+from components.evaluator.metrics import rig as rig_module
+from components.evaluator.metrics.rig import RIG, LossSums
 
 # gamma = 1/4: entropy = ln 4 - 3/4 ln 3 = 0.562335; loss = (ln 2 + 3 (ln 4 - ln 3)) / 4 =
 # 0.389048; RIG = 1 - 0.691844.

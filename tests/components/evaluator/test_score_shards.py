@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from components.common.tfrecords import ShardWriter, shard_files
-from components.evaluator import predict
-from components.evaluator.predict import ScoreShards, merge_parts
-from components.evaluator.table import table_schema
+from common.clicks.tfrecords import ShardWriter, shard_files
+from components.evaluator.scores import score_shards as predict
+from components.evaluator.scores.score_shards import ScoreShards, merge_parts
+from components.evaluator.scores.table import table_schema
 from schemas.contract import Contract, parse_contract
 from schemas.errors import InputError
 

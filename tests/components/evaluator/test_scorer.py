@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.common.tfrecords import read_batches, shard_files
-from components.evaluator.last_blessed import why_unusable
-from components.evaluator.scorer import ModelError, Scorer
+from common.clicks.tfrecords import read_batches, shard_files
+from components.evaluator.scores.scorer import ModelError, Scorer
+from components.evaluator.verdict.baseline import why_unusable
 from schemas.contract import Contract, parse_contract
 
 from .conftest import CONTRACT, Log, TinyModel, probability

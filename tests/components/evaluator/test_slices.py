@@ -5,14 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from components.evaluator.settings import EvaluationSettings
-from components.evaluator.slices import (
+from components.evaluator.metrics.slices import (
     slice_columns,
     slice_name,
     split_by_slice,
     usable_slices,
     within_hard,
 )
+from components.evaluator.settings import EvaluationSettings
 from schemas.contract import Contract
 from schemas.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.example_gen.adapters import open_adapter
-from components.example_gen.source import Source, Window
+from components.example_gen.readers.source import Source, Window
 from schemas.errors import InputError
 
 ALL = Window(date(2017, 1, 1), date(2017, 4, 1))

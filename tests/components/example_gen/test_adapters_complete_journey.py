@@ -13,11 +13,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from components.example_gen.adapters import open_adapter
-from components.example_gen.adapters.complete_journey import package_folder
-from components.example_gen.adapters.journey_features import FEATURES, features
-from components.example_gen.adapters.journey_labels import conversion_times, exposures
-from components.example_gen.adapters.journey_tables import COLUMNS, build_tables, load_tables
-from components.example_gen.source import Window
+from components.example_gen.adapters.journey.adapter import package_folder
+from components.example_gen.adapters.journey.features import FEATURES, features
+from components.example_gen.adapters.journey.labels import conversion_times, exposures
+from components.example_gen.adapters.journey.tables import COLUMNS, build_tables, load_tables
+from components.example_gen.readers.source import Window
 from schemas.errors import InputError
 
 YEAR = Window(date(2016, 1, 1), date(2018, 6, 1))

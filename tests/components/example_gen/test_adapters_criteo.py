@@ -14,7 +14,7 @@ import pytest
 from components.example_gen.adapters import open_adapter
 from components.example_gen.adapters.criteo_attribution import LAYOUT as ATTRIBUTION
 from components.example_gen.adapters.criteo_search import LAYOUT as SEARCH
-from components.example_gen.source import Source, Window
+from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract, load_contract
 from schemas.errors import InputError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.example_gen.adapters import ADAPTERS, open_adapter
-from components.example_gen.source import Window
+from components.example_gen.readers.source import Window
 from schemas.contract import load_contract, parse_contract
 from schemas.errors import InputError
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.example_gen.adapters import open_adapter
-from components.example_gen.adapters.retailrocket_tables import TYPES, views
-from components.example_gen.source import Window
+from components.example_gen.adapters.retailrocket.tables import TYPES, views
+from components.example_gen.readers.source import Window
 from schemas.contract import load_contract
 from schemas.errors import InputError
 

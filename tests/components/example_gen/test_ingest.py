@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from components.common.tfrecords import read_batches, shard_files
+from common.clicks.tfrecords import read_batches, shard_files
 from components.example_gen.encode import Encoder
-from components.example_gen.normalise import normalise
-from components.example_gen.readers import open_source
+from components.example_gen.readers.normalise import normalise
+from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.source import Window
 from components.example_gen.run import ingest
 from components.example_gen.settings import IngestSettings
-from components.example_gen.source import Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 

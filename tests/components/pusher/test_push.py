@@ -19,14 +19,14 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.common.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
-from components.common.run_info import RunInfo
-from components.pusher.digest import config_digest, model_digest
-from components.pusher.manifest import Manifest, build_manifest
+from common.runs.info import RunInfo
+from common.versions.digest import config_digest, model_digest
+from common.versions.folder import ServingFolder
+from common.versions.manifest import Manifest, build_manifest
+from common.versions.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
 from components.pusher.push import Cargo, not_blessed, push
 from components.pusher.record import Graph, Pruning
 from components.pusher.settings import PushSettings
-from components.pusher.versions import ServingFolder
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
 from schemas.errors import InputError
 

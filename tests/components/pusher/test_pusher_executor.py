@@ -16,19 +16,19 @@ from tfx import types
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import encode_split_names
 
-from components.common.reference import TRAIN_STATISTICS
-from components.common.run_info import RunInfo
+from common.routing.serving_file import serving_bytes, serving_table
+from common.routing.table import RoutingTable
+from common.runs.info import RunInfo
+from common.versions.digest import model_digest
+from common.versions.folder import ServingFolder
+from common.versions.manifest import Manifest
+from common.versions.reference import TRAIN_STATISTICS
 from components.pusher.component import HardTowerPusher
-from components.pusher.digest import model_digest
 from components.pusher.executor import Executor
-from components.pusher.manifest import Manifest
 from components.pusher.record import PushRecord
 from components.pusher.settings import PushSettings
-from components.pusher.versions import ServingFolder
-from components.routing.serving_file import serving_bytes, serving_table
-from components.routing.table import RoutingTable
 from components.task_labeler.artifacts import TaskAssignments
-from components.trainer.pruning import PruningError
+from components.trainer.export.pruning import PruningError
 from schemas.errors import InputError
 
 SLOPES = {"hard": 0.5, "soft": -0.25}

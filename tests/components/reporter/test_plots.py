@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from common.pages.svg import BLUE, GREY
 from components.reporter.gradients import LayerGradients
 from components.reporter.plots import (
     CalibrationPoint,
@@ -27,7 +28,6 @@ from components.reporter.plots import (
     loss_curves,
     metrics_by_slice,
 )
-from components.reporter.plots.svg import BLUE, GREY
 
 DAYS = [
     {

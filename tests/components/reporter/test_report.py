@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from components.common.run_info import RunInfo
-from components.pusher.manifest import Manifest
+from common.files.atomic import run_folder, write_files
+from common.runs.info import RunInfo
+from common.versions.manifest import Manifest
 from components.reporter import report, sections
 from components.reporter.inputs import RunFiles, read_run_files
 from components.reporter.report import render_report, run_manifest
-from components.reporter.write import run_folder, write_files
 from schemas.errors import InputError
 
 DASH = "\N{EN DASH}"

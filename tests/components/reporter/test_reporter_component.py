@@ -10,10 +10,10 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from components.common.run_info import RunInfo
+from common.runs.info import RunInfo
+from common.versions.manifest import Manifest
 from components.data_gate.artifacts import DataVerdict
 from components.example_gen.artifacts import IngestReport
-from components.pusher.manifest import Manifest
 from components.reporter.artifacts import Report
 from components.reporter.component import RunReport
 from components.reporter.executor import Executor

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.reporter import text
+from common.pages import text
 from components.reporter.summary import Change, change, summary_rows
 
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from components.task_labeler.assign import assign, assign_log
 from components.task_labeler.calendar import Calendar
-from components.task_labeler.context import build_context
-from components.task_labeler.counts import count_clicks, group_counts, merge_counts
-from components.task_labeler.pins import Pin
+from components.task_labeler.decide.assign import assign, assign_log
+from components.task_labeler.decide.context import build_context
+from components.task_labeler.decide.pins import Pin
+from components.task_labeler.decide.stability import Reason
+from components.task_labeler.passes.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.settings import LabellingSettings
-from components.task_labeler.stability import Reason
 
 DAY = 86_400
 EPOCH = date(1970, 1, 1)

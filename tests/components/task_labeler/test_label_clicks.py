@@ -18,16 +18,16 @@ import pytest
 import tensorflow as tf
 from two_goals import CONTRACT
 
-from components.common.click_columns import ColumnWriter
-from components.common.days import to_day
-from components.common.tfrecords import ShardWriter, read_batches, shard_files
+from common.clicks.columns import ColumnWriter
+from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
+from common.days import to_day
+from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.routing.table import RoutingTable
-from components.task_labeler.assign import assign_log
 from components.task_labeler.calendar import SPLITS, Calendar
-from components.task_labeler.counts import count_clicks, merge_counts
-from components.task_labeler.label import SplitPlaces, bucket_names
-from components.task_labeler.pins import Pin
+from components.task_labeler.decide.assign import assign_log
+from components.task_labeler.decide.pins import Pin
+from components.task_labeler.passes.counts import count_clicks, merge_counts
+from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.errors import InputError

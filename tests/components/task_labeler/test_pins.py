@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.days import to_day
-from components.task_labeler.pins import Pin, pinned_sides, read_pins
+from common.days import to_day
+from components.task_labeler.decide.pins import Pin, pinned_sides, read_pins
 from components.task_labeler.settings import LabellingSettings, with_pins
 from schemas.errors import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.task_labeler.strength import (
+from components.task_labeler.decide.strength import (
     STRONGEST,
     UNTIL_ESTIMATED,
     WEAKEST,

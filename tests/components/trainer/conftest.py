@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.columns import Columns
+from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
 
 # Two replicas in one process need two devices, to be set up before TensorFlow's first operation.

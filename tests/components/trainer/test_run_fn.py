@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.pruning import prove_pruning
+from components.trainer.export.pruning import prove_pruning
 from components.trainer.run_fn import run_fn
 from schemas.contract import Contract
 from schemas.errors import InputError

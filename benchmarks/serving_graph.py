@@ -1,0 +1,170 @@
+"""Latency and size of the serving graph against the full graph and a one-task model.
+
+    python -m benchmarks.serving_graph --out OUT        OUT: of a finished `hardtower run`
+
+On the graphs: the three SavedModels of the run, called with serialized tf.Examples of its eval
+split, the transform inside. On ids: fresh networks of the training race's widths, without a
+transform, so that only the layers count.
+
+Models take turns call by call in one process, on as many cores as TensorFlow takes; the ratio is
+of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import machine, write
+
+BATCHES = (1, 50, 500)
+WARM_UP = 20
+HARD, FULL, ONE_TASK = "hard tower only", "full, two towers", "one task"
+
+Times = dict[str, dict[int, list[float]]]
+"""Milliseconds of each call by model and batch size."""
+
+Call = Callable[[int], object]
+"""Scores a batch of that size and waits for the answer."""
+
+
+def race(models: Mapping[str, Call], calls: int) -> Times:
+    """Calls every model in turn, `calls` times at each batch size."""
+    times: Times = {name: {size: [] for size in BATCHES} for name in models}
+    for size in BATCHES:
+        for number in range(WARM_UP + calls):
+            for name, call in models.items():
+                began = time.perf_counter()
+                call(size)
+                if number >= WARM_UP:
+                    times[name][size].append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def graphs(out: Path) -> tuple[dict[str, Call], dict[str, Path]]:
+    """The SavedModels of a run as calls on its own eval examples, and their folders."""
+    import tensorflow as tf
+
+    from common.clicks.tfrecords import read_batches, shard_files
+
+    folders = {
+        HARD: _newest(out, "Trainer", "model") / "Format-Serving",
+        FULL: _newest(out, "Trainer", "model") / "Format-Full",
+        ONE_TASK: _newest(out, "OneTaskTrainer", "model") / "Format-Serving",
+    }
+    split = _newest(out, "TaskLabeler", "labelled_examples") / "Split-eval"
+    records: list[bytes] = []
+    for shard in shard_files(str(split)):
+        for batch in read_batches(shard):
+            records += batch
+        if len(records) >= max(BATCHES):
+            break
+    inputs = {size: tf.constant(records[:size]) for size in BATCHES}
+
+    def call_of(folder: Path) -> Call:
+        function = tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+        def call(size: int) -> object:
+            answers = function(examples=inputs[size])
+            return [answer.numpy() for answer in answers.values()]
+
+        return call
+
+    return {name: call_of(folder) for name, folder in folders.items()}, folders
+
+
+def networks() -> dict[str, Call]:
+    """Untrained networks of the training race's widths, on ids."""
+    import tensorflow as tf
+
+    from benchmarks.contestants import training_task as training
+    from benchmarks.contestants.training_network import layout, model
+    from components.trainer.network.network import TwoTowerDCN
+
+    clicks = training.clicks(max(BATCHES))
+    two = TwoTowerDCN(layout(), model(), seed=1)
+    one = TwoTowerDCN(layout(), model().model_copy(update={"mode": "one_task"}), seed=1)
+    specs = (
+        tf.TensorSpec([None, training.FEATURES], tf.int32),
+        tf.TensorSpec([None, training.NUMBERS], tf.float32),
+    )
+
+    def call_of(function: Callable[..., Any]) -> Call:
+        traced = tf.function(function, input_signature=specs)
+
+        def call(size: int) -> object:
+            answers = traced(clicks.ids[:size], clicks.nums[:size])
+            every = answers.values() if isinstance(answers, Mapping) else [answers]
+            return [answer.numpy() for answer in every]
+
+        return call
+
+    return {
+        HARD: call_of(two.path("hard").__call__),
+        FULL: call_of(two.logits),
+        ONE_TASK: call_of(one.path("all").__call__),
+    }
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a SavedModel."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _newest(out: Path, node: str, output: str) -> Path:
+    folders = sorted((out / "artifacts" / node / output).glob("*"), key=lambda p: int(p.name))
+    if not folders:
+        raise SystemExit(f"{out}: no {output} of {node}; wanted the folder of a finished run")
+    return folders[-1]
+
+
+def _show(console: Console, title: str, times: Times, sizes: Mapping[str, int] | None) -> None:
+    table = Table(title=title)
+    table.add_column("model")
+    for size in BATCHES:
+        for name in (f"p50 ms, batch {size}", "p99"):
+            table.add_column(name, justify="right")
+    if sizes:
+        table.add_column("MB", justify="right")
+    for name, of_size in times.items():
+        cells = [f"{np.percentile(of_size[size], q):.2f}" for size in BATCHES for q in (50, 99)]
+        table.add_row(name, *cells, *([f"{sizes[name] / 1e6:.2f}"] if sizes else []))
+    console.print(table)
+    for other in (FULL, ONE_TASK):
+        ratios = [
+            f"batch {size}: {np.median(times[other][size]) / np.median(times[HARD][size]):.3f}"
+            for size in BATCHES
+        ]
+        console.print(f"p50 of {other} over that of {HARD}: {', '.join(ratios)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="of a finished run")
+    parser.add_argument("--calls", type=int, default=400, help="of each model and batch size")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    console = Console(highlight=False, width=120)
+    models, folders = graphs(options.out)
+    sizes = {name: size_of(folder) for name, folder in folders.items()}
+    from_examples = race(models, options.calls)
+    _show(console, "SavedModels on serialized tf.Examples", from_examples, sizes)
+    on_ids = race(networks(), options.calls)
+    _show(console, "networks on ids, widths of the training race", on_ids, None)
+    report = {"machine": machine(), "sizes": sizes, "examples": from_examples, "ids": on_ids}
+    write(options.json, report)
+
+
+if __name__ == "__main__":
+    main()

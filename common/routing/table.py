@@ -1,0 +1,190 @@
+"""Looks up where candidates go: hard tower, nowhere (soft) or the one-task model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from common.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
+from common.routing.serving_file import (
+    PLAIN,
+    map_serving_file,
+    one_chunk,
+    refuse_faults,
+    serving_table,
+    setup_keys,
+)
+from schemas.checked import checked_json
+from schemas.errors import InputError
+
+ASSETS = "assets.extra"
+PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = "routing.parquet", "routing.arrow", "routing.json"
+TASKS = ("hard", "soft", "fallback")
+UNKNOWN = "unknown"
+"""Reason of a setup that the table does not hold."""
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Answers for n candidates.
+
+    Attributes:
+      task: str [n], `hard`, `soft` or `fallback` (the one-task model).
+      reason: str [n], `history`, `prior`, `held`, `cold_start`, `pinned`, or `unknown`.
+      cvr: float64 [n], historical CVR of the setup, the prior of the rule that matched an unknown
+        one, NaN where that rule has none.
+    """
+
+    task: npt.NDArray[np.str_]
+    reason: npt.NDArray[np.str_]
+    cvr: npt.NDArray[np.float64]
+
+
+class RoutingTable:
+    """The routing table of one serving version; safe to share between threads."""
+
+    def __init__(self, settings: RoutingSettings, table: pa.Table) -> None:
+        """
+        Args:
+          table: as `serving_file.serving_table` makes it.
+        """
+        self.settings = settings
+        self._rules: Mapping[RuleKey, UnknownRule] = settings.rules()
+        columns = {name: one_chunk(table[name]) for name in table.column_names}
+        self._setups: pa.Array = columns["setup_id"]
+        self._keys: npt.NDArray[np.uint64] = columns["key"].to_numpy()
+        self._cvr: npt.NDArray[np.float64] = columns["historical_cvr"].to_numpy()
+        self._task, self._task_names = _codes(columns["task"])
+        self._reason, self._reason_names = _codes(columns["reason"])
+
+    @classmethod
+    def load(cls, version_dir: Path) -> RoutingTable:
+        """The table of a serving version.
+
+        Maps `assets.extra/routing.arrow` where there is one, and reads
+        `assets.extra/routing.parquet` otherwise.
+
+        Raises:
+          InputError: a file is missing, broken, or of another assignment than its settings.
+        """
+        extra = Path(version_dir) / ASSETS
+        settings = _read_settings(extra / SETTINGS_FILE)
+        path = extra / SERVING_FILE
+        if path.is_file():
+            table = map_serving_file(path)
+            if (seen := table.schema.metadata[b"assignment_id"].decode()) != settings.assignment_id:
+                raise InputError(
+                    f"{path}: assignment_id {seen!r}; wanted {settings.assignment_id!r}, that of "
+                    f"{SETTINGS_FILE}"
+                )
+        else:
+            path = extra / PARQUET_FILE
+            table = _read_parquet(path, settings.assignment_id)
+        refuse_faults(table, path)
+        if unknown := set(one_chunk(table["task"]).dictionary.to_pylist()) - set(TASKS):
+            raise InputError(f"{path}: column task: {sorted(unknown)[0]!r}; wanted one of {TASKS}")
+        return cls(settings, table)
+
+    def __len__(self) -> int:
+        """Number of setups."""
+        return len(self._keys)
+
+    @property
+    def assignment_id(self) -> str:
+        return self.settings.assignment_id
+
+    def route(
+        self,
+        setup_ids: Sequence[str],
+        categories: Sequence[str | None] | None = None,
+        advertiser_types: Sequence[str | None] | None = None,
+    ) -> Routed:
+        """Where n candidates go.
+
+        Args:
+          setup_ids: n ids made by `schemas.setup_id.setup_id` of the `setup` columns' values.
+          categories, advertiser_types: n each, of use for setups that the table does not hold;
+            None where they are not known.
+
+        Raises:
+          InputError: lengths differ, or an id is not text.
+        """
+        n = len(setup_ids)
+        for name, given in (("categories", categories), ("advertiser_types", advertiser_types)):
+            if given is not None and len(given) != n:
+                raise InputError(f"{name}: {len(given)} values for {n} setup ids; wanted as many")
+        row = self._find(setup_ids)
+        known = row >= 0
+        task = np.full(n, "", "U8")
+        reason = np.full(n, UNKNOWN, "U10")
+        cvr = np.full(n, np.nan)
+        task[known] = self._task_names[self._task[row[known]]]
+        reason[known] = self._reason_names[self._reason[row[known]]]
+        cvr[known] = self._cvr[row[known]]
+        for i in np.flatnonzero(~known).tolist():
+            rule = find_rule(
+                self._rules,
+                None if categories is None else categories[i],
+                None if advertiser_types is None else advertiser_types[i],
+            )
+            task[i] = rule.task
+            cvr[i] = np.nan if rule.prior_cvr is None else rule.prior_cvr
+        return Routed(task, reason, cvr)
+
+    def _find(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Row of each setup id, int64 [n], -1 where there is none."""
+        try:
+            wanted = pa.array(setup_ids, pa.string())
+            keys = setup_keys(setup_ids)
+        except (UnicodeError, AttributeError, pa.ArrowException) as error:
+            raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
+        found = np.full(len(keys), -1, np.int64)
+        place = np.searchsorted(self._keys, keys)
+        open_ = np.arange(len(keys))
+        # Setups may share a key, so that a row counts only when its id is the same too.
+        while open_.size:
+            inside = place[open_] < len(self._keys)
+            open_ = open_[inside]
+            open_ = open_[self._keys[place[open_]] == keys[open_]]
+            rows = pa.array(place[open_])
+            same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
+            hit = same.to_numpy(zero_copy_only=False).astype(bool)
+            found[open_[hit]] = place[open_[hit]]
+            open_ = open_[~hit]
+            place[open_] += 1
+        return found
+
+
+def _read_settings(path: Path) -> RoutingSettings:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}; wanted the settings of a routing table"
+        ) from None
+    return checked_json(RoutingSettings, text, str(path))
+
+
+def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted a routing table")
+    try:
+        routing = pq.read_table(path)
+        if missing := sorted(set(PLAIN) - set(routing.column_names)):
+            raise InputError(f"{path}: no column {missing[0]}; wanted {', '.join(PLAIN)}")
+        if routing["setup_id"].null_count:
+            raise InputError(f"{path}: column setup_id: a null; wanted none")
+        return serving_table(routing, assignment_id)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a parquet file of a routing table: {error}") from None
+
+
+def _codes(column: pa.DictionaryArray) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.str_]]:
+    return column.indices.to_numpy(), np.array(column.dictionary.to_pylist(), np.str_)

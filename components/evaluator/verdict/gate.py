@@ -1,0 +1,246 @@
+"""The gate: whether a candidate is blessed, and why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.evaluator.metrics.deciles import Decile
+from components.evaluator.metrics.slices import HARD, within_hard
+from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, ONE_TASK
+from components.evaluator.settings import GateSettings, Rule
+from components.evaluator.verdict.comparisons import Comparison
+
+NO_BASELINE = "no baseline: decided by the absolute floors alone"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the candidate is judged against.
+
+    Attributes:
+      name: the last blessed model, such as `version 3`; none without a usable one.
+      note: why a last blessed model that exists is not used; empty otherwise.
+    """
+
+    name: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that must hold, with its figures.
+
+    Attributes:
+      value: what was measured; none where it is not defined, which never passes.
+      wanted: what it must be.
+      detail: the figures in words.
+    """
+
+    name: str
+    slice: str
+    metric: str
+    model: str
+    value: float | None
+    wanted: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer; `blessed` is true when every condition passed."""
+
+    blessed: bool
+    summary: str
+    baseline: str | None
+    conditions: tuple[Condition, ...]
+
+
+def judge(
+    records: Iterable[Mapping[str, Any]],
+    comparisons: Sequence[Comparison],
+    settings: GateSettings,
+    baseline: Baseline,
+    deciles: Sequence[Decile] = (),
+) -> Verdict:
+    """Judges the candidate on hard examples, the only ones that are served by it.
+
+    Args:
+      records: metrics of every model and slice (`metrics.Record`).
+      comparisons: the candidate against the others.
+      settings: floors and permitted losses.
+      baseline: the last blessed model, if it was evaluated.
+      deciles: of the candidate's predictions on hard examples; none when they are not judged.
+
+    Returns:
+      Blessed only when every condition passed; a figure that is missing or NaN passes none.
+    """
+    conditions = _floors(records, settings) + [_decile(decile, settings) for decile in deciles]
+    rig = {(c.other, c.slice): c for c in comparisons if c.metric == "rig"}
+    if baseline.name is not None:
+        conditions += _changes(rig, settings)
+    if settings.require_lift_over_one_task:
+        conditions.append(_lift(rig.get((ONE_TASK, HARD)), settings))
+    blessed = all(condition.passed for condition in conditions)
+    summary = _summary(conditions, baseline, rig.get((ONE_TASK, HARD)), settings)
+    return Verdict(blessed, summary, baseline.name, tuple(conditions))
+
+
+def _floors(records: Iterable[Mapping[str, Any]], settings: GateSettings) -> list[Condition]:
+    values = {
+        r["metric"]: r["value"]
+        for r in records
+        if r["model"] == CANDIDATE and r["slice"] == HARD and r["value"] is not None
+    }
+    low, high = settings.min_hard_calibration, settings.max_hard_calibration
+
+    def floor(name: str, metric: str, least: float, most: float, wanted: str) -> Condition:
+        value = values.get(metric, math.nan)
+        passed = least <= value <= most
+        shown = f"{metric} of the {CANDIDATE} on {HARD} is {_figure(value)}, wanted {wanted}"
+        return Condition(name, HARD, metric, CANDIDATE, _known(value), wanted, passed, shown)
+
+    positives = values.get("positive_count", 0.0)
+    wanted = f">= {settings.min_hard_positives}"
+    enough = Condition(
+        "enough_hard_conversions",
+        HARD,
+        "positive_count",
+        CANDIDATE,
+        positives,
+        wanted,
+        positives >= settings.min_hard_positives,
+        f"{positives:,.0f} conversions among {values.get('example_count', 0.0):,.0f} examples of "
+        f"{HARD}, wanted {wanted}",
+    )
+    auc, rig = settings.min_hard_auc, settings.min_hard_rig
+    return [
+        enough,
+        floor("hard_auc_floor", "auc", auc, 1.0, f">= {auc:g}"),
+        floor("hard_rig_floor", "rig", rig, 1.0, f">= {rig:g}"),
+        floor("hard_calibration", "calibration", low, high, f"within [{low:g}, {high:g}]"),
+    ]
+
+
+def _decile(decile: Decile, settings: GateSettings) -> Condition:
+    least, most = settings.min_decile_calibration, settings.max_decile_calibration
+    where = f"{HARD}, prediction decile {decile.number} of {decile.of}"
+    wanted = f"an interval that reaches into [{least:g}, {most:g}]"
+    detail = (
+        f"calibration of the {CANDIDATE} on {where} is {_figure(decile.ratio)} "
+        f"[{_figure(decile.low)}, {_figure(decile.high)}] ({decile.predicted:,.1f} conversions "
+        f"predicted, {decile.conversions:,} observed among {decile.examples:,} examples), wanted "
+        f"{wanted}"
+    )
+    return Condition(
+        "decile_calibration",
+        where,
+        "calibration",
+        CANDIDATE,
+        _known(decile.ratio),
+        wanted,
+        decile.low <= most and decile.high >= least,
+        detail,
+    )
+
+
+def _changes(rig: Mapping[tuple[str, str], Comparison], settings: GateSettings) -> list[Condition]:
+    hard = _change(
+        "hard_rig_change",
+        rig.get((LAST_BLESSED, HARD)),
+        HARD,
+        LAST_BLESSED,
+        -settings.max_rig_loss,
+        settings.hard_rule,
+    )
+    if settings.max_slice_rig_loss is None:
+        return [hard]
+    return [
+        hard,
+        *(
+            _change(
+                "slice_rig_change",
+                comparison,
+                name,
+                LAST_BLESSED,
+                -settings.max_slice_rig_loss,
+                "not_proven_worse",
+            )
+            for (other, name), comparison in rig.items()
+            if other == LAST_BLESSED and within_hard(name)
+        ),
+    ]
+
+
+def _lift(comparison: Comparison | None, settings: GateSettings) -> Condition:
+    least = settings.min_rig_lift_over_one_task
+    return _change(
+        "lift_over_one_task", comparison, HARD, ONE_TASK, least, "proven_not_worse", strict=True
+    )
+
+
+def _change(
+    name: str,
+    comparison: Comparison | None,
+    where: str,
+    other: str,
+    least: float,
+    rule: Rule,
+    strict: bool = False,
+) -> Condition:
+    sign = ">" if strict else ">="
+    end = "lower" if rule == "proven_not_worse" else "upper"
+    wanted = f"{end} end of the interval {sign} {least:g}"
+    if comparison is None:
+        detail = f"rig of the {CANDIDATE} on {where} was not compared with {other}, wanted {wanted}"
+        return Condition(name, where, "rig", CANDIDATE, None, wanted, False, detail)
+    difference = comparison.difference
+    decisive = difference.low if rule == "proven_not_worse" else difference.high
+    passed = decisive > least if strict else decisive >= least
+    detail = f"{_compared(comparison)}, wanted {wanted}"
+    value = _known(difference.estimate)
+    # A NaN estimate may come with an interval from resamples that left the fault out.
+    passed = passed and value is not None
+    return Condition(name, where, "rig", CANDIDATE, value, wanted, passed, detail)
+
+
+def _summary(
+    conditions: Sequence[Condition],
+    baseline: Baseline,
+    one_task: Comparison | None,
+    settings: GateSettings,
+) -> str:
+    failed = [condition.detail for condition in conditions if not condition.passed]
+    if failed:
+        opening = f"not blessed: {'; '.join(failed)}"
+    else:
+        opening = f"blessed: all {len(conditions)} conditions hold"
+    parts = [opening]
+    if baseline.name is None:
+        parts.append(f"{baseline.note}; {NO_BASELINE}" if baseline.note else NO_BASELINE)
+    else:
+        slices = sum(condition.name == "slice_rig_change" for condition in conditions)
+        parts.append(f"judged against {baseline.name} on {HARD} and {slices} slices of it")
+    if one_task is not None and not settings.require_lift_over_one_task:
+        parts.append(f"{_compared(one_task)} (reported, not required)")
+    return ". ".join(parts)
+
+
+def _compared(comparison: Comparison) -> str:
+    d = comparison.difference
+    return (
+        f"rig of the {CANDIDATE} on {comparison.slice} minus that of {comparison.other} is "
+        f"{_figure(d.estimate, '+')} [{_figure(d.low, '+')}, {_figure(d.high, '+')}] "
+        f"({comparison.positives:,} conversions, {d.setups:,} setups)"
+    )
+
+
+def _figure(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.4g}" if not math.isnan(value) else "not defined"
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

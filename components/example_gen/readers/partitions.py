@@ -1,0 +1,66 @@
+"""Files of a pattern with daily partitions, by day."""
+
+from __future__ import annotations
+
+import glob
+from datetime import date
+from pathlib import Path
+
+from common.days import to_day
+from components.example_gen.readers.source import Window
+from schemas.errors import InputError
+
+
+def window_files(root: Path, pattern: str, window: Window) -> tuple[str, ...]:
+    """Files of the window's partitions, or all that match when the pattern has none.
+
+    A log may begin inside the window; from its first partition on, every day must have one.
+
+    Args:
+      root: folder that a relative pattern starts from.
+      pattern: glob with `{YYYY}`, `{MM}`, `{DD}` or `{SPAN}` where the day stands.
+
+    Raises:
+      InputError: nothing matches, or a day after the first partition has no file.
+    """
+    whole = pattern if Path(pattern).is_absolute() else str(root / pattern)
+    if not is_partitioned(pattern):
+        matching = _matching(whole)
+        if not matching:
+            raise InputError(f"input: no file matches {whole}")
+        return tuple(matching)
+    by_day = {day: _matching(_of_day(whole, day)) for day in window.days}
+    present = [day for day, files in by_day.items() if files]
+    if not present:
+        raise InputError(
+            f"input: no file matches {whole} for any day of {window.start} .. {window.days[-1]}"
+        )
+    for day, files in by_day.items():
+        if day > present[0] and not files:
+            raise InputError(
+                f"input: the partition of {day} is missing: no file matches "
+                f"{_of_day(whole, day)}; the log begins on {present[0]} and the window ends on "
+                f"{window.days[-1]}"
+            )
+    return tuple(f for files in by_day.values() for f in files)
+
+
+def is_partitioned(pattern: str) -> bool:
+    """Whether the pattern names days."""
+    return "{YYYY}" in pattern or "{SPAN}" in pattern
+
+
+def _of_day(pattern: str, day: date) -> str:
+    parts = {
+        "{YYYY}": f"{day.year:04d}",
+        "{MM}": f"{day.month:02d}",
+        "{DD}": f"{day.day:02d}",
+        "{SPAN}": str(to_day(day)),
+    }
+    for mark, value in parts.items():
+        pattern = pattern.replace(mark, value)
+    return pattern
+
+
+def _matching(pattern: str) -> list[str]:
+    return sorted(f for f in glob.glob(pattern, recursive=True) if Path(f).is_file())

@@ -1,0 +1,198 @@
+"""The first Beam pass of the task labeller: count clicks and assign setups.
+
+One element stands for one file shard or one bucket of setups; everything inside it is columnar.
+Only sums per setup, day and delay are ever shuffled, never clicks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from common.days import SECONDS_PER_DAY, to_day
+from common.files.gfile import write_json, write_parquet, write_text
+from components.task_labeler.calendar import Calendar
+from components.task_labeler.decide.assign import assign
+from components.task_labeler.decide.context import (
+    Context,
+    Curves,
+    build_context,
+    build_curves,
+    log_moments,
+)
+from components.task_labeler.decide.decay import Floats
+from components.task_labeler.passes.buckets import Shard, split_by_bucket
+from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.passes.counts import GROUP_KEYS, group_counts, merge_counts
+from components.task_labeler.settings import LabellingSettings
+from schemas.contract import Contract
+
+Moments = list[list[list[float]]] | None
+"""`context.log_moments` of all setups, nested lists; None where nothing is estimated."""
+
+GROUPS = "groups.parquet"
+MOMENTS = "moments.json"
+HISTORY = "history-{:05d}.parquet"
+TOTALS = "totals-{:05d}.json"
+
+
+def calendar_of(groups: pa.Table, as_of: date) -> Calendar:
+    """The days from the log's first click to the as-of day."""
+    return Calendar(int(pc.min(groups["day"]).as_py()), to_day(as_of))
+
+
+def context_of(
+    groups: pa.Table,
+    moments: Moments,
+    as_of: date,
+    contract: Contract,
+    settings: LabellingSettings,
+) -> Context:
+    """Priors and curves over the days from the log's first click to the as-of day."""
+    return build_context(
+        groups,
+        calendar_of(groups, as_of),
+        contract.attribution_window_days,
+        settings,
+        None if moments is None else np.array(moments),
+    )
+
+
+class CountShards(beam.DoFn):
+    """Shards -> (bucket, counts of its setups), at most one element a bucket and bundle."""
+
+    def __init__(self, contract: Contract, as_of: int, buckets: int) -> None:
+        self._contract, self._as_of, self._buckets = contract, as_of, buckets
+
+    def setup(self) -> None:
+        self._reader = ClickReader(self._contract, self._as_of)
+
+    def start_bundle(self) -> None:
+        self._counted: list[pa.Table] = []
+
+    def process(self, shard: Shard) -> None:
+        self._counted.append(self._reader.counts(shard[1]))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        counts = merge_counts(self._counted)
+        if counts.num_rows:
+            for of_bucket in split_by_bucket(counts, self._buckets):
+                yield GlobalWindows.windowed_value(of_bucket)
+
+
+class MergeGroups(beam.CombineFn):
+    """Sums group counts."""
+
+    def create_accumulator(self) -> pa.Table:
+        return merge_counts([], GROUP_KEYS)
+
+    def add_input(self, total: pa.Table, counts: pa.Table) -> pa.Table:
+        return merge_counts([total, counts], GROUP_KEYS)
+
+    def merge_accumulators(self, totals: Iterable[pa.Table]) -> pa.Table:
+        return merge_counts(totals, GROUP_KEYS)
+
+    def extract_output(self, total: pa.Table) -> pa.Table:
+        return total
+
+
+class BucketMoments(beam.DoFn):
+    """(bucket, merged counts) -> (bucket, its setups' moments)."""
+
+    def __init__(self, contract: Contract, as_of: date, settings: LabellingSettings) -> None:
+        self._contract, self._as_of, self._settings = contract, as_of, settings
+        self._curves: Curves | None = None
+
+    def process(
+        self, element: tuple[int, pa.Table], groups: pa.Table
+    ) -> Iterator[tuple[int, Floats]]:
+        bucket, counts = element
+        window = self._contract.attribution_window_days
+        if self._curves is None:
+            calendar = calendar_of(groups, self._as_of)
+            self._curves = build_curves(groups, calendar, window, self._settings)
+        yield bucket, log_moments(counts, self._curves, window, self._settings)
+
+
+def add_moments(parts: Iterable[tuple[int, Floats]]) -> Moments:
+    """The sum in the order of the buckets, which the runner's order cannot change."""
+    ordered = [part for _, part in sorted(parts, key=lambda part: part[0])]
+    return sum(ordered[1:], start=ordered[0]).tolist() if ordered else None
+
+
+class AssignBucket(beam.DoFn):
+    """(bucket, merged counts) -> bucket; writes the bucket's history and totals."""
+
+    def __init__(
+        self, contract: Contract, as_of: date, settings: LabellingSettings, folder: str
+    ) -> None:
+        self._contract, self._as_of, self._settings = contract, as_of, settings
+        self._folder = folder
+        self._context: Context | None = None
+
+    def process(
+        self, element: tuple[int, pa.Table], groups: pa.Table, moments: Moments
+    ) -> Iterator[int]:
+        bucket, counts = element
+        if self._context is None:
+            self._context = context_of(groups, moments, self._as_of, self._contract, self._settings)
+        window = self._contract.attribution_window_days
+        history, totals = assign(counts, self._context, window, self._settings)
+        write_parquet(history, f"{self._folder}/{HISTORY.format(bucket)}")
+        text = json.dumps(
+            {"by_day": {k: v.tolist() for k, v in totals.by_day.items()}, "counts": totals.counts}
+        )
+        write_text(text, f"{self._folder}/{TOTALS.format(bucket)}")
+        yield bucket
+
+
+def assign_pass(
+    pipeline: beam.Pipeline,
+    shards: Sequence[Shard],
+    contract: Contract,
+    as_of: date,
+    settings: LabellingSettings,
+    folder: str,
+) -> None:
+    """Counts all shards and assigns all setups.
+
+    `folder` gets `groups.parquet`, `moments.json` and, for each bucket, its history and totals.
+    """
+    as_of_second = to_day(as_of) * SECONDS_PER_DAY
+    merged = (
+        pipeline
+        | "Shards" >> beam.Create(shards)
+        | "CountShards" >> beam.ParDo(CountShards(contract, as_of_second, settings.buckets))
+        | "ByBucket" >> beam.GroupByKey()
+        | "MergeBucket" >> beam.MapTuple(lambda bucket, tables: (bucket, merge_counts(tables)))
+    )
+    groups = (
+        merged
+        | "GroupCounts" >> beam.MapTuple(lambda _, counts: group_counts(counts))
+        | "AllGroups" >> beam.CombineGlobally(MergeGroups())
+    )
+    groups | "WriteGroups" >> beam.Map(write_parquet, f"{folder}/{GROUPS}")
+    shared = beam.pvalue.AsSingleton(groups)
+    if settings.prior_clicks == "estimate":
+        moments = (
+            merged
+            | "BucketMoments" >> beam.ParDo(BucketMoments(contract, as_of, settings), groups=shared)
+            | "AllMoments" >> beam.combiners.ToList()
+            | "AddMoments" >> beam.Map(add_moments)
+        )
+    else:
+        moments = pipeline | "NoMoments" >> beam.Create([None])
+    moments | "WriteMoments" >> beam.Map(write_json, f"{folder}/{MOMENTS}")
+    merged | "AssignBucket" >> beam.ParDo(
+        AssignBucket(contract, as_of, settings, folder),
+        groups=shared,
+        moments=beam.pvalue.AsSingleton(moments),
+    )

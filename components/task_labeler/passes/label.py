@@ -1,0 +1,206 @@
+"""Appends the assignment of its day to every click and sorts clicks into periods."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from tfx_bsl.coders import example_coder
+
+from common.clicks.one_valued import one_valued
+from common.clicks.parquet_shard import ParquetShard
+from common.clicks.tfrecords import ShardWriter
+from common.days import SECONDS_PER_DAY
+from components.task_labeler.calendar import Period
+from components.task_labeler.decide.stability import Reason
+from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.settings import LabellingSettings
+from schemas import labelled
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitPlaces:
+    """Folders of a split.
+
+    Attributes:
+      examples: of its records, tf.Examples.
+      columns: of the same examples as Parquet.
+    """
+
+    examples: str
+    columns: str
+
+
+class HistoryLookup:
+    """Finds rows of a history table (`assign.HISTORY_SCHEMA`) by setup and day."""
+
+    def __init__(self, history: pa.Table) -> None:
+        self._setups = pc.unique(history["setup_id"])
+        self._first = int(pc.min(history["day"]).as_py())
+        self._days = int(pc.max(history["day"]).as_py()) - self._first + 1
+        codes = self._codes(history["setup_id"], history["day"].to_numpy())
+        self._order = np.argsort(codes, kind="stable")
+        self._sorted = codes[self._order]
+
+    def rows(self, setup_id: pa.Array, day: Ints) -> Ints:
+        """Row numbers, int64 [n]; every pair must be in the table."""
+        return self._order[np.searchsorted(self._sorted, self._codes(setup_id, day))]
+
+    def _codes(self, setup_id: pa.Array | pa.ChunkedArray, day: Ints) -> Ints:
+        place = pc.index_in(setup_id, value_set=self._setups).to_numpy().astype(np.int64)
+        return place * self._days + (day - self._first)
+
+
+class Appender:
+    """The bytes that carry an assignment, to be put behind a serialized tf.Example.
+
+    Concatenated protocol buffer messages merge, and a map field merges by key, so a record and
+    these bytes together are one Example that holds the fields of both.
+    """
+
+    def __init__(self, history: pa.Table, settings: LabellingSettings) -> None:
+        self._history, self._settings = history.combine_chunks(), settings
+        self._encoder = example_coder.RecordBatchToExamplesEncoder()
+        self._hard: npt.NDArray[np.bool_] = history["hard"].to_numpy()
+
+    def additions(self, rows: Ints) -> tuple[list[bytes], pa.RecordBatch]:
+        """The suffix and the fields of `schemas.labelled` for each row number of the history."""
+        # Clicks of a setup on a day have them in common: made once, then handed out.
+        distinct, of_row = np.unique(rows, return_inverse=True)
+        fields = labelled_fields(self._history.take(pa.array(distinct)), self._settings)
+        suffixes = np.array(self._encoder.encode(one_valued(fields)), object)
+        return suffixes[of_row].tolist(), fields.take(pa.array(of_row))
+
+    def hard(self, rows: Ints) -> npt.NDArray[np.bool_]:
+        """Whether the setup is hard in each row of the history table, bool [n]."""
+        return self._hard[rows]
+
+
+def labelled_fields(history: pa.Table, settings: LabellingSettings) -> pa.RecordBatch:
+    """The fields of `schemas.labelled` for rows of a history table."""
+    hard = history["hard"].to_numpy()
+    cvr = history["historical_cvr"].to_numpy()
+    between = (cvr > settings.online_alpha) & (cvr <= settings.alpha)
+    new = history["observed_clicks"].to_numpy() < settings.min_clicks
+    buckets = np.array(bucket_names(settings.cvr_buckets))
+    reasons = np.array([reason.name.lower() for reason in sorted(Reason)])
+    columns: dict[str, pa.Array] = {
+        labelled.SETUP_ID: _whole(history["setup_id"]),
+        labelled.TASK: pa.array(np.where(hard, labelled.HARD, labelled.SOFT)),
+        labelled.WEIGHT_HARD: pa.array(hard.astype("f4")),
+        labelled.WEIGHT_SOFT: pa.array((~hard).astype("f4")),
+        labelled.TASK_REASON: pa.array(reasons[history["reason"].to_numpy()]),
+        labelled.HISTORICAL_CVR: pa.array(cvr.astype("f4")),
+        labelled.CVR_BUCKET: pa.array(buckets[np.searchsorted(settings.cvr_buckets, cvr)]),
+        labelled.THRESHOLD_BAND: pa.array(np.where(between, "between", "outside")),
+        labelled.SETUP_HISTORY: pa.array(np.where(new, "new", "known")),
+        labelled.CATEGORY: _whole(history["category"]),
+        labelled.ADVERTISER_TYPE: _whole(history["advertiser_type"]),
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def bucket_names(edges: Sequence[float]) -> list[str]:
+    """Names of the CVR ranges, lowest first: `<=0.1%`, `0.1%-1%`, `>1%`."""
+    shown = [f"{100 * edge:g}%" for edge in edges]
+    if not shown:
+        return ["all"]
+    between = [f"{low}-{high}" for low, high in itertools.pairwise(shown)]
+    return [f"<={shown[0]}", *between, f">{shown[-1]}"]
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+class SplitWriter:
+    """One shard of one split, as records and as columns, row i of the one being row i of the other.
+
+    The columns are those of the records, as lists of one value (`common.clicks.one_valued`).
+    """
+
+    def __init__(self, places: SplitPlaces, shard: int, shards: int) -> None:
+        self._records = ShardWriter(places.examples, shard, shards)
+        name = f"data_parquet-{shard:05d}-of-{shards:05d}.parquet"
+        self._columns = ParquetShard(f"{places.columns}/{name}")
+
+    def write(self, records: Sequence[bytes], columns: pa.RecordBatch) -> None:
+        self._records.write(records)
+        self._columns.write(one_valued(columns))
+
+    def close(self) -> None:
+        self._records.close()
+        self._columns.close()
+
+
+def label_shard(
+    path: str,
+    shard: int,
+    shards: int,
+    places: Mapping[str, SplitPlaces],
+    periods: Mapping[str, Period],
+    reader: ClickReader,
+    lookup: HistoryLookup,
+    appender: Appender,
+) -> Counter[tuple[str, str]]:
+    """Writes one shard of every split.
+
+    Returns:
+      Counts by (split, what): examples, positives, hard_examples, hard_positives; clicks outside
+      every period count under the split `none`.
+    """
+    totals: Counter[tuple[str, str]] = Counter()
+    kept = reader.kept(path)
+    if kept is not None and (span := reader.span_of(kept)) is not None:
+        first, last = span
+        if not any(p.first <= last and first < p.end for p in periods.values()):
+            totals["none", "examples"] = kept.rows
+            return totals
+    writers = {split: SplitWriter(place, shard, shards) for split, place in places.items()}
+    try:
+        for records, columns in reader.read(path, kept):
+            keys = reader.keys_of(columns)
+            day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
+            rows = lookup.rows(keys.column("setup_id"), day)
+            hard = appender.hard(rows)
+            positive = keys.column("label").to_numpy() == 1
+            outside = np.ones(len(records), bool)
+            for split, period in periods.items():
+                inside = (day >= period.first) & (day < period.end)
+                outside &= ~inside
+                if inside.any():
+                    suffixes, fields = appender.additions(rows[inside])
+                    here, clicks_here = _chosen(records, columns, inside)
+                    labelled_records = list(map(add, here, suffixes))
+                    writers[split].write(labelled_records, _beside(clicks_here, fields))
+                totals[split, "examples"] += int(inside.sum())
+                totals[split, "positives"] += int((inside & positive).sum())
+                totals[split, "hard_examples"] += int((inside & hard).sum())
+                totals[split, "hard_positives"] += int((inside & hard & positive).sum())
+            totals["none", "examples"] += int(outside.sum())
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return totals
+
+
+def _chosen(
+    records: list[bytes], columns: pa.RecordBatch, chosen: npt.NDArray[np.bool_]
+) -> tuple[list[bytes], pa.RecordBatch]:
+    if chosen.all():
+        return records, columns
+    return list(itertools.compress(records, chosen)), columns.filter(pa.array(chosen))
+
+
+def _beside(left: pa.RecordBatch, right: pa.RecordBatch) -> pa.RecordBatch:
+    names = [*left.schema.names, *right.schema.names]
+    return pa.RecordBatch.from_arrays([*left.columns, *right.columns], names)

@@ -1,0 +1,235 @@
+"""Labelled columns and the transform graph in, training columns in memory out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from common.clicks.one_valued import single_values
+from components.trainer.data.columns import Columns
+from components.transform.graph import TransformGraph
+from components.transform.layout import FeatureLayout
+from components.transform.raw import feature_spec
+from schemas.contract import Contract, Roles
+from schemas.errors import InputError
+from schemas.labelled import HARD, HISTORICAL_CVR, SOFT, TASK
+
+BATCH = 16_384
+"""Examples transformed by one call."""
+
+FILES_AT_ONCE = 4
+
+_MISSING = np.iinfo(np.int64).min
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class _Chunk(NamedTuple):
+    """Consecutive examples of one file, as read: `label` int64, `task` strings, `cvr` and `weight`
+    float32 with NaN for what an example lacks; `weight` is 1 where the contract has none."""
+
+    ids: npt.NDArray[np.int32]
+    nums: npt.NDArray[np.float32]
+    label: npt.NDArray[np.int64]
+    task: npt.NDArray[np.bytes_]
+    cvr: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
+
+
+def load_columns(
+    file_patterns: Sequence[str],
+    transform_graph_dir: str,
+    contract: Contract,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Columns:
+    """Reads a split once and keeps it as columns: 4 bytes for every id and number, and 9 more.
+
+    Weights, where the contract has them, take 4 bytes each.
+
+    Args:
+      file_patterns: globs of Parquet files whose columns are lists of one value, null or absent
+        where an example has none: a split of the task labeller's `labelled_columns`.
+      transform_graph_dir: directory of a TransformGraph artifact.
+      contract: the data set contract that the graph was made for.
+      progress: called with the number of examples read so far, once a file.
+
+    Returns:
+      The examples of all files in the order of the files' names, each file's in its own order.
+
+    Raises:
+      InputError: no file matches, a file is damaged or lacks a column, a label is not 0 or 1, a
+        task is neither hard nor soft, a historical CVR is not inside [0, 1], or a weight is not 0
+        or more.
+    """
+    files = sorted({file for pattern in file_patterns for file in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
+    reader = _Reader(TransformGraph(transform_graph_dir), contract)
+    parts: list[list[Columns]] = []
+    rows = 0
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        for part in threads.map(reader.read, files):
+            parts.append(part)
+            rows += sum(len(columns) for columns in part)
+            if progress is not None:
+                progress(rows)
+    return _join(parts, rows, contract)
+
+
+class _Reader:
+    """Reads files and applies the transform graph, on several threads at once."""
+
+    def __init__(self, transform: TransformGraph, contract: Contract) -> None:
+        self._contract = contract
+        spec = feature_spec(contract)
+        self._strings = [name for name, it in spec.items() if it.dtype == tf.string]
+        self._floats = [name for name, it in spec.items() if it.dtype != tf.string]
+        roles = contract.roles
+        own = [roles.label, TASK, HISTORICAL_CVR, roles.weight]
+        self._columns = list(dict.fromkeys([*spec, *(name for name in own if name is not None)]))
+
+        def pack(
+            words: list[tf.Tensor], codes: list[tf.Tensor], floats: list[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            found = [tf.gather(w, c) for w, c in zip(words, codes, strict=True)]
+            raw = dict(zip(self._strings, found, strict=True))
+            ids, nums = transform(raw | dict(zip(self._floats, floats, strict=True)))
+            return tf.cast(ids, tf.int32), nums
+
+        self._pack = tf.function(
+            pack,
+            input_signature=[
+                [tf.TensorSpec([None], tf.string) for _ in self._strings],
+                [tf.TensorSpec([None], tf.int32) for _ in self._strings],
+                [tf.TensorSpec([None], tf.float32) for _ in self._floats],
+            ],
+        )
+        # Traced once here, not by the first call of each thread.
+        self._pack.get_concrete_function()
+
+    def read(self, file: str) -> list[Columns]:
+        """The examples of one file.
+
+        Raises:
+          InputError: see `load_columns`.
+        """
+        found: list[Columns] = []
+        row = 0
+        for chunk in self._chunks(file):
+            _check(chunk, file, row, self._contract.roles)
+            row += len(chunk.label)
+            found.append(
+                Columns(
+                    chunk.ids,
+                    chunk.nums,
+                    chunk.label.astype(np.float32),
+                    chunk.task == HARD.encode(),
+                    chunk.cvr,
+                    chunk.weight if self._contract.roles.weight else None,
+                )
+            )
+        return found
+
+    def _chunks(self, file: str) -> Iterator[_Chunk]:
+        try:
+            with tf.io.gfile.GFile(file, "rb") as content:
+                whole = pq.ParquetFile(pa.BufferReader(content.read()))
+            names = whole.schema_arrow.names
+            if lacking := [name for name in self._columns if name not in names]:
+                raise InputError(
+                    f"{file}: no column {lacking[0]!r}; wanted the contract's features and the "
+                    f"labelled fields, seen {', '.join(names)}"
+                )
+            for batch in whole.iter_batches(BATCH, columns=self._columns):
+                yield self._chunk(batch)
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{file}: unreadable columns: {reason}") from error
+
+    def _chunk(self, batch: pa.RecordBatch) -> _Chunk:
+        def column(name: str, kind: pa.DataType, missing: object) -> pa.Array:
+            found = single_values(batch.column(batch.schema.get_field_index(name)))
+            return pc.fill_null(found.cast(kind), missing)
+
+        def numbers(name: str) -> npt.NDArray[np.float32]:
+            filled: npt.NDArray[np.float32] = column(name, pa.float32(), np.nan).to_numpy()
+            return filled
+
+        coded = [column(name, pa.large_binary(), b"").dictionary_encode() for name in self._strings]
+        ids, nums = self._pack(
+            [
+                tf.constant(it.dictionary.to_pylist(), tf.string, [len(it.dictionary)])
+                for it in coded
+            ],
+            [it.indices.to_numpy() for it in coded],
+            [numbers(name) for name in self._floats],
+        )
+        roles = self._contract.roles
+        return _Chunk(
+            ids.numpy(),
+            nums.numpy(),
+            column(roles.label, pa.int64(), _MISSING).to_numpy(),
+            column(TASK, pa.binary(), b"").to_numpy(zero_copy_only=False).astype(np.bytes_),
+            numbers(HISTORICAL_CVR),
+            np.ones(batch.num_rows, np.float32) if roles.weight is None else numbers(roles.weight),
+        )
+
+
+def _check(chunk: _Chunk, file: str, first_row: int, roles: Roles) -> None:
+    wrong = (chunk.label != 0) & (chunk.label != 1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        seen = "nothing" if chunk.label[row] == _MISSING else str(chunk.label[row])
+        raise InputError(
+            f"{file}: row {first_row + row}: label {roles.label!r} is {seen}; wanted 0 or 1"
+        )
+    wrong = ~np.isin(chunk.task, [HARD.encode(), SOFT.encode()])
+    if wrong.any():
+        row = int(wrong.argmax())
+        seen = chunk.task[row].decode(errors="replace")
+        raise InputError(
+            f"{file}: row {first_row + row}: {TASK!r} is {seen!r}; wanted {HARD!r} or {SOFT!r}"
+        )
+    for name, values, highest, wanted in (
+        (repr(HISTORICAL_CVR), chunk.cvr, 1.0, "a number from 0 to 1"),
+        (f"weight {roles.weight!r}", chunk.weight, _LARGEST, "a finite number of 0 or more"),
+    ):
+        wrong = ~((values >= 0) & (values <= highest))
+        if wrong.any():
+            row = int(wrong.argmax())
+            seen = "nothing" if np.isnan(values[row]) else str(values[row])
+            raise InputError(f"{file}: row {first_row + row}: {name} is {seen}; wanted {wanted}")
+
+
+def _join(parts: list[list[Columns]], rows: int, contract: Contract) -> Columns:
+    """Joins all files' parts, emptying the lists: the peak is one copy and one part."""
+    layout = FeatureLayout.from_contract(contract)
+    whole = Columns(
+        ids=np.empty((rows, len(layout.categorical)), np.int32),
+        nums=np.empty((rows, layout.numeric_width), np.float32),
+        label=np.empty(rows, np.float32),
+        hard=np.empty(rows, np.bool_),
+        cvr=np.empty(rows, np.float32),
+        weight=np.empty(rows, np.float32) if contract.roles.weight else None,
+    )
+    start = 0
+    for of_file in parts:
+        of_file.reverse()
+        while of_file:
+            part = of_file.pop()
+            here = slice(start, start + len(part))
+            whole.ids[here], whole.nums[here] = part.ids, part.nums
+            whole.label[here], whole.hard[here] = part.label, part.hard
+            whole.cvr[here] = part.cvr
+            if whole.weight is not None:
+                whole.weight[here] = part.weight
+            start += len(part)
+    return whole

@@ -1,0 +1,192 @@
+"""What a network weighs and costs, from its settings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from components.trainer.settings import ModelSettings
+from components.transform.layout import FeatureLayout
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Variables that work together.
+
+    Attributes:
+      tower: the one tower that depends on them, or `shared`.
+      parameters: numbers they hold.
+      multiply_adds: of one example, in products with matrices and in mixing experts. Lookups,
+        biases, activations and products by element are not counted.
+      every_row: whether routed training passes every example through, or the tower's own alone.
+    """
+
+    tower: str
+    parameters: int
+    multiply_adds: int
+    every_row: bool
+
+
+def parts(settings: ModelSettings, layout: FeatureLayout) -> list[Part]:
+    """All parts of the network that `components.trainer.network.network` builds."""
+    tables = sum(r * w for r, w in zip(layout.rows, layout.widths, strict=True))
+    width = layout.input_width
+    trunk = {"shared_bottom": _shared_bottom, "mmoe": _mmoe, "ple": _ple}[settings.architecture]
+    own = _stack(range(settings.shared_layers, settings.layers), width, settings)
+    last = settings.widths(width)[-1]
+    return [
+        Part(SHARED, tables, 0, True),
+        *trunk(width, settings),
+        *(Part(t, own[0] + last + 1, own[1] + last, False) for t in settings.towers),
+    ]
+
+
+def parameters(settings: ModelSettings, layout: FeatureLayout) -> dict[str, int]:
+    """Numbers held by the variables.
+
+    Returns:
+      `shared` (embedding tables included), each tower, `serving` (shared and the serving tower)
+      and `full` (all).
+    """
+    found = dict.fromkeys((SHARED, *settings.towers), 0)
+    for part in parts(settings, layout):
+        found[part.tower] += part.parameters
+    serving = found[SHARED] + found[settings.towers[0]]
+    return {**found, "serving": serving, "full": sum(found.values())}
+
+
+def forward_flops(settings: ModelSettings, layout: FeatureLayout, tower: str | None = None) -> int:
+    """Floating point operations of one example's prediction: 2 * multiply-adds (see `Part`).
+
+    Args:
+      settings, layout: the network.
+      tower: the one that predicts; none is the serving tower.
+    """
+    names = (SHARED, tower or settings.towers[0])
+    return 2 * sum(p.multiply_adds for p in parts(settings, layout) if p.tower in names)
+
+
+def training_flops(
+    settings: ModelSettings, layout: FeatureLayout, shares: Mapping[str, float] | None
+) -> float:
+    """Floating point operations of one example in a training step, on average.
+
+    The backward pass is counted as two forward ones: one matrix product for the gradient of the
+    weights, one for that of the input.
+
+    Args:
+      settings, layout: the network.
+      shares: of the examples that each tower learns from, for routed training; none is training
+        that passes every example through every tower.
+    """
+    forward = sum(
+        p.multiply_adds * (1 if shares is None or p.every_row else shares[p.tower])
+        for p in parts(settings, layout)
+    )
+    return 6 * forward
+
+
+def matched(
+    settings: ModelSettings,
+    like: ModelSettings,
+    layout: FeatureLayout,
+    by: Literal["full", "serving"] = "full",
+) -> ModelSettings:
+    """`settings` with experts scaled until the network weighs as much as another's.
+
+    The scale multiplies the rank of the experts' cross layers (a full matrix being of low rank
+    with half its width: as many parameters) and the units of their feed-forward layers. What
+    comes after the experts keeps its own rank and units.
+
+    Args:
+      settings: of an architecture with experts.
+      like: the network to weigh as much as.
+      layout: of both.
+      by: which of the figures of `parameters` is to be equal.
+
+    Returns:
+      The settings whose figure is closest; `settings` themselves if none is closer.
+
+    Raises:
+      ValueError: the architecture has no experts.
+    """
+    if settings.architecture == "shared_bottom":
+        raise ValueError("architecture 'shared_bottom' has no experts to scale; wanted mmoe or ple")
+    wanted = parameters(like, layout)[by]
+
+    def distance(candidate: ModelSettings) -> int:
+        return abs(parameters(candidate, layout)[by] - wanted)
+
+    return min([settings, *_scaled(settings, layout.input_width)], key=distance)
+
+
+def _scaled(settings: ModelSettings, width: int) -> list[ModelSettings]:
+    """From the smallest experts to twice the given ones."""
+    cross = min(settings.cross_layers, settings.shared_layers)
+    inside = settings.shared_layers - cross
+    rank = settings.rank(0) if cross else None
+    steps = (rank or max(1, width // 2)) if cross else settings.hidden_units[0]
+    found = []
+    for step in range(1, 2 * steps + 1):
+        units = [max(1, round(u * step / steps)) for u in settings.hidden_units[:inside]]
+        change = {
+            "hidden_units": (*units, *settings.hidden_units[inside:]),
+            "expert_rank": step if cross else settings.expert_rank,
+        }
+        found.append(settings.model_copy(update=change))
+    return found
+
+
+def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int]:
+    """Parameters and multiply-adds of some layers of the stack, for an input of that width."""
+    widths = settings.widths(width)
+    held = spent = 0
+    for i in layers:
+        rank = settings.rank(i)
+        if i >= settings.cross_layers or rank is None:
+            products = widths[i] * widths[i + 1]
+        else:
+            products = 2 * width * rank
+        spent += products
+        held += products + widths[i + 1]
+    return held, spent
+
+
+def _gate(inputs: int, experts: int, outputs: int) -> tuple[int, int]:
+    return inputs * experts, inputs * experts + experts * outputs
+
+
+def _shared_bottom(width: int, settings: ModelSettings) -> list[Part]:
+    return [Part(SHARED, *_stack(range(settings.shared_layers), width, settings), True)]
+
+
+def _mmoe(width: int, settings: ModelSettings) -> list[Part]:
+    expert = Part(SHARED, *_stack(range(settings.shared_layers), width, settings), True)
+    out = settings.widths(width)[settings.shared_layers]
+    gate = _gate(width, settings.experts, out)
+    return [
+        *[expert] * settings.experts,
+        *(Part(tower, *gate, False) for tower in settings.towers),
+    ]
+
+
+def _ple(width: int, settings: ModelSettings) -> list[Part]:
+    widths, towers, found = settings.widths(width), settings.towers, []
+    for j, layers in enumerate(settings.levels):
+        following = len(settings.levels) - 1 - j
+        expert = _stack(layers, width, settings)
+        inputs, outputs = widths[layers.start], widths[layers.stop]
+        found += [Part(SHARED, *expert, True)] * settings.experts
+        every = settings.experts + settings.own_experts * len(towers)
+        if following:
+            found.append(Part(SHARED, *_gate(inputs, every, outputs), True))
+        gate = _gate(inputs, settings.experts + settings.own_experts, outputs)
+        for tower in towers:
+            of_experts = SHARED if following else tower
+            of_gate = SHARED if following > 1 else tower
+            found += [Part(of_experts, *expert, following > 0)] * settings.own_experts
+            found.append(Part(of_gate, *gate, following > 0))
+    return found

@@ -1,0 +1,143 @@
+"""A training step shared by several replicas of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from components.trainer.data.batches import Batch
+from components.trainer.step.loss import Losses
+from components.trainer.step.optimizer import RowGradient
+from components.trainer.step.shares import Share, shares_of
+from components.trainer.step.step import TrainStep
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker of the cluster ended or cannot be reached; this one cannot go on alone."""
+
+
+class ReplicatedStep:
+    """The same step as `TrainStep` on the same batch, each replica doing a share of the work.
+
+    Replica r computes the loss of its share, divided by what the whole batch is divided by, and
+    its gradients; these are summed over the replicas. Gradients of layers are all-reduced. Those
+    of tables are gathered as (rows, values), and rows that several replicas use are summed, so
+    that Adam meets each row once with the batch's gradient. Every replica then takes the same
+    step on its own copy of the variables. The result is that of one replica but for the order of
+    sums and for the masks of dropout.
+    """
+
+    def __init__(self, step: TrainStep, strategy: tf.distribute.Strategy) -> None:
+        """Takes a step whose variables were made in the strategy's scope."""
+        self._step = step
+        self._strategy = strategy
+        self._mine = _local_replicas(strategy)
+        layout, tasks = step.network.layout, step.network.settings.tasks
+        share = (
+            tf.TensorSpec([None, len(layout.categorical)], tf.int32, "ids"),
+            tf.TensorSpec([None, layout.numeric_width], tf.float32, "nums"),
+            tf.TensorSpec([None], tf.float32, "label"),
+            tf.TensorSpec([len(tasks)], tf.int32, "counts"),
+            tf.TensorSpec([2], tf.float32, "whole"),
+            tf.TensorSpec([], tf.int32, "replica"),
+        )
+        weight = tf.TensorSpec([None], tf.float32, "weight")
+        count = len(self._mine)
+        self._run = tf.function(self._all, input_signature=((share,) * count,))
+        self._run_weighted = tf.function(
+            self._all, input_signature=((share,) * count, (weight,) * count)
+        )
+
+    def __call__(self, batch: Batch) -> Losses:
+        """Takes one step; the losses are the whole batch's, from before the update.
+
+        Raises:
+          WorkerLostError: another worker is gone.
+        """
+        shares = shares_of(batch, self._strategy.num_replicas_in_sync, self._mine)
+        arguments = tuple(_in_order(share) for share in shares)
+        with worker_errors():
+            if batch.weight is None:
+                return Losses(*tf.unstack(self._run(arguments)))
+            weights = tuple(share.batch.weight for share in shares)
+            return Losses(*tf.unstack(self._run_weighted(arguments, weights)))
+
+    def _all(
+        self,
+        shares: Sequence[tuple[tf.Tensor, ...]],
+        weights: Sequence[tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Every replica's part; the losses as one vector."""
+        first = self._mine[0]
+
+        def mine(context: tf.distribute.experimental.ValueContext) -> tuple[tf.Tensor, ...]:
+            place = context.replica_id_in_sync_group - first
+            return (*shares[place], *(() if weights is None else (weights[place],)))
+
+        values = self._strategy.experimental_distribute_values_from_function(mine)
+        losses = self._strategy.run(self._replica, args=(values,))
+        return self._strategy.experimental_local_results(losses)[0]
+
+    def _replica(self, share: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        ids, nums, label, counts, whole, replica, *weight = share
+        step, context = self._step, tf.distribute.get_replica_context()
+        replicas = self._strategy.num_replicas_in_sync
+        losses, dense, tables = step.loss_gradients(
+            ids,
+            nums,
+            label,
+            counts,
+            *weight,
+            whole=whole,
+            dropout_step=step.optimizer.step.read_value() * replicas + tf.cast(replica, tf.int64),
+        )
+        sparse = [
+            tf.IndexedSlices(g.values, g.rows, tf.shape(table, tf.int64))
+            for g, table in zip(tables, step.network.embedding.tables, strict=True)
+        ]
+        summed, *rest = context.all_reduce(
+            tf.distribute.ReduceOp.SUM, [tf.stack(losses), *dense, *sparse]
+        )
+        gathered = [_by_row(slices) for slices in rest[len(dense) :]]
+        step.optimizer.apply(rest[: len(dense)], step.regularized(gathered))
+        return summed
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Turns the errors of a collective operation that lost a worker into `WorkerLostError`."""
+    try:
+        yield
+    except (
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.UnavailableError,
+    ) as error:
+        reason = next((line for line in error.message.splitlines() if "task" in line), "")
+        raise WorkerLostError(
+            f"another worker of the cluster is gone: {reason or error.message}; start all workers "
+            "again, they go on from the last checkpoint"
+        ) from error
+
+
+def _local_replicas(strategy: tf.distribute.Strategy) -> tuple[int, ...]:
+    """Ranks of this process's replicas among all."""
+
+    def rank(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
+        return tf.constant(context.replica_id_in_sync_group)
+
+    values = strategy.experimental_distribute_values_from_function(rank)
+    return tuple(int(v) for v in strategy.experimental_local_results(values))
+
+
+def _in_order(share: Share) -> tuple[object, ...]:
+    batch = share.batch
+    return (batch.ids, batch.nums, batch.label, batch.counts, share.whole, share.replica)
+
+
+def _by_row(slices: tf.IndexedSlices) -> RowGradient:
+    rows, position = tf.unique(slices.indices)
+    return RowGradient(rows, tf.math.unsorted_segment_sum(slices.values, position, tf.size(rows)))

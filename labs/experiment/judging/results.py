@@ -1,0 +1,217 @@
+"""From stored predictions to an experiment's figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.statistics.bootstrap import Difference
+from common.statistics.sums import Floats
+from labs.experiment.judging.expected_auc import expected_auc
+from labs.experiment.judging.judge import SETS, Bench, Trained
+from labs.experiment.judging.statistics import (
+    Areas,
+    Draws,
+    Judged,
+    areas,
+    auc_difference,
+    calibration,
+    expected_areas,
+    rig,
+    rig_difference,
+)
+from labs.experiment.studies.arms import Claim, Experiment
+from labs.experiment.trainings.store import Store
+
+RIG, EXPECTED_RIG, RECALIBRATED = "rig", "expected_rig", "rig_recalibrated"
+AUC, EXPECTED_AUC = "auc", "expected_auc"
+CALIBRATION = "calibration"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric of an arm.
+
+    Attributes:
+      value: mean over the seeds.
+      spread: standard deviation over the seeds; NaN with one.
+    """
+
+    value: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim judged by one metric.
+
+    Attributes:
+      supported: the whole interval lies above 0.
+      reversed: the whole interval lies below 0.
+    """
+
+    claim: Claim
+    metric: str
+    difference: Difference
+
+    @property
+    def supported(self) -> bool:
+        return self.difference.low > 0
+
+    @property
+    def reversed(self) -> bool:
+        return self.difference.high < 0
+
+    @property
+    def verdict(self) -> str:
+        if self.supported:
+            return "supported"
+        return "not supported; the opposite is" if self.reversed else "not supported"
+
+
+@dataclass(frozen=True)
+class SetResults:
+    """All figures on one set of examples.
+
+    Attributes:
+      oracle: metrics of the true probabilities themselves, where they are known.
+      arms: metric -> figure by arm.
+    """
+
+    name: str
+    what: str
+    examples: int
+    positives: int
+    setups: int
+    oracle: Mapping[str, float]
+    arms: Mapping[str, Mapping[str, Figure]]
+    findings: tuple[Finding, ...]
+
+    def dump(self) -> dict[str, object]:
+        """As JSON holds it."""
+        found = asdict(self)
+        found["findings"] = [
+            {
+                **asdict(f.claim),
+                "metric": f.metric,
+                **asdict(f.difference),
+                "supported": f.supported,
+                "verdict": f.verdict,
+            }
+            for f in self.findings
+        ]
+        return found
+
+
+Predictions = Mapping[str, Sequence[Floats]]
+"""Predictions of each seed by arm."""
+
+
+def measure(
+    experiment: Experiment,
+    bench: Bench,
+    trained: Mapping[str, Sequence[Trained]],
+    store: Store,
+    root: Path,
+    alpha: float,
+    draws: Draws,
+    progress: Callable[[str], None],
+) -> list[SetResults]:
+    """Every set's figures.
+
+    Args:
+      trained: trainings of each seed by arm, in the same order of seeds.
+      root: folder of the raw log, where a simulator's truth may lie.
+      progress: called with each set's name.
+    """
+    found = []
+    for name in experiment.sets:
+        progress(name)
+        rows = bench.rows(name, root, alpha)
+        predictions = {
+            arm: [bench.predictions(store, t, rows) for t in seeds]
+            for arm, seeds in trained.items()
+        }
+        scaled: Predictions = {}
+        if all(arm.scoring == "hard_tower" for arm in experiment.arms):
+            scaled = {
+                arm: [bench.recalibrated(store, t, rows) for t in seeds]
+                for arm, seeds in trained.items()
+            }
+        found.append(
+            _of_set(name, experiment.claims, bench.judged(rows), predictions, scaled, draws)
+        )
+    return found
+
+
+def _of_set(
+    name: str,
+    claims: Sequence[Claim],
+    judged: Judged,
+    predictions: Predictions,
+    scaled: Predictions,
+    draws: Draws,
+) -> SetResults:
+    label, truth = judged.label, judged.truth
+    arms: dict[str, dict[str, Figure]] = {}
+    ranked = {arm: areas(judged, seeds, draws) for arm, seeds in predictions.items()}
+    expected: dict[str, Areas] = {}
+    if truth is not None:
+        expected = {
+            arm: expected_areas(judged, truth, seeds, draws) for arm, seeds in predictions.items()
+        }
+    for arm, seeds in predictions.items():
+        figures = {
+            RIG: _figure([rig(label, p) for p in seeds]),
+            AUC: _figure(ranked[arm].estimates),
+            CALIBRATION: _figure([calibration(label, p) for p in seeds]),
+        }
+        if truth is not None:
+            figures[EXPECTED_RIG] = _figure([rig(truth, p) for p in seeds])
+            figures[EXPECTED_AUC] = _figure(expected[arm].estimates)
+        if scaled:
+            figures[RECALIBRATED] = _figure([rig(label, p) for p in scaled[arm]])
+        arms[arm] = figures
+    findings = []
+    for claim in claims:
+        one, other = predictions[claim.arm], predictions[claim.against]
+        differences = {RIG: rig_difference(judged, label, one, other, draws)}
+        if truth is not None:
+            differences[EXPECTED_RIG] = rig_difference(judged, truth, one, other, draws)
+        for metric, by_arm in ((EXPECTED_AUC, expected), (AUC, ranked)):
+            if by_arm:
+                mine, theirs = by_arm[claim.arm], by_arm[claim.against]
+                differences[metric] = auc_difference(judged, mine, theirs, draws)
+        if scaled:
+            differences[RECALIBRATED] = rig_difference(
+                judged, label, scaled[claim.arm], scaled[claim.against], draws
+            )
+        findings += [Finding(claim, metric, d) for metric, d in differences.items()]
+    oracle = {}
+    if truth is not None:
+        oracle = {
+            RIG: rig(label, truth),
+            EXPECTED_RIG: rig(truth, truth),
+            AUC: float(areas(judged, [truth], draws).estimates[0]),
+            EXPECTED_AUC: expected_auc(truth, truth),
+            CALIBRATION: calibration(label, truth),
+        }
+    return SetResults(
+        name,
+        SETS[name],
+        len(judged),
+        round(float(label.sum())),
+        judged.setups,
+        oracle,
+        arms,
+        tuple(findings),
+    )
+
+
+def _figure(values: Sequence[float] | Floats) -> Figure:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return Figure(float(np.mean(values)), spread)

@@ -1,0 +1,203 @@
+"""Metrics of arms over seeds, and differences between two arms with intervals.
+
+Both arms are trained with the same seeds on the same examples, so that they are compared seed by
+seed. With D[u, s] the sum over the examples of setup u of the losses of the one minus those of the
+other in seed s, and H the loss of the constant mean, the difference of RIG is mean_s sum_u D[u, s]
+/ H. A resample draws setups with replacement, jointly for all seeds and both arms, and seeds with
+replacement: the interval covers other setups and other seeds. With one seed it covers setups
+alone. Predictions are never averaged over seeds: an average of networks is another model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.statistics.bootstrap import Counts, Difference, ResampledAuc, resampled, summarised
+from common.statistics.sums import Floats, base_loss, log_loss
+from labs.experiment.judging.expected_auc import ResampledExpectedAuc
+
+SEED_STREAM = 7919
+"""Keeps the draws of seeds apart from those of setups."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The examples that arms are compared on, row i of every array being example i.
+
+    Attributes:
+      setup: int64 [n], the setup's number in [0, setups), each number in use.
+      label: float64 [n], 0 or 1.
+      truth: float64 [n], the true probability; None where it is not known.
+    """
+
+    setup: npt.NDArray[np.int64]
+    setups: int
+    label: Floats
+    truth: Floats | None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @classmethod
+    def of(cls, setup: npt.NDArray[np.int64], label: Floats, truth: Floats | None) -> Judged:
+        """Renumbers setups, so that only those with examples are drawn from."""
+        present, number = np.unique(setup, return_inverse=True)
+        return cls(number, len(present), label, truth)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How intervals are drawn."""
+
+    resamples: int
+    seed: int
+    confidence: float
+
+
+def rig(target: Floats, prediction: Floats) -> float:
+    """Relative information gain (paper, equation 2); NaN when all labels are alike.
+
+    Args:
+      target: labels, or true probabilities: then it is the expected RIG, 1 - E[log loss] / H(mean
+        of the true probabilities), the expectation being over the conversions.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = log_loss(target, prediction).sum()
+        return float(1.0 - loss / base_loss(len(target), target.sum()))
+
+
+def calibration(target: Floats, prediction: Floats) -> float:
+    """Mean prediction over mean target; NaN without conversions."""
+    total = float(target.sum())
+    return float(prediction.sum()) / total if total > 0 else math.nan
+
+
+def rig_difference(
+    judged: Judged,
+    target: Floats,
+    ones: Sequence[Floats],
+    others: Sequence[Floats],
+    draws: Draws,
+) -> Difference:
+    """RIG of the one arm minus that of the other.
+
+    Args:
+      target: labels or true probabilities, see `rig`.
+      ones, others: predictions [n] of each seed, in the same order of seeds.
+    """
+    return _gain(judged, target, ones, others, draws, base_loss)
+
+
+def loss_difference(
+    judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
+) -> Difference:
+    """Mean log loss of the other arm minus that of the one, nats: above 0 the one is better.
+
+    Args: see `rig_difference`.
+    """
+    return _gain(judged, judged.label, ones, others, draws, lambda examples, _: examples)
+
+
+def _gain(
+    judged: Judged,
+    target: Floats,
+    ones: Sequence[Floats],
+    others: Sequence[Floats],
+    draws: Draws,
+    scale: Callable[[Floats, Floats], Floats],
+) -> Difference:
+    """What the one arm loses less, by a scale of the number and the sum of the targets."""
+    gains = [
+        _by_setup(judged, log_loss(target, other) - log_loss(target, one))
+        for one, other in zip(ones, others, strict=True)
+    ]
+    gain = np.stack(gains, axis=1)
+    examples, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+
+    def differences(counts: Counts) -> Floats:
+        shares = _seed_shares(seeds, len(ones), len(counts))
+        drawn = ((counts @ gain) * shares).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = (drawn / scale(counts @ examples, counts @ total))[:, None]
+        return found
+
+    drawn = resampled(judged.setups, draws.resamples, draws.seed, differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = float(gain.sum() / len(ones) / scale(examples.sum(), total.sum()))
+    return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
+
+
+@dataclass(frozen=True)
+class Areas:
+    """An arm's AUC in each seed.
+
+    Attributes:
+      estimates: float64 [seeds], on the examples themselves.
+      drawn: float64 [resamples, seeds], on the resamples of setups that `draws` decides.
+    """
+
+    estimates: Floats
+    drawn: Floats
+
+
+def areas(judged: Judged, predictions: Sequence[Floats], draws: Draws) -> Areas:
+    """The AUCs of an arm on labels: costly, and the same for all claims about the arm.
+
+    Args:
+      predictions: [n] of each seed.
+    """
+    width = max(judged.setups, round(float(judged.label.sum())))
+    found = (ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions)
+    return _areas(judged, found, draws, width)
+
+
+def expected_areas(
+    judged: Judged, truth: Floats, predictions: Sequence[Floats], draws: Draws
+) -> Areas:
+    """The AUCs of an arm in expectation over the labels, as `areas`.
+
+    Args:
+      truth: true probabilities [n].
+    """
+    found = (ResampledExpectedAuc(judged.setup, judged.setups, truth, p) for p in predictions)
+    return _areas(judged, found, draws, judged.setups)
+
+
+def _areas(
+    judged: Judged, found: Iterable[Callable[[Counts], Floats]], draws: Draws, width: int
+) -> Areas:
+    """What functions of draw counts, one a seed, give; each is let go before the next."""
+    whole = np.ones((1, judged.setups), np.int64)
+    seeds = [
+        (
+            area(whole)[0],
+            resampled(judged.setups, draws.resamples, draws.seed, area, width),
+        )
+        for area in found
+    ]
+    return Areas(np.array([e for e, _ in seeds]), np.stack([d for _, d in seeds], axis=1))
+
+
+def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Difference:
+    """AUC of the one arm minus that of the other, both of the same examples, seeds and draws."""
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+    gain = one.drawn - other.drawn
+    drawn = (gain * _seed_shares(seeds, gain.shape[1], len(gain))).sum(axis=1)
+    estimate = float((one.estimates - other.estimates).mean())
+    return summarised(estimate, drawn, draws.confidence, judged.setups)
+
+
+def _by_setup(judged: Judged, values: Floats) -> Floats:
+    return np.bincount(judged.setup, values, judged.setups).astype(np.float64)
+
+
+def _seed_shares(generator: np.random.Generator, seeds: int, resamples: int) -> Floats:
+    """How much each seed counts in each resample, rows adding up to 1."""
+    drawn = generator.multinomial(seeds, np.full(seeds, 1.0 / seeds), resamples)
+    return drawn / seeds

@@ -1,0 +1,104 @@
+"""The simulator's true probabilities, joined to examples."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.days import SECONDS_PER_DAY, to_date
+from common.statistics.sums import Floats
+from components.evaluator.scores.table import CLICK_TIME
+from labs.simulator.log.truth import read_setups, read_truth
+from labs.simulator.simulate import SETUPS
+from schemas import labelled
+from schemas.errors import InputError
+
+Ints = npt.NDArray[np.int64]
+
+
+def has_truth(root: Path) -> bool:
+    """Whether a simulated log with its truth lies in a folder."""
+    return (root / SETUPS).is_file()
+
+
+def true_probabilities(root: Path, facts: pa.Table, label: npt.NDArray[np.float32]) -> Floats:
+    """The probability with which each example's click converts, float64 [n].
+
+    Examples do not carry the click's number: they are told apart by setup, second and label, and
+    within those by their order, which is the log's.
+
+    Args:
+      root: folder of the simulated log.
+      facts: as `examples.read_facts` returns them, of whole days.
+      label: 0 or 1 [n].
+
+    Raises:
+      InputError: the days' clicks are not those of the examples.
+    """
+    time = facts[CLICK_TIME].to_numpy()
+    first, last = (to_date(int(t) // SECONDS_PER_DAY) for t in (time.min(), time.max()))
+    truth = read_truth(root, first, last + timedelta(days=1))
+    names = pa.array(sorted(pc.unique(truth["setup_id"]).to_pylist()))
+    mine = _keys(facts[labelled.SETUP_ID].cast(pa.string()), names, time, label)
+    theirs = _keys(
+        truth["setup_id"], names, truth["timestamp"].to_numpy(), truth["label"].to_numpy()
+    )
+    my_order, their_order = (np.lexsort(keys) for keys in (mine, theirs))
+    same = len(my_order) == len(their_order) and all(
+        np.array_equal(a[my_order], b[their_order]) for a, b in zip(mine, theirs, strict=True)
+    )
+    if not same:
+        raise InputError(
+            f"{root}: the {len(their_order):,} clicks of {first} .. {last} are not those of the "
+            f"{len(my_order):,} examples; wanted the log that the run was made from"
+        )
+    probability = np.empty(len(time))
+    probability[my_order] = truth["probability"].to_numpy()[their_order]
+    return probability
+
+
+def true_sides(root: Path, facts: pa.Table, alpha: float) -> npt.NDArray[np.bool_]:
+    """Whether the true CVR of each example's setup on its day is at most alpha, bool [n].
+
+    Raises:
+      InputError: a setup's CVR is not known on a day.
+    """
+    setups = read_setups(root)
+    names = pa.array(sorted(pc.unique(setups["setup_id"]).to_pylist()))
+    day = facts[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
+    known_day = setups["date"].cast("int32").to_numpy().astype(np.int64)
+    first, days = int(known_day.min()), int(known_day.max() - known_day.min()) + 1
+    cvr = np.full((len(names), days), np.nan)
+    cvr[_places(setups["setup_id"], names), known_day - first] = setups["cvr"].to_numpy()
+    inside = (day >= first) & (day < first + days)
+    place = _places(facts[labelled.SETUP_ID].cast(pa.string()), names)
+    found = np.where(inside, cvr[place, np.clip(day - first, 0, days - 1)], np.nan)
+    if np.isnan(found).any() or (place < 0).any():
+        raise InputError(
+            f"{root / SETUPS}: no true CVR of some setups on some days of the examples"
+        )
+    return found <= alpha
+
+
+def true_types(root: Path) -> dict[str, str]:
+    """What each setup truly counts, whatever its declared category says."""
+    setups = read_setups(root)
+    names, kinds = setups["setup_id"].to_pylist(), setups["true_type"].to_pylist()
+    return dict(zip(names, kinds, strict=True))
+
+
+def _keys(
+    setup: pa.ChunkedArray, names: pa.Array, time: Ints, label: npt.NDArray[np.generic]
+) -> tuple[Ints, Ints, Ints]:
+    return label.astype(np.int64), time.astype(np.int64), _places(setup, names)
+
+
+def _places(values: pa.ChunkedArray, names: pa.Array) -> Ints:
+    found = pc.fill_null(pc.index_in(values, value_set=names), -1)
+    places: Ints = found.to_numpy().astype(np.int64)
+    return places

@@ -1,0 +1,130 @@
+"""An experiment from a run's data to its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from labs.experiment.judging.judge import Bench, Trained
+from labs.experiment.judging.results import SetResults, measure
+from labs.experiment.judging.statistics import Draws
+from labs.experiment.studies.arms import Experiment
+from labs.experiment.studies.assignments import Log, assigned
+from labs.experiment.studies.cuts import Sample
+from labs.experiment.trainings.data import FrozenData
+from labs.experiment.trainings.queue import Progress, work_off
+from labs.experiment.trainings.store import Store
+from labs.experiment.trainings.training import Task, check
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run, and how.
+
+    Attributes:
+      seeds: of the trainings, at least one.
+      code: fingerprint of the trainer's sources.
+      jobs: processes that train.
+    """
+
+    experiment: Experiment
+    data: FrozenData
+    log: Log
+    seeds: tuple[int, ...]
+    sample: Sample
+    draws: Draws
+    code: str
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished experiment.
+
+    Attributes:
+      assignments: facts of each arm's assignment where it is not the frozen one, by arm.
+      trainings: of each arm, one a seed and fold: `key`, `seed`, `seconds`, `best_step`,
+        `stopped_by`, `parameters`, `calibration` (None without).
+    """
+
+    sets: list[SetResults]
+    assignments: dict[str, dict[str, Any]]
+    trainings: dict[str, list[dict[str, Any]]]
+
+
+def run_experiment(
+    plan: Plan,
+    store: Store,
+    report: Callable[[Progress], None],
+    note: Callable[[str], None],
+) -> Ended:
+    """Trains what is not stored yet, and measures.
+
+    Args:
+      store: of finished trainings.
+      report: called as trainings end.
+      note: called with a line when something slow begins.
+
+    Raises:
+      InputError: an arm cannot be assigned or trained.
+    """
+    facts: dict[str, dict[str, Any]] = {}
+    trained: dict[str, list[Trained]] = {}
+    queue: dict[str, tuple[str, Task]] = {}
+    for arm in plan.experiment.arms:
+        folder, digest = None, "frozen"
+        if arm.assignment is not None:
+            note(f"assigning {arm.name}")
+            found = assigned(arm.assignment, plan.data, plan.log)
+            folder, digest, facts[arm.name] = found.folder, found.digest, found.facts
+        trained[arm.name] = []
+        for seed in plan.seeds:
+            tasks = [
+                Task(
+                    plan.data,
+                    arm.settings,
+                    seed,
+                    plan.sample,
+                    folder,
+                    digest,
+                    arm.swapped,
+                    arm.folds,
+                    fold,
+                )
+                for fold in range(arm.folds or 1)
+            ]
+            keyed = tuple((task.key(plan.code), task) for task in tasks)
+            trained[arm.name].append(Trained(arm, keyed))
+    # Seed by seed, so that an interrupted experiment has whole comparisons of its first seeds.
+    for turn in range(len(plan.seeds)):
+        for name, seeds in trained.items():
+            for key, task in seeds[turn].tasks:
+                fold = f", fold {task.fold + 1}" if task.folds else ""
+                queue.setdefault(key, (f"{name}, seed {task.seed}{fold}", task))
+    for key, (_, task) in queue.items():
+        if not store.has(key):
+            check(task)
+    work_off(queue, store, plan.jobs, report)
+    bench = Bench(plan.data, [task for _, task in queue.values()])
+    sets = measure(
+        plan.experiment,
+        bench,
+        trained,
+        store,
+        plan.log.root,
+        plan.log.labelling.alpha,
+        plan.draws,
+        lambda name: note(f"measuring on {name}"),
+    )
+    trainings = {
+        name: [_short(key, task, store) for one in seeds for key, task in one.tasks]
+        for name, seeds in trained.items()
+    }
+    return Ended(sets, facts, trainings)
+
+
+def _short(key: str, task: Task, store: Store) -> dict[str, Any]:
+    record = store.record(key)
+    kept = ("seconds", "best_step", "stopped_by", "parameters", "calibration")
+    return {"key": key, "seed": task.seed, **{name: record[name] for name in kept}}

@@ -1,0 +1,155 @@
+"""An experiment's figures as tables of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common.pages.page import Table
+from labs.experiment.judging.results import (
+    AUC,
+    CALIBRATION,
+    EXPECTED_AUC,
+    EXPECTED_RIG,
+    RECALIBRATED,
+    RIG,
+    Figure,
+    Finding,
+    SetResults,
+)
+
+METRICS: Mapping[str, tuple[str, str]] = {
+    EXPECTED_RIG: (
+        "expected RIG",
+        "expectation over conversions by the true probabilities: 1 - E[log loss] / H(mean true "
+        "probability)",
+    ),
+    RIG: ("RIG", "on the sampled labels (paper, equation 2)"),
+    EXPECTED_AUC: (
+        "expected AUC",
+        "expectation over conversions by the true probabilities: expected pairs of a conversion "
+        "and another click in order, over expected pairs",
+    ),
+    AUC: ("AUC", "on the sampled labels"),
+    RECALIBRATED: (
+        "RIG after Platt scaling",
+        "on the sampled labels, each network's served tower scaled on the hard calibration "
+        "examples: what is left when a wrong level and slope are mended",
+    ),
+}
+"""Name and meaning of each metric, in the order of the report."""
+
+OTHER_DATA = "paper (other data)"
+
+
+def figures(found: SetResults) -> Table:
+    """Every metric of every arm: mean over seeds, and their standard deviation."""
+    columns = [m for m in (*METRICS, CALIBRATION) if any(m in a for a in found.arms.values())]
+    head = ["arm", *(f"#{METRICS[m][0] if m in METRICS else m}" for m in columns)]
+    rows = [
+        [arm, *(_with_spread(values.get(m), m) for m in columns)]
+        for arm, values in found.arms.items()
+    ]
+    if found.oracle:
+        oracle = [_number(found.oracle[m], m) if m in found.oracle else "" for m in columns]
+        rows.append(["true probabilities (ceiling)", *oracle])
+    caption = (
+        f"{found.what}: {found.examples:,} examples, {found.positives:,} conversions, "
+        f"{found.setups:,} setups; mean over seeds ± their standard deviation"
+    )
+    return Table(caption, head, rows)
+
+
+def claims(found: SetResults, confidence: float) -> list[Table]:
+    """A table a metric: each claim's difference, interval and verdict."""
+    tables = []
+    for metric, (name, meaning) in METRICS.items():
+        findings = [f for f in found.findings if f.metric == metric]
+        if not findings:
+            continue
+        reported = [_reported(f, metric) for f in findings]
+        paper = any(reported)
+        head = ["arm", "against", "#difference", f"#{confidence:.0%} interval", "#relative"]
+        head += ["verdict: better", *([OTHER_DATA] if paper else [])]
+        rows = [
+            [
+                f.claim.arm,
+                f.claim.against,
+                signed(f.difference.estimate, metric),
+                interval(f, metric),
+                _relative(f, found.arms[f.claim.against][metric]),
+                f.verdict,
+                *([in_paper] if paper else []),
+            ]
+            for f, in_paper in zip(findings, reported, strict=True)
+        ]
+        key = frozenset(i for i, f in enumerate(findings) if f.supported)
+        tables.append(Table(f"{name} on {found.name}: {meaning}", head, rows, key))
+    return tables
+
+
+def assignments(facts: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """What each arm's own assignment does."""
+    if not facts:
+        return None
+    rows = [
+        [
+            arm,
+            *(f"{found['hard_share'][s]:.1%}" for s in ("train", "eval")),
+            *(f"{found[n]:,}" if n in found else "" for n in ("flips", "churned_clicks")),
+        ]
+        for arm, found in facts.items()
+    ]
+    head = ["assignment", "#hard in train", "#hard in eval", "#flips", "#churned clicks"]
+    return Table("assignments other than the run's", head, rows)
+
+
+def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """What was trained."""
+    rows = [
+        [
+            arm,
+            str(len(runs)),
+            f"{runs[0]['parameters']:,}",
+            ", ".join(str(run["best_step"]) for run in runs),
+            f"{sum(run['seconds'] for run in runs):,.0f}",
+        ]
+        for arm, runs in found.items()
+    ]
+    head = ["arm", "#trainings", "#parameters", "best steps", "#seconds"]
+    return Table("trainings", head, rows, folded=True)
+
+
+def _reported(found: Finding, metric: str) -> str:
+    """What the paper reports for a claim by a metric."""
+    if metric == RECALIBRATED:
+        return ""
+    return found.claim.paper_auc if metric in (AUC, EXPECTED_AUC) else found.claim.paper_rig
+
+
+def interval(found: Finding, metric: str) -> str:
+    low, high = found.difference.low, found.difference.high
+    return f"[{signed(low, metric)}, {signed(high, metric)}]"
+
+
+def signed(value: float, metric: str) -> str:
+    return f"{value:+.5f}" if math.isfinite(value) else "not defined"
+
+
+def _number(value: float, metric: str) -> str:
+    digits = 3 if metric == CALIBRATION else 4
+    return f"{value:.{digits}f}" if math.isfinite(value) else "not defined"
+
+
+def _with_spread(figure: Figure | None, metric: str) -> str:
+    if figure is None:
+        return ""
+    spread = f" ± {figure.spread:.4f}" if math.isfinite(figure.spread) else ""
+    return f"{_number(figure.value, metric)}{spread}"
+
+
+def _relative(found: Finding, baseline: Figure) -> str:
+    if not baseline.value > 0 or not math.isfinite(found.difference.estimate):
+        return ""
+    return f"{found.difference.estimate / baseline.value:+.2%}"

@@ -1,0 +1,66 @@
+"""Which rows of a split a training or an evaluation sees."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from common.days import SECONDS_PER_DAY
+from components.evaluator.scores.table import CLICK_TIME
+from components.task_labeler.calendar import TRAIN
+from labs.experiment.trainings.examples import ADVERTISER, codes
+from schemas import labelled
+from schemas.base import Frozen
+from schemas.errors import InputError
+
+Bools = npt.NDArray[np.bool_]
+CutBy = Literal["setup", "day"]
+
+_SPAN = 2**32
+
+
+class Sample(Frozen):
+    """A smaller data set that is still an honest one.
+
+    `setup` keeps whole setups, chosen by a hash of their id, in all splits. `day` keeps the last
+    days of the train split, and the other splits whole.
+    """
+
+    share: float = 1.0
+    by: CutBy = "setup"
+
+
+def sampled(facts: pa.Table, split: str, sample: Sample) -> Bools | None:
+    """The rows of a split that a sample keeps, bool [n]; None for all.
+
+    Raises:
+      InputError: it keeps none.
+    """
+    if sample.share >= 1.0 or (sample.by == "day" and split != TRAIN):
+        return None
+    if sample.by == "setup":
+        kept = _hashed(facts[labelled.SETUP_ID], "sample") < sample.share
+    else:
+        day = facts[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
+        first, end = int(day.min()), int(day.max()) + 1
+        kept = day >= end - max(1, round(sample.share * (end - first)))
+    if not kept.any():
+        raise InputError(f"--sample {sample.share}: keeps no example of {split}; wanted more")
+    return kept
+
+
+def advertiser_fold(facts: pa.Table, folds: int) -> npt.NDArray[np.int64]:
+    """The fold of each example's advertiser, in [0, folds), int64 [n]."""
+    return (_hashed(facts[ADVERTISER], "fold") * folds).astype(np.int64)
+
+
+def _hashed(names: pa.ChunkedArray, salt: str) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each row that its name decides."""
+    place, values = codes(names)
+    hashed = [zlib.crc32(f"{salt}:{name}".encode()) / _SPAN for name in values]
+    numbers: npt.NDArray[np.float64] = np.array(hashed)[place]
+    return numbers

@@ -1,0 +1,212 @@
+"""Experiments on the frozen assignment: what is trained differs, not what is hard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from components.trainer.network.size import matched, parameters
+from components.trainer.settings import ModelSettings
+from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
+from labs.experiment.studies.facts import RunFacts
+from schemas.errors import InputError
+
+TWO_TOWER, ONE_TASK, HARD_ONLY = "two_tower", "one_task", "hard_only"
+
+TABLE_1 = {0.2: "+0.86%", 0.5: "+1.17%", 0.6: "+1.16%", 0.7: "+1.04%", 0.8: "+0.8%", 0.9: "+0.55%"}
+"""The paper's table 1: RIG by weight of the hard loss."""
+
+TABLE_2 = {1: "+0.03%", 2: "+0.11%", 3: "+0.19%", 4: "+0.21%"}
+"""The paper's table 2: RIG by shared layers."""
+
+TABLE_3 = ("+4.08%", "+0.69%")
+"""The paper's table 3: RIG and AUC."""
+
+CROSS_LAYERS = FEED_FORWARD = 4
+"""The stack of the depth experiments, cross layers first: eight layers."""
+
+FOLDS = 3
+"""Turns in which advertisers are left out."""
+
+TIERS = {2: (), 3: (0.1,), 5: (0.03, 0.1, 0.3)}
+"""Boundaries of the soft tiers, historical CVR, by number of towers."""
+
+
+def table1(settings: Settings, facts: RunFacts) -> Experiment:
+    """W_hard from 0.2 to 1 against hard examples alone (paper, table 1)."""
+    two = settings.but(model={"mode": TWO_TOWER})
+    weights = {
+        f"W_hard {weight:g}": two.but(loss={"weight_hard": weight, "weight_soft": 1 - weight})
+        for weight in (*TABLE_1, 1.0)
+    }
+    only = one_tower(settings, HARD_ONLY)
+    arms = [Arm(HARD_ONLY, only), Arm("soft_only (W_hard 0)", only, swapped=True)]
+    arms += [Arm(name, changed) for name, changed in weights.items()]
+    reported = {f"W_hard {weight:g}": figure for weight, figure in TABLE_1.items()}
+    return Experiment(
+        "table1",
+        "Do soft examples help the hard tower, and at which weight?",
+        tuple(arms),
+        tuple(Claim(a.name, HARD_ONLY, reported.get(a.name, "")) for a in arms[1:]),
+        (
+            "W_soft is 1 - W_hard. hard_only is one tower trained on hard examples alone.",
+            "W_hard 1 has the loss of hard_only, but its batches are drawn from all examples: each "
+            "holds fewer hard ones, and an epoch has more steps.",
+            "W_hard 0 would leave the served tower at its initial weights, and the settings refuse "
+            "it. In its place stands what soft examples alone can tell: a network trained on them "
+            "and stopped by them, scoring hard examples. It predicts soft rates; its AUC and its "
+            "RIG after Platt scaling are what can be compared.",
+        ),
+    )
+
+
+def table2(settings: Settings, facts: RunFacts) -> Experiment:
+    """0 to 4 shared layers against none (paper, table 2)."""
+    return _by_depth("table2", settings, range(5), 0, "Does sharing more layers help?", TABLE_2)
+
+
+def depth(settings: Settings, facts: RunFacts) -> Experiment:
+    """4 to 8 shared layers against the paper's deepest, 4."""
+    question = "Does sharing hurt past the four layers that the paper tried?"
+    return _by_depth("depth", settings, range(4, 9), 4, question, {})
+
+
+def _by_depth(
+    name: str,
+    settings: Settings,
+    shared: range,
+    baseline: int,
+    question: str,
+    reported: dict[int, str],
+) -> Experiment:
+    deep = settings.but(model=deep_stack(settings.model))
+    arms = [Arm(_shared(n), deep.but(model={"shared_layers": n})) for n in shared]
+    claims = [
+        Claim(_shared(n), _shared(baseline), reported.get(n, "")) for n in shared if n != baseline
+    ]
+    units = ", ".join(str(u) for u in deep.model.hidden_units)
+    notes = (
+        f"The stack has {CROSS_LAYERS + FEED_FORWARD} layers in every arm: {CROSS_LAYERS} cross "
+        f"layers, then feed-forward layers of {units} units. `shared n` shares embeddings and the "
+        "first n of them; with all shared, the towers differ in their last linear layer alone. A "
+        "path from input to prediction is equally deep in all arms; the fewer layers are shared, "
+        "the more parameters there are.",
+    )
+    return Experiment(name, question, tuple(arms), tuple(claims), notes)
+
+
+def _shared(layers: int) -> str:
+    return f"shared {layers}"
+
+
+def deep_stack(model: ModelSettings) -> dict[str, object]:
+    """The stack of the depth experiments: each of the run's hidden widths is repeated."""
+    units = model.hidden_units or (64,)
+    repeats = -(-FEED_FORWARD // len(units))
+    wide = tuple(u for u in units for _ in range(repeats))[:FEED_FORWARD]
+    return {"mode": TWO_TOWER, "cross_layers": CROSS_LAYERS, "hidden_units": wide}
+
+
+def table3(settings: Settings, facts: RunFacts) -> Experiment:
+    """Two towers against one task (paper, table 3)."""
+    arms = (
+        Arm(ONE_TASK, one_tower(settings, ONE_TASK)),
+        Arm(HARD_ONLY, one_tower(settings, HARD_ONLY)),
+        Arm(TWO_TOWER, settings.but(model={"mode": TWO_TOWER})),
+    )
+    return Experiment(
+        "table3",
+        "Does the two-tower network predict hard conversions better than one task for all?",
+        arms,
+        (Claim(TWO_TOWER, ONE_TASK, *TABLE_3), Claim(TWO_TOWER, HARD_ONLY)),
+        (
+            "one_task is one tower trained on all examples, the paper's production baseline; "
+            "hard_only is one tower trained on hard examples alone.",
+        ),
+    )
+
+
+def tiers(settings: Settings, facts: RunFacts) -> Experiment:
+    """Three and five CVR tiers against two."""
+    lowest = min(boundaries[0] for boundaries in TIERS.values() if boundaries)
+    if facts.alpha >= lowest:
+        raise InputError(f"tiers: alpha is {facts.alpha}; wanted one below {lowest}")
+    arms = [
+        Arm(
+            f"{number} tiers",
+            settings.but(model={"mode": TWO_TOWER, "tier_boundaries": boundaries}),
+        )
+        for number, boundaries in TIERS.items()
+    ]
+    shown = "; ".join(
+        f"{number} tiers: {', '.join(f'{b:.0%}' for b in boundaries)}"
+        for number, boundaries in TIERS.items()
+        if boundaries
+    )
+    return Experiment(
+        "tiers",
+        "Do more towers for the soft conversions help the hard ones?",
+        tuple(arms),
+        tuple(Claim(arm.name, arms[0].name) for arm in arms[1:]),
+        (
+            f"The soft examples are split by historical CVR at boundaries ({shown}); the hard tier "
+            "is the same in all arms.",
+        ),
+    )
+
+
+def architectures(settings: Settings, facts: RunFacts) -> Experiment:
+    """MMoE and PLE against the paper's shared bottom, at equal parameters."""
+    bottom = settings.but(model={"mode": TWO_TOWER, "architecture": "shared_bottom"})
+    arms = [Arm("shared_bottom", bottom)]
+    for name in ("mmoe", "ple"):
+        plain = bottom.but(model={"architecture": name})
+        arms.append(
+            Arm(name, replace(plain, model=matched(plain.model, bottom.model, facts.layout)))
+        )
+    held = ", ".join(
+        f"{arm.name} {parameters(arm.settings.model, facts.layout)['full']:,}" for arm in arms
+    )
+    return Experiment(
+        "architectures",
+        "Do gated experts help, by keeping soft examples from disturbing hard ones?",
+        tuple(arms),
+        tuple(Claim(arm.name, "shared_bottom") for arm in arms[1:]),
+        (
+            "Experts are made smaller until the network holds as many parameters as the shared "
+            f"bottom's, embedding tables included: {held}. Towers are the same in all arms.",
+        ),
+    )
+
+
+def transfer(settings: Settings, facts: RunFacts) -> Experiment:
+    """Each advertiser's hard examples, scored by networks that have not seen the advertiser."""
+    if not facts.advertisers:
+        raise InputError(f"transfer: contract {facts.contract} has no advertiser role")
+    two = settings.but(model={"mode": TWO_TOWER})
+    arms = (
+        Arm("two_tower, seen", two),
+        Arm("one_task, unseen", one_tower(settings, ONE_TASK), folds=FOLDS),
+        Arm("hard_only, unseen", one_tower(settings, HARD_ONLY), folds=FOLDS),
+        Arm("two_tower, unseen", two, folds=FOLDS),
+    )
+    return Experiment(
+        "transfer",
+        "Does what soft examples teach carry over to advertisers that training has not seen?",
+        arms,
+        (
+            Claim("two_tower, unseen", "one_task, unseen"),
+            Claim("two_tower, unseen", "hard_only, unseen"),
+            Claim("two_tower, unseen", "two_tower, seen"),
+        ),
+        (
+            f"Advertisers fall into {FOLDS} groups by a hash of their id. Each group is left out "
+            "of train and calibration in turn, and its eval examples are scored by the network "
+            "that has not seen it: every hard example counts once. The run's vocabularies and the "
+            "frozen assignment have seen all advertisers.",
+        ),
+    )
+
+
+def one_tower(settings: Settings, mode: str) -> Settings:
+    """A baseline of one tower with the layers of one path through the two-tower network."""
+    return settings.but(model={"mode": mode, "tier_boundaries": ()})

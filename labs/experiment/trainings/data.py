@@ -1,0 +1,171 @@
+"""A run's transformed examples, kept as arrays on disk: read once, used by every training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.runs.provenance import code_fingerprint
+from common.statistics.sums import Floats
+from components.task_labeler.calendar import EVAL, SPLITS
+from components.trainer.data.columns import Columns
+from components.transform.layout import FeatureLayout
+from schemas.contract import Contract, parse_contract
+
+FACTS = "facts.parquet"
+TRUTH = "truth.npy"
+RECORD = "data.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a data set is made from; see `pipeline.runs.artifacts`.
+
+    Attributes:
+      root: folder of the log, where a simulator's truth may lie.
+      assignment_id: of the frozen assignment.
+    """
+
+    labelled_columns: str
+    transform_graph: str
+    contract: Contract
+    root: Path
+    assignment_id: str
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that change with the data, and with the code that reads it."""
+        parts = (
+            str(Path(self.labelled_columns).absolute()),
+            str(Path(self.transform_graph).absolute()),
+            self.assignment_id,
+            self.contract.model_dump_json(),
+            code_fingerprint(__name__),
+        )
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class FrozenData:
+    """The three splits of a run as they lie in a folder.
+
+    Attributes:
+      key: see `Source`.
+      record: what `keep` was told of the data.
+    """
+
+    folder: Path
+    key: str
+    record: Mapping[str, Any]
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """What the arrays hold."""
+        return FeatureLayout.from_contract(parse_contract(self.record["contract"]))
+
+    def columns(self, split: str) -> Columns:
+        """A split's columns, mapped into memory and not copied."""
+        folder = self.folder / split
+        arrays = {
+            field.name: np.asarray(np.load(folder / f"{field.name}.npy", mmap_mode="r"))
+            for field in fields(Columns)
+            if (folder / f"{field.name}.npy").is_file()
+        }
+        return Columns(**arrays)
+
+    def facts(self, split: str) -> pa.Table:
+        """Who and when of a split's examples (`examples.read_facts`)."""
+        return pq.read_table(self.folder / split / FACTS)
+
+    @property
+    def truth(self) -> Floats | None:
+        """True probabilities of the eval split, where the log is simulated."""
+        file = self.folder / EVAL / TRUTH
+        return np.load(file) if file.is_file() else None
+
+
+def keep(source: Source, folder: Path) -> FrozenData:
+    """The data set under `folder`, read from the run unless it is there already.
+
+    Raises:
+      InputError: an example or the log's truth cannot be read.
+    """
+    target = folder / source.key
+    if not (target / RECORD).is_file():
+        staging = folder / f".{source.key}.partial-{os.getpid()}"
+        try:
+            _write(source, staging)
+            move_into_place(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    return FrozenData(target, source.key, record)
+
+
+def _write(source: Source, folder: Path) -> None:
+    from components.trainer.data.load import load_columns
+    from labs.experiment.judging.truth import has_truth, true_probabilities
+    from labs.experiment.trainings.examples import read_facts
+
+    counts = {}
+    for split in SPLITS:
+        place = folder / split
+        place.mkdir(parents=True)
+        found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
+        files = [str(file) for file in sorted(found)]
+        columns = load_columns(files, source.transform_graph, source.contract)
+        for field in fields(Columns):
+            values = getattr(columns, field.name)
+            if values is not None:
+                np.save(place / f"{field.name}.npy", values)
+        facts = read_facts(files, source.contract)
+        pq.write_table(facts, place / FACTS)
+        counts[split] = count(columns)
+        if split == EVAL and has_truth(source.root):
+            np.save(place / TRUTH, true_probabilities(source.root, facts, columns.label))
+    record = {
+        "contract": source.contract.model_dump_json(),
+        "assignment_id": source.assignment_id,
+        "labelled_columns": source.labelled_columns,
+        "transform_graph": source.transform_graph,
+        "splits": counts,
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def move_into_place(staging: Path, target: Path) -> None:
+    """Renames a folder; of two that were made at once the first stays."""
+    try:
+        os.replace(staging, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def count(columns: Columns) -> dict[str, int]:
+    """Examples and conversions, of all and of the hard ones."""
+    hard = columns.hard
+    return {
+        "examples": len(columns),
+        "positives": int(columns.label.sum()),
+        "hard_examples": int(hard.sum()),
+        "hard_positives": int(columns.label[hard].sum()),
+    }
+
+
+def digest(values: npt.NDArray[np.generic] | None) -> str:
+    """Sixteen hex digits of an array's content; `none` of none."""
+    if values is None:
+        return "none"
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""Works off trainings, in this process or in several, and tells how far it is."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from labs.experiment.trainings.store import Store
+from labs.experiment.trainings.training import Task, perform
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a queue is.
+
+    Attributes:
+      done, of: trainings; those that were stored before count as done.
+      stored: how many were stored before.
+      what: the training that has just ended; empty at the start.
+      seconds: how long it took.
+      left: seconds until the end, by the trainings so far; None before the first.
+    """
+
+    done: int
+    of: int
+    stored: int
+    what: str = ""
+    seconds: float = 0.0
+    left: float | None = None
+
+
+def work_off(
+    tasks: Mapping[str, tuple[str, Task]],
+    store: Store,
+    jobs: int,
+    report: Callable[[Progress], None],
+) -> None:
+    """Trains what is not stored yet, in the order given.
+
+    Args:
+      tasks: name for reports and task, by key.
+      jobs: processes; 1 trains in this one.
+    """
+    waiting = [key for key in tasks if not store.has(key)]
+    before = len(tasks) - len(waiting)
+    report(Progress(before, len(tasks), before))
+    began, done = time.monotonic(), 0
+
+    def ended(key: str, seconds: float) -> None:
+        nonlocal done
+        done += 1
+        left = (time.monotonic() - began) / done * (len(waiting) - done)
+        report(Progress(before + done, len(tasks), before, tasks[key][0], seconds, left))
+
+    if jobs == 1:
+        for key in waiting:
+            ended(key, _train(key, tasks[key][1], store))
+        return
+    # Spawned: TensorFlow does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
+        futures = {pool.submit(_train, key, tasks[key][1], store): key for key in waiting}
+        try:
+            for future in as_completed(futures):
+                ended(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _train(key: str, task: Task, store: Store) -> float:
+    began = time.monotonic()
+    store.keep(key, perform(task), task.identity())
+    return time.monotonic() - began
+
+
+def _start_worker(threads: int) -> None:
+    """Shares the cores among workers, and ends with the process that started this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def follow() -> None:
+            multiprocessing.connection.wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,0 +1,209 @@
+"""One training on frozen columns: what decides it, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
+from components.trainer.data.columns import Columns
+from components.trainer.network.size import parameters
+from labs.experiment.studies.arms import Settings
+from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
+from labs.experiment.trainings.data import FrozenData
+
+if TYPE_CHECKING:
+    from components.trainer.calibrate.calibrator import Calibrator
+    from components.trainer.network.network import TwoTowerDCN
+
+SCORED_AT_ONCE = 8192
+"""Examples."""
+
+HARD_TOWER, OWN_TOWER, ON_CALIBRATION = "hard_tower", "own_tower", "calibration"
+"""Arrays of a finished training: probabilities float32 on the sampled eval examples by the served
+tower, by the tower of the example's own task, and by the served tower on `held_out` examples. What
+the served tower says is calibrated where the settings want that."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network to train.
+
+    Attributes:
+      seed: of weights, order and dropout; overrides the settings'.
+      assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
+        the frozen assignment.
+      assignment_digest: of those arrays.
+      folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
+    """
+
+    data: FrozenData
+    settings: Settings
+    seed: int
+    sample: Sample
+    assignment: Path | None = None
+    assignment_digest: str = "frozen"
+    swapped: bool = False
+    folds: int = 0
+    fold: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the code that decides the outcome, as JSON holds it."""
+        from components.trainer.loop.identity import UNRELATED
+
+        settings = self.settings.but(training={"seed": self.seed}).dump()
+        for name in UNRELATED:
+            settings["training"].pop(name, None)
+        return {
+            "data": self.data.key,
+            "settings": settings,
+            "sample": self.sample.model_dump() if self.sample.share < 1 else None,
+            "assignment": self.assignment_digest,
+            "swapped": self.swapped,
+            "left_out": [self.fold, self.folds] if self.folds else None,
+        }
+
+    def key(self, code: str) -> str:
+        """Sixteen hex digits that change with anything that decides the outcome.
+
+        Args:
+          code: `common.runs.provenance.code_fingerprint` of this module.
+        """
+        text = json.dumps({"code": code, **self.identity()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training.
+
+    Attributes:
+      predictions: see `HARD_TOWER`, `OWN_TOWER`, `ON_CALIBRATION`.
+      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`; of `perform` also
+        `calibration`, the fitted calibrator's record or None.
+    """
+
+    predictions: dict[str, npt.NDArray[np.float32]]
+    record: dict[str, Any]
+
+
+def columns_of(task: Task, split: str) -> Columns:
+    """The columns that the task trains on or scores."""
+    columns = task.data.columns(split)
+    if task.assignment is not None:
+        hard = np.load(task.assignment / f"{split}.npy")
+        columns = replace(columns, hard=hard)
+    if task.swapped:
+        columns = replace(columns, hard=~columns.hard)
+    if task.sample.share >= 1 and not task.folds:
+        return columns
+    facts = task.data.facts(split)
+    kept = sampled(facts, split, task.sample)
+    rows = np.ones(len(columns), bool) if kept is None else kept
+    if task.folds and split != EVAL:
+        rows = rows & (advertiser_fold(facts, task.folds) != task.fold)
+    return columns if rows.all() else columns.take(rows)
+
+
+def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
+    """Trains.
+
+    Returns:
+      The network and the record of `Outcome`, without a calibration.
+
+    Raises:
+      InputError: there is nothing to train on, or the loss is no number any more.
+    """
+    from components.trainer.loop.loop import train
+
+    settings = task.settings.but(training={"seed": task.seed})
+    began = time.perf_counter()
+    result = train(
+        columns_of(task, TRAIN),
+        columns_of(task, CALIBRATION),
+        task.data.layout,
+        settings.model,
+        settings.loss,
+        settings.training,
+    )
+    return result.network, {
+        "seconds": time.perf_counter() - began,
+        "best_step": result.best_step,
+        "stopped_by": result.stopped_by,
+        "parameters": parameters(settings.model, task.data.layout)["full"],
+        "history": result.history,
+    }
+
+
+def check(task: Task) -> None:
+    """Refuses a task whose calibrator cannot be fitted.
+
+    Raises:
+      InputError: too few of its calibration examples converted, or all.
+    """
+    from components.trainer.calibrate.calibrator import NONE, check_calibration
+
+    calibration = task.settings.training.calibration
+    if calibration.method != NONE:
+        check_calibration(columns_of(task, CALIBRATION), task.settings.model, calibration)
+
+
+def perform(task: Task) -> Outcome:
+    """Trains, calibrates as the Trainer's export does, and scores.
+
+    Raises:
+      InputError: see `check` and `fit`.
+    """
+    from components.trainer.calibrate.calibrator import fit_calibrator
+    from components.trainer.data.tiers import task_numbers
+    from components.trainer.step.scoring import predict
+
+    check(task)
+    network, record = fit(task)
+    model, training = task.settings.model, task.settings.training
+    fitted = fit_calibrator(
+        network,
+        columns_of(task, CALIBRATION),
+        training.calibration,
+        training.evaluation_batch_size,
+    )
+    record["calibration"] = fitted.record if fitted else None
+    calibrator = fitted.calibrator if fitted else None
+    evaluated = columns_of(task, EVAL)
+    scored = served(network, evaluated, calibrator)
+    own = scored.copy()
+    number = task_numbers(evaluated, model.tier_boundaries)
+    for i, name in enumerate(model.tasks):
+        tower = network.tower_of(name)
+        if tower is not None and tower != network.serving_tower:
+            mine = np.flatnonzero(number == i)
+            own[mine] = predict(network, tower, evaluated.take(mine))
+    on_calibration = served(network, held_out(task), calibrator)
+    return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
+
+
+def served(
+    network: TwoTowerDCN, columns: Columns, calibrator: Calibrator | None
+) -> npt.NDArray[np.float32]:
+    """What the exported serving tower answers, calibrated if it is, float32 [n]."""
+    from components.trainer.calibrate.calibrator import probability
+    from components.trainer.step.scoring import Scorer, predict
+
+    if calibrator is None:
+        return predict(network, network.serving_tower, columns)
+    logits = Scorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
+    calibrated: npt.NDArray[np.float32] = probability(logits, calibrator).numpy()
+    return calibrated
+
+
+def held_out(task: Task) -> Columns:
+    """The sampled calibration examples that the frozen assignment calls hard."""
+    judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
+    return judged.take(judged.hard)

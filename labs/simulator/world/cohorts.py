@@ -1,0 +1,208 @@
+"""Draws the population: the first week's market, then each week's newcomers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+
+from labs.simulator.settings import SimulatorSettings
+from labs.simulator.world.effects import directions
+from labs.simulator.world.population import NEVER, Population, hardness, product_categories
+from labs.simulator.world.sampling import Sampler
+from labs.simulator.world.streams import Purpose, generator
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+MAIN_GOAL_SHARE = 0.7
+"""Share of clicks that the first of a campaign's two goals has."""
+
+COST_SD = 0.4
+"""sd of log click cost between setups of a type."""
+
+
+@dataclass(frozen=True)
+class _Advertisers:
+    kind: Ints
+    category: Ints
+    weight: Floats
+    normals: Floats
+    first_goal: Ints
+    goals: Ints
+
+    def __add__(self, other: _Advertisers) -> _Advertisers:
+        return _Advertisers(
+            *(np.concatenate([mine, theirs]) for mine, theirs in zip(
+                vars(self).values(), vars(other).values(), strict=True
+            ))
+        )  # fmt: skip
+
+
+def draw_population(settings: SimulatorSettings, weeks: int) -> Population:
+    """The market over so many weeks; each week's newcomers come from a stream of their own."""
+    population, advertisers = _cohort(settings, 0, None, None)
+    for week in range(1, weeks):
+        newcomers, advertisers = _cohort(settings, week, population, advertisers)
+        population += newcomers
+    return population
+
+
+def _cohort(
+    settings: SimulatorSettings,
+    week: int,
+    before: Population | None,
+    known: _Advertisers | None,
+) -> tuple[Population, _Advertisers]:
+    """What appears in a week, and all advertisers known by its end."""
+    rng = generator(settings.seed, Purpose.POPULATION, week)
+    size, churn = settings.size, settings.churn
+    goals_before = 0 if before is None else len(before.goal_type)
+    campaigns_before = 0 if before is None else len(before.first_day)
+    advertisers_before = 0 if known is None else len(known.kind)
+
+    arrivals = rng.poisson(churn.new_advertisers * size.advertisers) if week else size.advertisers
+    ranks = rng.integers(1, size.advertisers + 1, arrivals) if week else (
+        rng.permutation(size.advertisers) + 1
+    )  # fmt: skip
+    new, goal_owner, goal_type = _advertisers(settings, rng, ranks, goals_before)
+    everyone = new if known is None else known + new
+
+    own = 1 + rng.poisson(size.campaigns_per_advertiser - 1, arrivals)
+    rank_in_own = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own) + 1
+    mean_campaigns = size.advertisers * size.campaigns_per_advertiser
+    more = rng.poisson(churn.new_campaigns * mean_campaigns) if week else 0
+    owner = np.concatenate(
+        [
+            np.repeat(np.arange(arrivals) + advertisers_before, own),
+            rng.integers(0, max(advertisers_before, 1), more),
+        ]
+    ).astype(np.int32)
+    rank = np.concatenate(
+        [rank_in_own, rng.integers(1, int(np.ceil(size.campaigns_per_advertiser)) + 1, more)]
+    )
+    first_day = (7 * week + rng.integers(0, 7, len(owner)) * (week > 0)).astype(np.int32)
+    life = 7 + rng.exponential(churn.lifetime_days, len(owner)).astype(np.int32)
+    lasting = rng.random(len(owner)) < churn.always_on
+    if week == 0:
+        # One campaign that never ends, so that no day is without a setup.
+        lasting[0] = True
+
+    setup_row, setup_goal, setup_share = _campaign_goals(
+        rng, everyone.first_goal[owner], everyone.goals[owner], settings.size.second_goal
+    )
+    all_types = goal_type if before is None else np.concatenate([before.goal_type, goal_type])
+    kinds = all_types[setup_goal]
+    campaign_normals = rng.standard_normal((len(owner), 2))
+    creatives = 1 + rng.poisson(size.creatives_per_campaign - 1, len(owner))
+    creative_rank = (
+        np.arange(creatives.sum()) - np.repeat(np.cumsum(creatives) - creatives, creatives) + 1
+    )
+    creative_normals = rng.standard_normal((len(creative_rank), 2))
+    shift = rng.integers(1, len(settings.types), len(goal_type))
+    wrong = rng.random(len(goal_type)) < settings.rates.mistagged
+    cost = np.array([kind.click_cost for kind in settings.types])[kinds]
+
+    newcomers = Population(
+        advertiser_kind=new.kind,
+        advertiser_category=new.category,
+        advertiser_weight=new.weight,
+        goal_advertiser=(goal_owner + advertisers_before).astype(np.int32),
+        goal_type=goal_type,
+        goal_declared=np.where(wrong, (goal_type + shift) % len(settings.types), goal_type).astype(
+            np.int32
+        ),
+        campaign_advertiser=owner,
+        campaign_weight=rank.astype(np.float64) ** -settings.popularity.campaigns,
+        first_day=first_day,
+        end_day=np.where(lasting, NEVER, first_day + life).astype(np.int32),
+        creative_campaign=np.repeat(
+            np.arange(len(owner), dtype=np.int32) + campaigns_before, creatives
+        ).astype(np.int32),
+        creative_weight=creative_rank.astype(np.float64) ** -settings.popularity.creatives,
+        creative_normals=creative_normals,
+        creative_price=_prices(rng, creative_normals),
+        setup_campaign=(setup_row + campaigns_before).astype(np.int32),
+        setup_goal=setup_goal,
+        setup_share=setup_share,
+        setup_logit=_logits(
+            settings, kinds, everyone.normals[owner[setup_row]], campaign_normals[setup_row]
+        ),
+        setup_cost=cost * np.exp(COST_SD * rng.standard_normal(len(kinds))),
+        setup_cohort=np.full(len(kinds), week, dtype=np.int32),
+    )
+    return newcomers, everyone
+
+
+def _advertisers(
+    settings: SimulatorSettings, rng: np.random.Generator, ranks: npt.NDArray[np.int64], goals: int
+) -> tuple[_Advertisers, Ints, Ints]:
+    """Advertisers of given popularity ranks; their goals' owners and types, by owner."""
+    kinds = settings.advertiser_types
+    names = product_categories(settings)
+    kind = Sampler(np.array([k.weight for k in kinds]))(rng.random(len(ranks)))
+    pick = rng.random(len(ranks))
+    category = np.array(
+        [
+            names.index(kinds[k].categories[int(u * len(kinds[k].categories))])
+            for k, u in zip(kind, pick, strict=True)
+        ],
+        dtype=np.int32,
+    )
+    with np.errstate(divide="ignore"):
+        liking = np.log([[k.goals.get(t.name, 0.0) for t in settings.types] for k in kinds])
+    # The k largest of log weight + Gumbel noise are k draws by weight without replacement.
+    order = np.argsort(-(liking[kind] + rng.gumbel(size=(len(ranks), len(settings.types)))))
+    wanted = rng.integers(1, settings.size.goals_per_advertiser + 1, len(ranks))
+    count = np.minimum(wanted, np.isfinite(liking[kind]).sum(axis=1))
+    owner, place = np.nonzero(np.arange(len(settings.types)) < count[:, None])
+    advertisers = _Advertisers(
+        kind=kind,
+        category=category,
+        weight=ranks.astype(np.float64) ** -settings.popularity.advertisers,
+        normals=rng.standard_normal((len(ranks), 2)),
+        first_goal=(goals + np.cumsum(count) - count).astype(np.int32),
+        goals=count.astype(np.int32),
+    )
+    return advertisers, owner.astype(np.int32), order[owner, place].astype(np.int32)
+
+
+def _campaign_goals(
+    rng: np.random.Generator, first: Ints, count: Ints, second_goal: float
+) -> tuple[npt.NDArray[np.intp], Ints, Floats]:
+    """One or two different goals of each campaign: campaign rows, goals and click shares."""
+    one = (rng.random(len(first)) * count).astype(np.int32)
+    step = 1 + (rng.random(len(first)) * np.maximum(count - 1, 1)).astype(np.int32)
+    both = (rng.random(len(first)) < second_goal) & (count > 1)
+    goals = np.stack([first + one, first + (one + step) % count], axis=1)
+    shares = np.stack(
+        [np.where(both, MAIN_GOAL_SHARE, 1.0), np.where(both, 1 - MAIN_GOAL_SHARE, 0.0)], axis=1
+    )
+    row, place = np.nonzero(shares > 0)
+    return row, goals[row, place].astype(np.int32), shares[row, place]
+
+
+def _logits(
+    settings: SimulatorSettings, kinds: Ints, advertiser: Floats, campaign: Floats
+) -> Floats:
+    """logit CVR = logit(type's median) + advertiser's effect + campaign's effect, [setups]."""
+    rates, hard = settings.rates, hardness(settings)
+    medians = logit(np.array([kind.median_cvr for kind in settings.types]))
+    by_advertiser = directions(hard, rates.advertiser_correlation)[kinds]
+    by_campaign = directions(hard, rates.campaign_correlation)[kinds]
+    total: Floats = (
+        medians[kinds]
+        + rates.advertiser_sd * (advertiser * by_advertiser).sum(axis=1)
+        + rates.campaign_sd * (campaign * by_campaign).sum(axis=1)
+    )
+    return total
+
+
+def _prices(rng: np.random.Generator, normals: Floats) -> Floats:
+    """Price of what a creative offers, US dollars: dear offers are looked at, cheap ones bought."""
+    noise = rng.standard_normal(len(normals))
+    score = 0.6 * normals[:, 0] - 0.6 * normals[:, 1] + np.sqrt(0.28) * noise
+    price: Floats = np.exp(3.2 + 0.9 * score)
+    return price

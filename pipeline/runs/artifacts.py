@@ -1,0 +1,106 @@
+"""Where a finished run's artifacts lie, by the metadata store of its output folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.files.local import read_json
+from pipeline.config import PipelineConfig
+from pipeline.runs.finished import find_run
+from schemas.checked import first_problem
+from schemas.errors import InputError
+
+WANTED = {
+    "labelled_columns": "TaskLabeler",
+    "task_assignments": "TaskLabeler",
+    "transform_graph": "Transform",
+    "examples": "ClickLogGen",
+}
+"""Output -> the component that makes it."""
+
+
+@dataclass(frozen=True)
+class RunArtifacts:
+    """A finished run as later studies need it.
+
+    Attributes:
+      config: what it was run with.
+      as_of: the day it ran for.
+      labelled_columns, task_assignments, transform_graph: folders.
+      examples: folder of the click log's examples; none where another component read the log.
+    """
+
+    run_id: str
+    config: PipelineConfig
+    as_of: date
+    labelled_columns: str
+    task_assignments: str
+    transform_graph: str
+    examples: str | None
+
+
+def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
+    """The artifacts of the run named, or of the newest finished one.
+
+    Raises:
+      InputError: there is no such run, its config is not one of this version, or its artifacts
+        are gone.
+    """
+    folder = find_run(out, run_id)
+    manifest = read_json(folder / "manifest.json")
+    try:
+        config = PipelineConfig.model_validate(manifest["config"])
+    except ValidationError as error:
+        raise InputError(
+            f"{folder / 'manifest.json'}: config: {first_problem(error)}; wanted a run of this "
+            "version of hardtower"
+        ) from error
+    found = _outputs(out / "metadata.sqlite", folder.name)
+    for name, component in WANTED.items():
+        if name == "examples" and name not in found:
+            continue
+        if name not in found or not Path(found[name]).is_dir():
+            raise InputError(
+                f"{out / 'metadata.sqlite'}: run {folder.name} has no {name} of {component} on "
+                "this disk; wanted the output folder of a local run with its artifacts"
+            )
+    return RunArtifacts(
+        folder.name,
+        config,
+        date.fromisoformat(manifest["data"]["as_of"]),
+        found["labelled_columns"],
+        found["task_assignments"],
+        found["transform_graph"],
+        found.get("examples"),
+    )
+
+
+def _outputs(store: Path, run_id: str) -> dict[str, str]:
+    """Folder of each output in `WANTED` of a run."""
+    from ml_metadata.metadata_store import metadata_store
+    from ml_metadata.proto import metadata_store_pb2
+
+    if not store.is_file():
+        raise InputError(f"no file {store}; wanted the output folder of a local run")
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(store)
+    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    handle = metadata_store.MetadataStore(connection)
+    context = handle.get_context_by_type_and_name("pipeline_run", run_id)
+    if context is None:
+        raise InputError(f"{store}: holds no run {run_id!r}; wanted the store that it ran with")
+    executions: list[Any] = handle.get_executions_by_context(context.id)
+    events = handle.get_events_by_execution_ids([execution.id for execution in executions])
+    made = [
+        (event.path.steps[0].key, event.artifact_id)
+        for event in events
+        if event.type == metadata_store_pb2.Event.OUTPUT and event.path.steps[0].key in WANTED
+    ]
+    artifacts = handle.get_artifacts_by_id([number for _, number in made])
+    uris = {artifact.id: str(artifact.uri) for artifact in artifacts}
+    return {name: uris[number] for name, number in made}

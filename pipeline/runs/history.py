@@ -1,0 +1,97 @@
+"""All runs of an output folder, also those that failed and those of an orchestrator."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from common.files.local import read_json
+from pipeline.runs.lock import running_in
+from pipeline.runs.record import read_record
+
+BLESSED = {True: "blessed", False: "not blessed", None: ""}
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run as lists show it; empty where nothing is known.
+
+    Attributes:
+      state: `queued`, `running`, `succeeded`, `failed`, `stopped` or `killed`.
+      verdict: `blessed` or `not blessed`.
+      version: the serving version that holds its model.
+      stage: the last stage that began, of a run that did not succeed.
+      reason: why it failed or was not blessed.
+    """
+
+    run_id: str
+    state: str
+    as_of: str
+    verdict: str
+    version: str
+    started: str
+    finished: str
+    stage: str
+    trigger: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def local_runs(out: Path) -> list[RunLine]:
+    """Runs of an output folder, newest first."""
+    alive = running_in(out)
+    lines = [_line(folder, alive) for folder in sorted(out.glob("runs/*")) if folder.is_dir()]
+    return sorted(lines, key=lambda line: (line.started, line.run_id), reverse=True)
+
+
+def _line(folder: Path, alive: str | None) -> RunLine:
+    record = read_record(folder)
+    if record is None:
+        return _unrecorded(folder)
+    state, reason = str(record.status), record.error or ""
+    if record.status == "running" and alive != record.run_id:
+        state, reason = "killed", "the process went away without a word"
+    if not reason and record.blessed is False:
+        reason = record.summary or ""
+    trigger = record.trigger
+    return RunLine(
+        run_id=record.run_id,
+        state=state,
+        as_of=record.as_of,
+        verdict=BLESSED[record.blessed],
+        version=_text(record.version),
+        started=record.started,
+        finished=record.finished or "",
+        stage=record.stage or "" if state != "succeeded" else "",
+        trigger="" if trigger is None else f"{trigger.kind} {trigger.tick}",
+        reason=reason,
+    )
+
+
+def _unrecorded(folder: Path) -> RunLine:
+    """A run of Kubeflow, told by what its last steps wrote."""
+    manifest: dict[str, Any] = read_json(folder / "manifest.json", {})
+    ending: dict[str, Any] = read_json(folder / "verdict.json", {})
+    verdict = manifest.get("verdict", {})
+    blessed = verdict.get("blessed")
+    state = str(ending.get("status", "succeeded" if manifest else "")).lower()
+    reason = ending.get("error") or (verdict.get("summary", "") if blessed is False else "")
+    return RunLine(
+        run_id=folder.name,
+        state=state,
+        as_of=manifest.get("data", {}).get("as_of", ""),
+        verdict=BLESSED[blessed],
+        version=_text(manifest.get("version")),
+        started=manifest.get("created", ""),
+        finished=ending.get("written", ""),
+        stage="",
+        trigger="",
+        reason=str(reason),
+    )
+
+
+def _text(version: int | None) -> str:
+    return "" if version is None else str(version)

@@ -1,0 +1,130 @@
+"""A run on this machine: checks first, then the pipeline with its progress, then the summary."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.as_of import resolve_as_of
+from common.files.atomic import run_folder
+from common.files.local import read_json
+from common.runs.info import RunInfo
+from common.runs.provenance import code_version, run_name
+from components.example_gen.readers.source import Window
+from pipeline.config import PipelineConfig
+from pipeline.runs.lock import hold_output
+from pipeline.runs.progress import recorded
+from pipeline.runs.record import RunRecord, read_record, stamp
+from pipeline.terminal.console import Console
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.runners.local import Stage
+
+logger = logging.getLogger(__name__)
+
+
+def check_input(config: PipelineConfig) -> None:
+    """Looks at the log's files before anything slow starts.
+
+    Raises:
+      InputError: a file, a partition or a column is missing.
+    """
+    contract = config.data_contract
+    if contract.input.format == "bigquery":
+        return
+    from components.example_gen.readers.plain import open_source
+
+    window = Window.before(resolve_as_of(config.as_of), config.window_days)
+    open_source(contract, Path(config.input.root), window).shards()
+
+
+def run_pipeline(
+    config: PipelineConfig, out: Path, command: str, run_id: str = "", queue: bool = False
+) -> bool:
+    """Runs the pipeline and prints what came of it; `runs/<run_id>/run.json` tells how far it is.
+
+    Args:
+      out: folder for runs, serving versions, artifacts and the metadata store.
+      command: command line that repeats the run, for the record.
+      run_id: name of the run; made of the as-of day and the time when empty.
+      queue: wait for a run that is going on in the folder, instead of refusing.
+
+    Returns:
+      Whether the candidate was blessed.
+
+    Raises:
+      InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
+        or another run is going on in the folder.
+    """
+    as_of = resolve_as_of(config.as_of)
+    out = out.absolute()
+    name = run_id or run_name(as_of)
+    folder = run_folder(out, name)
+    queued = read_record(folder)
+    if folder.exists() and (queued is None or queued.status != "queued"):
+        raise InputError(f"{folder}: there is a run of this name already; wanted a new one")
+    console = Console(folder / "run.log")
+    with hold_output(out, name, queue, lambda who: console.note(f"waiting for {who}")):
+        folder.mkdir(parents=True, exist_ok=queued is not None)
+        record = RunRecord(
+            run_id=name,
+            status="running",
+            as_of=as_of.isoformat(),
+            config=config.name,
+            command=command,
+            pid=os.getpid(),
+            started=stamp(),
+            trigger=queued.trigger if queued is not None else None,
+        )
+        with recorded(out, record) as progress:
+            console.heading(config.name, name, as_of, config.window_days)
+            with console.captured_logs():
+                try:
+                    _execute(config, as_of, name, out, command, console, progress.stage)
+                except InputError:
+                    raise
+                except Exception:
+                    logger.exception("the run failed")
+                    raise
+            manifest = read_json(folder / "manifest.json")
+            progress.judged(manifest["verdict"], manifest["version"])
+        return console.summary(out, folder)
+
+
+def _execute(
+    config: PipelineConfig,
+    as_of: date,
+    run_id: str,
+    out: Path,
+    command: str,
+    console: Console,
+    begun: Callable[[str], None],
+) -> None:
+    # Read once, when TensorFlow's C++ side is loaded; it reports errors as exceptions as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    console.note("loading TFX")
+    from pipeline.pipeline import Places, create_pipeline
+    from pipeline.runners.local import run_local
+
+    run = RunInfo(
+        run_id=run_id,
+        seed=config.training.seed,
+        as_of=as_of.isoformat(),
+        contract=config.data_contract.name,
+        code_version=code_version(),
+        command=command,
+        config=config.model_dump(mode="json"),
+    )
+    places = Places.under(out)
+
+    def on_stage(stage: Stage) -> None:
+        if stage.seconds is None:
+            begun(stage.name)
+        console.stage(stage.name, stage.number, stage.of, stage.seconds, stage.reused)
+
+    run_local(create_pipeline(config, run, places), run_id, on_stage)

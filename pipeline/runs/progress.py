@@ -1,0 +1,51 @@
+"""Keeps the record of a run in step with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.runs.record import RunRecord, write_record
+from pipeline.runs.termination import Terminated, termination_raises
+from schemas.errors import InputError
+
+
+class Progress:
+    """Writes down how far a run is."""
+
+    def __init__(self, out: Path, record: RunRecord) -> None:
+        self._out = out
+        self.record = record
+        write_record(out, record)
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        self._change(stage=name)
+
+    def judged(self, verdict: Mapping[str, Any], version: int | None) -> None:
+        """The model has been judged, and pushed as a version or not at all."""
+        self._change(blessed=verdict["blessed"], summary=verdict["summary"], version=version)
+
+    def _change(self, **changes: Any) -> None:
+        self.record = self.record.model_copy(update=changes)
+        write_record(self._out, self.record)
+
+
+@contextmanager
+def recorded(out: Path, record: RunRecord) -> Iterator[Progress]:
+    """Records the run of the block: begun, how far it is, and how it ended, whatever ended it."""
+    progress = Progress(out, record)
+    try:
+        with termination_raises():
+            yield progress
+    except (KeyboardInterrupt, Terminated) as error:
+        signal = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
+        write_record(out, progress.record.ended("stopped", f"stopped by {signal}"))
+        raise
+    except BaseException as error:
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        write_record(out, progress.record.ended("failed", f"{kind}{error}"))
+        raise
+    write_record(out, progress.record.ended("succeeded"))

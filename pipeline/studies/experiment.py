@@ -1,0 +1,97 @@
+"""An experiment on a finished run: data and settings from the run, results into its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import yaml
+
+from common.runs.provenance import code_version
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from labs.experiment.studies.cuts import Sample
+    from labs.experiment.trainings.queue import Progress
+    from pipeline.studies.frozen_run import FrozenRun
+
+
+def conduct(
+    name: str,
+    frozen: FrozenRun,
+    seeds: int,
+    sample: Sample,
+    jobs: int,
+    command: str,
+    report: Callable[[Progress], None],
+) -> None:
+    """Runs an experiment, prints its tables and writes `OUT/experiments/<name>/<moment>/`.
+
+    Raises:
+      InputError: the run, a setting or the data is not fit for it.
+    """
+    from common.files.atomic import write_files
+    from components.transform.layout import FeatureLayout
+    from labs.experiment.judging.truth import has_truth
+    from labs.experiment.run import Plan, run_experiment
+    from labs.experiment.show import page
+    from labs.experiment.studies.assignments import Log
+    from labs.experiment.studies.facts import RunFacts
+    from labs.experiment.studies.registry import build
+    from labs.experiment.trainings.store import Store
+    from pipeline.commands.shared.studies import finite
+
+    run, settings = frozen.run, frozen.settings
+    contract, root = run.config.data_contract, Path(run.config.input.root)
+    labelling = run.config.labelling
+    facts = RunFacts(
+        contract.name,
+        FeatureLayout.from_contract(contract),
+        labelling.alpha,
+        has_truth(root),
+        contract.roles.conversion_category is not None,
+        contract.roles.advertiser is not None,
+    )
+    plan = Plan(
+        build(name, settings, facts),
+        frozen.data,
+        Log(run.examples, contract, run.as_of, labelling, root),
+        tuple(settings.training.seed + turn for turn in range(seeds)),
+        sample,
+        frozen.draws,
+        frozen.code,
+        jobs,
+    )
+    store = Store(frozen.folder / "trainings")
+    ended = run_experiment(plan, store, report, lambda line: click.echo(line, err=True))
+    now = datetime.now(UTC)
+    origin = page.Origin(
+        run.run_id,
+        contract.name,
+        code_version(),
+        now.isoformat(timespec="seconds"),
+        command,
+    )
+    folder = frozen.folder / name / now.strftime("%Y%m%dT%H%M%SZ")
+    found = finite(page.results(plan, ended, origin))
+    text = page.markdown(plan, ended)
+    shown = yaml.safe_dump({**settings.dump(), "seeds": list(plan.seeds)}, sort_keys=False)
+    try:
+        write_files(
+            folder,
+            {
+                "results.json": json.dumps(found, indent=1, allow_nan=False, default=str) + "\n",
+                "results.md": text,
+                "report.html": page.html(plan, ended, origin, shown),
+            },
+        )
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    click.echo(text)
+    click.echo(f"page   {folder / 'report.html'}")
+    click.echo(f"table  {folder / 'results.md'}")
+    click.echo(f"json   {folder / 'results.json'}")

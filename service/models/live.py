@@ -1,0 +1,176 @@
+"""The version that serves now, and its replacement while requests run.
+
+A version is loaded, checked and only then put in the place of the one before it, by setting one
+reference. A reader takes the reference once and works with what it got, so that it never sees parts
+of two versions; the old one is freed when its last reader is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from common.versions.folder import ServingFolder
+
+T = TypeVar("T")
+
+LONGEST_PAUSE = 60.0
+"""Seconds after which a version that could not be loaded is tried again, at most."""
+
+logger = logging.getLogger("hardtower.serving")
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
+    """A version in memory."""
+
+    number: int
+    contents: T
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that could not be loaded: why, how often, and when it is tried again (s)."""
+
+    reason: str
+    attempts: int
+    again: float
+
+
+class Watcher(Protocol):
+    """Told about every look at the folder; for metrics."""
+
+    def loaded(self, number: int, seconds: float) -> None: ...
+
+    def refused(self, number: int, reason: str) -> None: ...
+
+    def looked(self, newest: int | None, serving: int | None) -> None: ...
+
+
+class Silent:
+    """A watcher that does nothing."""
+
+    def loaded(self, number: int, seconds: float) -> None:
+        pass
+
+    def refused(self, number: int, reason: str) -> None:
+        pass
+
+    def looked(self, newest: int | None, serving: int | None) -> None:
+        pass
+
+
+class Live(Generic[T]):
+    """Keeps the newest version of a serving folder that loads.
+
+    Args:
+      folder: the serving folder; it need not be there yet.
+      load: reads and checks a version, its number and folder given; whatever it raises refuses
+        the version.
+      watcher: told what happens.
+      clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        load: Callable[[int, Path], T],
+        watcher: Watcher | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = ServingFolder(folder)
+        self._load = load
+        self._watcher = watcher or Silent()
+        self._clock = clock
+        self._current: Loaded[T] | None = None
+        self._refusals: dict[int, Refusal] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def current(self) -> Loaded[T] | None:
+        """The version that serves; None while none could be loaded."""
+        return self._current
+
+    @property
+    def refusals(self) -> dict[int, Refusal]:
+        """Versions in the folder that could not be loaded."""
+        return dict(self._refusals)
+
+    def refresh(self) -> None:
+        """Looks at the folder once.
+
+        The newest version that loads takes over, which after a rollback is an older one. When none
+        does, or the folder is empty or gone, the version in memory goes on serving.
+        """
+        with self._one_at_a_time:
+            try:
+                versions = self._folder.versions()
+            except OSError as error:
+                logger.error("serving folder %s: %s", self._folder.root, error)
+                return
+            self._refusals = {n: r for n, r in self._refusals.items() if n in versions}
+            for number in reversed(versions):
+                if self._current is not None and number == self._current.number:
+                    break
+                refusal = self._refusals.get(number)
+                if refusal is not None and self._clock() < refusal.again:
+                    continue
+                if self._try(number):
+                    break
+            serving = self._current.number if self._current else None
+            self._watcher.looked(max(versions, default=None), serving)
+
+    def _try(self, number: int) -> bool:
+        before = self._current.number if self._current else None
+        start = self._clock()
+        try:
+            contents = self._load(number, self._folder.path(number))
+        # Whatever is wrong with a version, the one before it goes on serving.
+        except Exception as error:
+            attempts = self._refusals[number].attempts + 1 if number in self._refusals else 1
+            pause = min(LONGEST_PAUSE, 2.0 ** (attempts - 1))
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._refusals[number] = Refusal(reason, attempts, self._clock() + pause)
+            logger.error("version %d refused, %s goes on serving: %s", number, before, reason)
+            self._watcher.refused(number, reason)
+            return False
+        self._current = Loaded(number, contents)
+        self._refusals.pop(number, None)
+        seconds = self._clock() - start
+        logger.info("version %d serves now, %s before it (%.2f s)", number, before, seconds)
+        self._watcher.loaded(number, seconds)
+        return True
+
+
+class Poller:
+    """A thread that refreshes a `Live` again and again.
+
+    Args:
+      seconds: between two looks.
+    """
+
+    def __init__(self, refresh: Callable[[], None], seconds: float) -> None:
+        self._refresh = refresh
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hardtower-versions", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits for a look that is under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._refresh()
+            except Exception:
+                logger.exception("a look at the serving folder failed")
+            self._stop.wait(self._seconds)

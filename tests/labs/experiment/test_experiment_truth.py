@@ -1,0 +1,97 @@
+"""True probabilities joined to examples, against the click numbers that examples do not carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labs.experiment.judging.truth import has_truth, true_probabilities, true_sides, true_types
+from labs.simulator.settings import parse_settings
+from labs.simulator.simulate import simulate
+from schemas.errors import InputError
+from schemas.setup_id import setup_ids
+
+SETTINGS = {
+    "clicks": 20_000,
+    "days": 2,
+    "size": {"advertisers": 3, "campaigns_per_advertiser": 1.0, "users": 50},
+}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sim") / "log"
+    simulate(parse_settings(SETTINGS), folder)
+    return folder
+
+
+def days(log: Path, name: str) -> pa.Table:
+    files = sorted((log / name).glob("*/part-*.parquet"))
+    return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+
+
+@pytest.fixture(scope="module")
+def examples(log: Path) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """Facts in another order of setups, each setup's clicks in the log's; labels; click numbers."""
+    clicks = days(log, "clicks")
+    setup = setup_ids([clicks[c].combine_chunks() for c in ("campaign_id", "conversion_goal")])
+    order = np.argsort([s[::-1] for s in setup.to_pylist()], kind="stable")
+    facts = pa.table(
+        {
+            "setup_id": setup.take(pa.array(order)).dictionary_encode(),
+            "click_time": clicks["timestamp"].take(pa.array(order)),
+        }
+    )
+    label = clicks["label"].to_numpy()[order].astype(np.float32)
+    return facts, label, clicks["click_id"].to_numpy()[order]
+
+
+def test_each_example_gets_the_probability_of_its_click(
+    log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]
+) -> None:
+    facts, label, click_id = examples
+    seconds = facts["click_time"].to_numpy()
+    ties = len(facts) - len({*zip(facts["setup_id"].to_pylist(), seconds, label, strict=True)})
+    assert ties > 50, "clicks that setup, second and label do not tell apart"
+    truth = days(log, "truth")
+    known = dict(zip(truth["click_id"].to_pylist(), truth["probability"].to_pylist(), strict=True))
+    found = true_probabilities(log, facts, label)
+    assert found.tolist() == [known[c] for c in click_id.tolist()]
+
+
+def test_examples_of_another_log_are_refused(
+    log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]
+) -> None:
+    facts, label, _ = examples
+    wrong = label.copy()
+    wrong[0] = 1 - wrong[0]
+    with pytest.raises(InputError, match="are not those of the 20,000 examples"):
+        true_probabilities(log, facts, wrong)
+    with pytest.raises(InputError, match="are not those of the 19,999 examples"):
+        true_probabilities(log, facts.slice(1), label[1:])
+
+
+def test_true_sides(log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]) -> None:
+    facts, _, _ = examples
+    setups = pq.read_table(log / "truth" / "setups.parquet")
+    cvr = {(row["setup_id"], row["date"].toordinal()): row["cvr"] for row in setups.to_pylist()}
+    epoch = 719_163
+    day = facts["click_time"].to_numpy() // 86_400 + epoch
+    wanted = [cvr[s, d] <= 0.02 for s, d in zip(facts["setup_id"].to_pylist(), day, strict=True)]
+    assert 0 < sum(wanted) < len(wanted)
+    assert true_sides(log, facts, 0.02).tolist() == wanted
+
+
+def test_true_types(log: Path) -> None:
+    setups = pq.read_table(log / "truth" / "setups.parquet")
+    found = true_types(log)
+    assert set(found) == set(setups["setup_id"].to_pylist())
+    assert set(found.values()) == set(setups["true_type"].to_pylist())
+
+
+def test_a_log_without_truth(tmp_path: Path) -> None:
+    assert not has_truth(tmp_path)

@@ -1,0 +1,285 @@
+"""The HTTP face, over models that are constants."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from fastapi.testclient import TestClient
+
+from common.versions.folder import ServingFolder
+from service.http.app import create_app
+from service.http.messages import PredictResponse
+from service.http.metrics import Metrics
+from service.models.bundle import BundleLoader, Models
+from service.models.inputs import Columns, InputSchema
+from service.models.live import Live
+from service.models.scorer import ScoringError
+from service.routing.decisions import DecisionLog
+from service.service import Service
+from service.settings import DecisionLogSettings, ServeSettings
+
+Start = Callable[..., TestClient]
+
+EXPERIMENT = {
+    "name": "ab",
+    "variants": [
+        {"name": "control", "share": 0.5, "serves": "one_task"},
+        {"name": "mtl", "share": 0.5, "serves": "routed"},
+    ],
+}
+
+
+@pytest.fixture
+def start(tmp_path: Path, loader: BundleLoader) -> Iterator[Start]:
+    """Starts a service on `tmp_path/serving`."""
+    clients: list[TestClient] = []
+
+    def run(load: BundleLoader = loader, **changes: Any) -> TestClient:
+        raw = {"serving_dir": tmp_path / "serving", "poll_seconds": 60} | changes
+        settings = ServeSettings.model_validate(raw)
+        metrics = Metrics()
+        live = Live(settings.serving_dir, load, metrics)
+        live.refresh()
+        log = DecisionLog(settings.decisions) if settings.decisions else None
+        app = create_app(Service(settings, live, metrics, log))
+        client = TestClient(app, raise_server_exceptions=False)
+        client.__enter__()
+        clients.append(client)
+        return client
+
+    yield run
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def version(tmp_path: Path, fill: Callable[..., None]) -> int:
+    return ServingFolder(tmp_path / "serving").publish(fill).version
+
+
+def metric(client: TestClient, name: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).rsplit(" ", 1)[1])
+
+
+def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: int) -> None:
+    client = start()
+    request = {
+        "request_id": "r1",
+        "context": {"shop": "a", "price": 1.0},
+        "candidates": [
+            {"setup_id": "a|visit"},
+            {"features": {"goal": "buy", "price": 2.0}},
+            {"setup_id": "z|z", "features": {"price": None}},
+            {"setup_id": "z|buy", "category": "buy", "features": {"price": 4.0}},
+            {"features": {"goal": "buy", "price": 5.0}},
+        ],
+    }
+    answer = client.post("/v1/predict", json=request)
+    assert answer.status_code == 200
+    body = PredictResponse.model_validate_json(answer.content)
+    assert (body.request_id, body.model_version, body.assignment_id) == ("r1", version, "a0")
+    assert [p.task for p in body.predictions] == ["soft", "hard", "soft", "hard", "hard"]
+    assert [p.reason for p in body.predictions] == [
+        "history",
+        "history",
+        "unknown",
+        "unknown",
+        "history",
+    ]
+    models = ["one_task", "hard_tower", "one_task", "hard_tower", "hard_tower"]
+    assert [p.model for p in body.predictions] == models
+    probabilities = [p.probability for p in body.predictions]
+    assert probabilities == pytest.approx([0.751, 0.252, 0.75, 0.254, 0.255], rel=1e-6)
+    assert {(p.model_version, p.assignment_id) for p in body.predictions} == {(version, "a0")}
+    text = client.get("/metrics").text
+    hard = 'model="hard_tower",reason="history",task="hard",variant=""'
+    assert f"hardtower_candidates_total{{{hard}}} 2.0" in text
+    assert 'hardtower_requests_total{status="200"} 1.0' in text
+
+
+def test_the_historical_cvr_comes_from_the_routing_table(
+    start: Start, tmp_path: Path, fill: Callable[..., None]
+) -> None:
+    """A request may give its own; the prior of a rule serves unknown setups, if it has one."""
+    ServingFolder(tmp_path / "serving").publish(fill)
+    schema = InputSchema(text=(), numbers=("historical_cvr",))
+
+    class Plain:
+        """Answers the feature, 0 where it is missing."""
+
+        def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+            return np.nan_to_num(columns.numbers[0])
+
+    client = start(BundleLoader(lambda *_: Models(Plain(), Plain()), lambda _: schema))
+    candidates: list[dict[str, Any]] = [
+        {"setup_id": "a|buy"},
+        {"setup_id": "a|buy", "features": {"historical_cvr": 0.5}},
+        {"setup_id": "z|buy", "category": "buy"},
+        {"setup_id": "z|z"},
+    ]
+    answer = client.post("/v1/predict", json={"candidates": candidates})
+    found = [p.probability for p in PredictResponse.model_validate_json(answer.content).predictions]
+    assert found == pytest.approx([0.001, 0.5, 0.002, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("", None),
+        ("{", None),
+        ("[]", None),
+        ('{"candidates": []}', "candidates"),
+        ('{"candidates": 3}', "candidates"),
+        ('{"candidate": []}', "candidates"),
+        ('{"candidates": [{"setup_id": "a", "price": 1}]}', "candidates.0.price"),
+        ('{"candidates": [{"setup_id": 7}]}', "candidates.0.setup_id"),
+        ('{"candidates": [{"setup_id": "a"}, {}]}', "candidates.1.setup_id"),
+        (
+            '{"candidates": [{"setup_id": "a", "features": {"price": "x"}}]}',
+            "candidates.0.features.price",
+        ),
+        ('{"context": {"x": 1}, "candidates": [{"setup_id": "a"}]}', "context.x"),
+        ('{"candidates": [{"setup_id": "a"}, {"setup_id": "a"}, {"setup_id": "a"}]}', "candidates"),
+        ('{"candidates": [{"setup_id": "\\ud800"}]}', None),
+        ('{"key": "' + "k" * 2000 + '", "candidates": [{"setup_id": "a"}]}', "key"),
+    ],
+)
+@pytest.mark.usefixtures("version")
+def test_a_bad_request_is_told_the_field(start: Start, body: str, field: str | None) -> None:
+    answer = start(max_candidates=2).post("/v1/predict", content=body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == field
+    assert error["message"]
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.usefixtures("version")
+def test_a_body_over_the_limit_is_refused_declared_or_not(start: Start) -> None:
+    client = start(max_body_bytes=100)
+    short = json.dumps({"candidates": [{"setup_id": "a|buy"}]})
+    assert client.post("/v1/predict", content=short.ljust(100)).status_code == 200
+    assert client.post("/v1/predict", content=short.ljust(101)).status_code == 413
+    chunks = iter([short.encode(), b" " * 60, b" " * 60])
+    assert client.post("/v1/predict", content=chunks).status_code == 413
+
+
+def test_not_ready_until_a_version_loads(
+    start: Start, tmp_path: Path, fill: Callable[..., None]
+) -> None:
+    client = start(poll_seconds=0.01)
+    assert client.get("/health").text == "ok"
+    assert client.get("/ready").status_code == 503
+    answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a"}]})
+    assert answer.status_code == 503
+    version = ServingFolder(tmp_path / "serving").publish(fill).version
+    while client.get("/ready").status_code != 200:
+        pass
+    assert client.get("/ready").json() == {
+        "ready": True,
+        "model_version": version,
+        "assignment_id": "a0",
+        "refused": {},
+    }
+    assert metric(client, "hardtower_serving_version") == version
+
+
+def test_a_refused_version_shows_in_readiness(start: Start, tmp_path: Path, version: int) -> None:
+    (tmp_path / "serving" / str(version + 1)).mkdir()
+    ready = start().get("/ready").json()
+    assert ready["model_version"] == version
+    assert "manifest.json" in ready["refused"][str(version + 1)]
+
+
+@pytest.mark.usefixtures("version")
+def test_a_model_that_fails_gives_no_detail_away(
+    start: Start, loader: BundleLoader, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = [ScoringError("secret host down"), KeyError("secret")]
+
+    class Failing:
+        calls = 0
+
+        def score(self, columns: Columns) -> Any:
+            Failing.calls += 1
+            # The first two calls are those of the load.
+            if Failing.calls > 2:
+                raise errors[Failing.calls - 3]
+            return [0.5] * columns.numbers.shape[1]
+
+    failing = Failing()
+    client = start(BundleLoader(lambda n, v, s: Models(failing, failing), loader._read_schema))
+    for status in (503, 500):
+        answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a|buy"}]})
+        assert answer.status_code == status
+        assert "secret" not in answer.text
+    assert "secret host down" in caplog.text
+
+
+@pytest.mark.usefixtures("version")
+def test_requests_beyond_those_that_may_wait_are_refused(
+    start: Start, loader: BundleLoader
+) -> None:
+    go = threading.Event()
+    go.set()
+
+    class Slow:
+        def score(self, columns: Columns) -> Any:
+            assert go.wait(30)
+            return [0.5] * columns.numbers.shape[1]
+
+    load = BundleLoader(lambda n, v, s: Models(Slow(), Slow()), loader._read_schema)
+    client = start(load, workers=1, max_waiting=1)
+    go.clear()
+    request = {"candidates": [{"setup_id": "a|buy"}]}
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(client.post, "/v1/predict", json=request) for _ in range(2)]
+        while client.app.state.waiting < 2:
+            pass
+        refused = client.post("/v1/predict", json=request)
+        assert client.get("/health").status_code == 200
+        go.set()
+        assert [w.result().status_code for w in waiting] == [200, 200]
+    assert refused.status_code == 503
+    assert refused.json()["errors"][0]["message"] == "more than 1 requests wait"
+    assert client.post("/v1/predict", json=request).status_code == 200
+
+
+@pytest.mark.usefixtures("version")
+def test_variants_and_the_decision_log(start: Start, tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    client = start(experiment=EXPERIMENT, decisions=DecisionLogSettings(path=log))
+    models: dict[str, set[str]] = {}
+    for i in range(20):
+        request = {"key": f"user {i}", "candidates": [{"setup_id": "a|buy"}]}
+        (found,) = client.post("/v1/predict", json=request).json()["predictions"]
+        models.setdefault(found["variant"], set()).add(found["model"])
+    assert models == {"control": {"one_task"}, "mtl": {"hard_tower"}}
+    answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a|buy"}]})
+    assert answer.json()["errors"][0]["field"] == "key"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["key"] for line in lines] == [f"user {i}" for i in range(20)]
+    assert {v for line in lines for v in line["variant"]} == {"control", "mtl"}
+
+
+@pytest.mark.usefixtures("version")
+def test_openapi_describes_request_and_answer(start: Start) -> None:
+    client = start()
+    document = client.get("/openapi.json").json()
+    operation = document["paths"]["/v1/predict"]["post"]
+    schemas = document["components"]["schemas"]
+    content = operation["requestBody"]["content"]["application/json"]
+    assert content["schema"]["$ref"].rsplit("/", 1)[1] in schemas
+    assert "setup_id" in schemas["Candidate"]["properties"]
+    assert set(operation["responses"]) >= {"200", "413", "422", "503"}
+    assert client.get("/nowhere").status_code == 404
+    assert client.get("/v1/predict").status_code == 405

@@ -1,0 +1,241 @@
+"""Replacing versions while they are read."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from common.versions.folder import ServingFolder
+from service.http.messages import Candidate, PredictRequest
+from service.http.metrics import Metrics
+from service.models.bundle import BundleLoader
+from service.models.inputs import InputSchema
+from service.models.live import Live, Loaded, Poller
+from service.predict import answer
+
+Fill = Callable[..., None]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def publish(root: Path, fill: Fill, **changes: object) -> int:
+    return ServingFolder(root, keep=3).publish(lambda f, v: fill(f, v, **changes)).version
+
+
+def serving(live: Live) -> int | None:
+    loaded = live.current()
+    return loaded.number if loaded else None
+
+
+def test_the_newest_version_serves_and_a_rollback_brings_the_one_before_back(
+    tmp_path: Path, fill: Fill, loader: BundleLoader
+) -> None:
+    live = Live(tmp_path, loader)
+    live.refresh()
+    assert live.current() is None
+    first = publish(tmp_path, fill)
+    live.refresh()
+    assert serving(live) == first
+    second = publish(tmp_path, fill, assignment_id="a1")
+    assert serving(live) == first
+    live.refresh()
+    assert serving(live) == second
+    assert live.current().contents.table.assignment_id == "a1"
+    ServingFolder(tmp_path).rollback()
+    live.refresh()
+    assert serving(live) == first
+    shutil.rmtree(tmp_path / str(first))
+    live.refresh()
+    assert serving(live) == first
+
+
+def _change_manifest(folder: Path) -> None:
+    file = folder / "assets.extra" / "manifest.json"
+    file.write_text(file.read_text().replace('"a0"', '"zz"'))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "half a model": (lambda f: (f / "saved_model.pb").write_text("0."), "as pushed"),
+    "one more file": (lambda f: (f / "other").write_text(""), "as pushed"),
+    "half a one-task model": (
+        lambda f: (f / "assets.extra" / "one_task" / "saved_model.pb").write_text(""),
+        "as pushed",
+    ),
+    "no one-task model": (lambda f: shutil.rmtree(f / "assets.extra" / "one_task"), "as pushed"),
+    "no manifest": (lambda f: (f / "assets.extra" / "manifest.json").unlink(), "manifest.json"),
+    "half a manifest": (
+        lambda f: (f / "assets.extra" / "manifest.json").write_text('{"version": 3'),
+        "manifest.json",
+    ),
+    "no routing table": (
+        lambda f: (f / "assets.extra" / "routing.parquet").unlink(),
+        "wanted a routing table",
+    ),
+    "half a routing table": (
+        lambda f: (f / "assets.extra" / "routing.parquet").write_bytes(b"PAR1"),
+        "not a parquet file",
+    ),
+    "no routing settings": (
+        lambda f: (f / "assets.extra" / "routing.json").unlink(),
+        "No such file",
+    ),
+    "another assignment's table": (_change_manifest, "wanted 'zz', the models' own"),
+    "an empty folder": (lambda f: (shutil.rmtree(f), f.mkdir()), "manifest.json"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_last_good_version_outlives_a_bad_one(
+    tmp_path: Path, fill: Fill, loader: BundleLoader, damage: str
+) -> None:
+    spoil, reason = DAMAGE[damage]
+    good = publish(tmp_path, fill)
+    metrics = Metrics()
+    live = Live(tmp_path, loader, metrics)
+    live.refresh()
+    bad = publish(tmp_path, fill)
+    spoil(tmp_path / str(bad))
+    live.refresh()
+    assert serving(live) == good
+    assert reason in live.refusals[bad].reason
+    lines = metrics.text().decode().splitlines()
+    assert 'hardtower_version_loads_total{outcome="refused"} 1.0' in lines
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(values["hardtower_serving_version"]) == good
+    assert float(values["hardtower_newest_version"]) == bad
+    fresh = Live(tmp_path, loader)
+    fresh.refresh()
+    assert serving(fresh) == good
+    better = publish(tmp_path, fill)
+    live.refresh()
+    assert serving(live) == better
+
+
+def test_a_version_that_answers_no_probability_is_refused(
+    tmp_path: Path, fill: Fill, loader: BundleLoader
+) -> None:
+    live = Live(tmp_path, loader)
+    bad = publish(tmp_path, fill, one_task="1.5")
+    live.refresh()
+    assert live.current() is None
+    assert "probability 1.5; wanted a number from 0 to 1" in live.refusals[bad].reason
+
+
+def test_a_version_with_other_features_is_refused(
+    tmp_path: Path, fill: Fill, loader: BundleLoader
+) -> None:
+    schemas = [InputSchema(("ad", "goal", "shop"), ("price",)), InputSchema(("ad",), ("price",))]
+    numbers = count()
+
+    def read(model: Path) -> InputSchema:
+        return schemas[next(numbers) // 2]
+
+    live = Live(tmp_path, BundleLoader(loader._open_models, read))
+    good = publish(tmp_path, fill)
+    live.refresh()
+    bad = publish(tmp_path, fill)
+    live.refresh()
+    assert serving(live) == good
+    assert "no feature 'goal'; no feature 'shop'" in live.refusals[bad].reason
+
+
+def test_a_version_that_is_still_being_copied_is_tried_again(
+    tmp_path: Path, fill: Fill, loader: BundleLoader
+) -> None:
+    clock = Clock()
+    live = Live(tmp_path, loader, clock=clock)
+    fill(tmp_path / "whole", 9)
+    (tmp_path / "9").mkdir()
+    live.refresh()
+    assert live.refusals[9].attempts == 1
+    shutil.copytree(tmp_path / "whole", tmp_path / "9", dirs_exist_ok=True)
+    live.refresh()
+    assert serving(live) is None
+    clock.now = 1.0
+    live.refresh()
+    assert serving(live) == 9
+    assert live.refusals == {}
+
+
+def test_pauses_between_attempts_double_up_to_a_minute(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    clock = Clock()
+
+    def load(number: int, path: Path) -> None:
+        raise OSError
+
+    live = Live(tmp_path, load, clock=clock)
+    pauses = []
+    for _ in range(8):
+        live.refresh()
+        pauses.append(live.refusals[3].again - clock.now)
+        clock.now = live.refusals[3].again
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert live.refusals[3].reason == "OSError"
+
+
+def test_no_answer_mixes_versions_while_they_are_pushed(
+    tmp_path: Path, fill: Fill, loader: BundleLoader
+) -> None:
+    """Both models' answers and the tasks are functions of the version here."""
+    versions = 12
+    folder = ServingFolder(tmp_path, keep=3)
+
+    def contents(path: Path, version: int) -> None:
+        i = version % 100
+        tasks = {"a|buy": "hard", "a|visit": "soft"} if i % 2 else {"a|buy": "soft"}
+        fill(path, version, f"0.1{i:02}", f"0.9{i:02}", tasks, f"assignment {version}")
+
+    folder.publish(contents)
+    live = Live(tmp_path, loader)
+    live.refresh()
+    poller = Poller(live.refresh, 0.001)
+    poller.start()
+    request = PredictRequest(candidates=[Candidate(setup_id="a|buy"), Candidate(setup_id="new")])
+    done = threading.Event()
+    wrong: list[object] = []
+    seen: set[int] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            loaded = live.current()
+            assert isinstance(loaded, Loaded)
+            found = answer(request, loaded, None, 10)
+            i = found.version % 100
+            hard, other = (round(float(p), 3) for p in (f"0.1{i:02}", f"0.9{i:02}"))
+            wanted = ["hard" if i % 2 else "soft", "soft"]
+            scores = [hard if i % 2 else other, other]
+            got = (found.decisions.task.tolist(), found.probability.round(3).tolist())
+            close = all(abs(a - b) < 1e-3 for a, b in zip(got[1], scores, strict=True))
+            if (
+                got[0] != wanted
+                or not close
+                or found.assignment_id != f"assignment {found.version}"
+            ):
+                wrong.append((found, wanted, scores))
+            seen.add(found.version)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in range(versions):
+        newest = folder.publish(contents).version
+        while live.current().number != newest:
+            done.wait(0.002)
+    done.set()
+    for reader in readers:
+        reader.join()
+    poller.stop()
+    assert wrong == []
+    assert live.refusals == {}
+    assert len(seen) > versions // 2

@@ -1,0 +1,221 @@
+"""Pushed SavedModels, scored in this process and through TF Serving's REST API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.versions.digest import model_digest
+from common.versions.folder import ServingFolder
+from schemas.contract import load_contract
+from schemas.errors import InputError
+from service.http.server import build_service
+from service.models.saved_model import SavedModelScorer, contract_schema, read_schema
+from service.service import Service
+from service.settings import ServeSettings
+
+
+def save(path: Path, slope: float) -> None:
+    """sigmoid(slope x price, 1 more where the shop is b"é" and 0 where the price is missing)."""
+    module = tf.Module()
+    module.slope = tf.Variable(slope)
+
+    @tf.function(
+        input_signature=[
+            {
+                "price": tf.TensorSpec([None], tf.float32, name="price"),
+                "the shop": tf.TensorSpec([None], tf.string, name="the_shop"),
+            }
+        ]
+    )
+    def raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        price = tf.where(tf.math.is_nan(features["price"]), 0.0, features["price"])
+        bonus = tf.cast(features["the shop"] == "é".encode(), tf.float32)
+        return {"probability": tf.sigmoid(price * module.slope + bonus)}
+
+    module.raw = raw
+    tf.saved_model.save(module, str(path), {"raw": raw.get_concrete_function()})
+
+
+SLOPES = {"hard": 0.5, "one_task": -2.0}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    for name, slope in SLOPES.items():
+        save(root / name, slope)
+    return {name: root / name for name in SLOPES}
+
+
+@pytest.fixture
+def version(tmp_path: Path, saved: dict[str, Path], fill: Any) -> int:
+    """A version with the two models in it."""
+    import shutil
+
+    def contents(folder: Path, number: int) -> None:
+        fill(folder, number)
+        (folder / "saved_model.pb").unlink()
+        one_task = folder / "assets.extra" / "one_task"
+        (one_task / "saved_model.pb").unlink()
+        shutil.copytree(saved["hard"], folder, dirs_exist_ok=True)
+        shutil.copytree(saved["one_task"], one_task, dirs_exist_ok=True)
+        file = folder / "assets.extra" / "manifest.json"
+        manifest = json.loads(file.read_text())
+        manifest["model_digest"] = model_digest(folder)
+        manifest["one_task_digest"] = model_digest(one_task)
+        file.write_text(json.dumps(manifest))
+
+    return ServingFolder(tmp_path / "serving").publish(contents).version
+
+
+class FakeTFServing(BaseHTTPRequestHandler):
+    """Status and predict of TF Serving's REST API over SavedModels on disk."""
+
+    models: ClassVar[dict[str, Any]] = {}
+    """(model name, version) in the path -> raw signature."""
+
+    def do_GET(self) -> None:
+        state = "AVAILABLE" if self.path in self.models else "LOADING"
+        self._answer(200, {"model_version_status": [{"version": "1", "state": state}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        path, _, verb = self.path.rpartition(":")
+        if verb != "predict" or path not in self.models:
+            return self._answer(404, {"error": f"Servable not found for request: {path}"})
+        signature = self.models[path]
+        types = {"price": tf.float32, "the_shop": tf.string}
+        inputs = {n: tf.constant(v, types[n]) for n, v in body["inputs"].items()}
+        assert body["signature_name"] == "raw"
+        # A single output stands without its name in TF Serving's columnar format.
+        self._answer(200, {"outputs": signature(**inputs)["probability"].numpy().tolist()})
+
+    def _answer(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def tf_serving(version: int, saved: dict[str, Path]) -> Iterator[str]:
+    names = {"hard": "hardtower", "one_task": "hardtower_one_task"}
+    loaded = {name: tf.saved_model.load(str(path)) for name, path in saved.items()}
+    FakeTFServing.models = {
+        f"/v1/models/{names[name]}/versions/{version}": model.signatures["raw"]
+        for name, model in loaded.items()
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeTFServing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+REQUEST = json.dumps(
+    {
+        "context": {"the_shop": "é"},
+        "candidates": [
+            {"setup_id": "a|buy", "features": {"price": 1.5}},
+            {"setup_id": "a|visit", "features": {"price": 1.5, "the_shop": "x"}},
+            {"setup_id": "a|buy", "features": {"the_shop": None}},
+        ],
+    }
+).encode()
+LOGITS = [SLOPES["hard"] * 1.5 + 1, SLOPES["one_task"] * 1.5, 0.0]
+
+
+def probabilities(service: Service) -> list[float]:
+    answer = json.loads(service.predict(REQUEST))
+    return [p["probability"] for p in answer["predictions"]]
+
+
+def test_scores_in_this_process(tmp_path: Path, version: int) -> None:
+    service = build_service(ServeSettings(serving_dir=tmp_path / "serving"))
+    loaded = service.live.current()
+    assert loaded is not None
+    assert loaded.number == version
+    assert (loaded.contents.schema.text, loaded.contents.schema.numbers) == (
+        ("the_shop",),
+        ("price",),
+    )
+    np.testing.assert_allclose(probabilities(service), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
+
+
+def test_scores_through_tf_serving(tmp_path: Path, version: int, tf_serving: str) -> None:
+    settings = ServeSettings.model_validate(
+        {"serving_dir": tmp_path / "serving", "tf_serving": {"url": tf_serving}}
+    )
+    service = build_service(settings)
+    np.testing.assert_allclose(probabilities(service), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
+
+
+def test_a_version_waits_until_tf_serving_has_both_models(
+    tmp_path: Path, version: int, tf_serving: str
+) -> None:
+    missing = f"/v1/models/hardtower_one_task/versions/{version}"
+    model = FakeTFServing.models.pop(missing)
+    settings = ServeSettings.model_validate(
+        {"serving_dir": tmp_path / "serving", "tf_serving": {"url": tf_serving}}
+    )
+    service = build_service(settings)
+    assert service.live.current() is None
+    assert "state LOADING; wanted AVAILABLE" in service.live.refusals[version].reason
+    FakeTFServing.models[missing] = model
+    again = build_service(settings)
+    assert again.live.current() is not None
+
+
+def test_a_contract_with_other_features_refuses_the_version(tmp_path: Path, version: int) -> None:
+    settings = ServeSettings(serving_dir=tmp_path / "serving", contract="complete_journey")
+    service = build_service(settings)
+    assert service.live.current() is None
+    assert "no feature 'age'" in service.live.refusals[version].reason
+
+
+def test_a_contracts_inputs_are_those_of_its_models() -> None:
+    schema = contract_schema(load_contract("complete_journey"))
+    assert ("brand" in schema.text, "pair_due" in schema.numbers) == (True, True)
+    assert (len(schema.text), len(schema.numbers)) == (15, 52)
+
+
+def test_a_model_without_raw_signature_or_of_another_type_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.f = tf.function(
+        lambda x: {"probability": x}, input_signature=[tf.TensorSpec([None], tf.int64, name="x")]
+    )
+    tf.saved_model.save(module, str(tmp_path / "int"), {"raw": module.f})
+    with pytest.raises(InputError, match="input 'x' is int64"):
+        read_schema(tmp_path / "int")
+    tf.saved_model.save(module, str(tmp_path / "other"), {"serving_default": module.f})
+    with pytest.raises(InputError, match="no signature 'raw'"):
+        read_schema(tmp_path / "other")
+    (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff")
+    with pytest.raises(InputError, match="not a SavedModel"):
+        read_schema(tmp_path)
+
+
+def test_scores_do_not_depend_on_the_other_candidates(saved: dict[str, Path]) -> None:
+    from service.models.inputs import to_columns
+
+    schema = read_schema(saved["hard"])
+    scorer = SavedModelScorer(saved["hard"], schema)
+    rows = [{"price": i / 7, "the_shop": "é" if i % 3 else "x"} for i in range(20)]
+    together = scorer.score(to_columns(schema, {}, rows))
+    alone = [scorer.score(to_columns(schema, {}, [row]))[0] for row in rows]
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
