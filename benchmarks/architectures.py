@@ -22,8 +22,7 @@ from rich.table import Table
 
 from benchmarks.measure import machine, write
 from components.trainer.data.batches import Batch, batch_of
-from components.trainer.data.columns import Columns
-from components.trainer.data.tiers import task_numbers
+from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.network.size import forward_flops, matched, parameters, training_flops
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,6 @@ from components.trainer.data.load import load_columns
 from components.trainer.export.export import FULL_DIRECTORY, export_full, export_serving
 from components.trainer.loop.checkpoints import checkpoint_root, remove
 from components.trainer.loop.loop import TrainResult, train
-from components.trainer.loop.phases import Phases
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step.distribution import choose
 from components.trainer.warm.start_weights import write_start
@@ -30,6 +31,7 @@ from schemas.labelled import HARD, SOFT
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
+
 
 HISTORY_FILE = "history.json"
 """In the ModelRun artifact: the rows of `components.trainer.loop.loop.train`'s history."""
@@ -226,3 +228,21 @@ def _stepping(training: TrainingSettings) -> Callable[[Mapping[str, float | int 
         )
 
     return progress
+
+
+class Phases:
+    """Times named phases.
+
+    Attributes:
+      seconds: wall time of each finished phase, in the order of their ends.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Times the body of a `with` statement."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from components.transform.layout import FeatureLayout
+from schemas.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -40,4 +44,68 @@ class Columns:
             self.hard[rows],
             self.cvr[rows],
             None if self.weight is None else self.weight[rows],
+        )
+
+
+def task_numbers(columns: Columns, boundaries: Sequence[float]) -> npt.NDArray[np.uint8]:
+    """Place of each example's task in `ModelSettings.tasks`, uint8 [n].
+
+    A hard example is 0 whatever its historical CVR: hysteresis and pins can put either task on
+    either side of any threshold. A soft one is 1 + the number of boundaries below its CVR, both
+    compared as float32.
+    """
+    if not boundaries:
+        return (~columns.hard).astype(np.uint8)
+    tier = np.searchsorted(np.asarray(boundaries, np.float32), columns.cvr, side="left")
+    return np.where(columns.hard, 0, tier + 1).astype(np.uint8)
+
+
+def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
+    """Refuses columns that would train silently wrong.
+
+    Raises:
+      InputError: the split holds no hard example, or none that weighs anything, or a numeric
+        feature that is not finite.
+      ValueError: the arrays don't have the layout's shape, an id is outside its feature's table
+        (in a fused table it would be another feature's row), or a label is not 0 or 1.
+    """
+    n = len(columns)
+    wanted = {
+        "ids": (n, len(layout.categorical)),
+        "nums": (n, layout.numeric_width),
+        "label": (n,),
+        "hard": (n,),
+        "cvr": (n,),
+    }
+    if columns.weight is not None:
+        wanted["weight"] = (n,)
+    for name, shape in wanted.items():
+        seen = getattr(columns, name).shape
+        if seen != shape:
+            raise ValueError(f"split {split!r}: {name} has shape {seen}; wanted {shape}")
+    if not columns.hard.any():
+        raise InputError(
+            f"split {split!r}: none of its {n} examples is hard; wanted at least one "
+            "(raise alpha or use a longer period)"
+        )
+    lowest, highest = columns.ids.min(axis=0), columns.ids.max(axis=0)
+    for i, (name, rows) in enumerate(zip(layout.categorical, layout.rows, strict=True)):
+        if lowest[i] < 0 or highest[i] >= rows:
+            raise ValueError(
+                f"split {split!r}: feature {name!r} has ids {lowest[i]}..{highest[i]}; "
+                f"wanted 0..{rows - 1}"
+            )
+    finite = np.isfinite(columns.nums).all(axis=0)
+    for i, name in enumerate(layout.numeric):
+        if not finite[i]:
+            row = int(np.flatnonzero(~np.isfinite(columns.nums[:, i]))[0])
+            raise InputError(
+                f"split {split!r}: feature {name!r}, row {row} is {columns.nums[row, i]}; "
+                "wanted a finite number"
+            )
+    if not np.isin(columns.label, (0, 1)).all():
+        raise ValueError(f"split {split!r}: labels other than 0 and 1")
+    if columns.weight is not None and not columns.weight[columns.hard].any():
+        raise InputError(
+            f"split {split!r}: the weights of all its hard examples are 0; wanted one above 0"
         )

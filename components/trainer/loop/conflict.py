@@ -9,9 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer.data.batches import Batch, batch_of
-from components.trainer.data.columns import Columns
+from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
-from components.trainer.data.tiers import task_numbers
 from components.trainer.loop.monitor import Row
 from components.trainer.network.embedding import Lookup
 from components.trainer.network.network import TwoTowerDCN

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from components.trainer.data.checks import check_columns
-from components.trainer.data.columns import Columns
-from components.trainer.data.feed import Feed, of_the_mode
-from components.trainer.loop.base_rates import base_rates
-from components.trainer.loop.best_weights import BestWeights
+import numpy as np
+
+from components.trainer.data.batches import Feed, of_the_mode
+from components.trainer.data.columns import Columns, check_columns, task_numbers
 from components.trainer.loop.checkpoints import (
     CheckpointRoot,
     Checkpoints,
@@ -31,7 +30,7 @@ from components.trainer.loop.monitor import (
     scalar_writer,
     write_scalars,
 )
-from components.trainer.loop.state import TrainingState
+from components.trainer.loop.state import BestWeights, TrainingState
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step.distribution import ONE_REPLICA, Distribution
@@ -209,3 +208,24 @@ def _resume(
         return None
     _log.info("Trainer: going on at step %d from %s", state.step, path)
     return state.step
+
+
+def base_rates(network: TwoTowerDCN, columns: Columns) -> dict[str, float]:
+    """Conversion rate of the examples that each tower learns from, by their weights if any.
+
+    A tower that would start at 0 or 1, where log-odds are infinite, gets half a conversion more
+    in one example more.
+    """
+    settings, rates = network.settings, {}
+    number = task_numbers(columns, settings.tier_boundaries)
+    for name in network.towers:
+        tasks = [i for i, task in enumerate(settings.tasks) if network.tower_of(task) == name]
+        mine = np.isin(number, tasks)
+        label = columns.label[mine]
+        weight = np.ones_like(label) if columns.weight is None else columns.weight[mine]
+        examples = float(weight.sum(dtype=np.float64))
+        conversions = float((weight * label).sum(dtype=np.float64))
+        if not 0 < conversions < examples:
+            examples, conversions = examples + 1, conversions + 0.5
+        rates[name] = conversions / examples
+    return rates

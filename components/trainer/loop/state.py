@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from components.trainer.loop.monitor import Interval, Row
-from components.trainer.loop.stopping import EarlyStopping
 
 
 class TrainingState(tf.train.experimental.PythonState):
@@ -47,3 +47,65 @@ class TrainingState(tf.train.experimental.PythonState):
         self.history = form["history"]
         self.stopping.restore(form["stopping"])
         self.interval = Interval.restored(form["interval"])
+
+
+class BestWeights(tf.Module):
+    """A copy of some variables as they were when last kept, in the host's memory."""
+
+    def __init__(self, variables: Sequence[tf.Variable]) -> None:
+        super().__init__()
+        self._originals = tuple(variables)
+        with tf.device("CPU:0"):
+            self._copies = [tf.Variable(v, trainable=False) for v in self._originals]
+
+    def keep(self) -> None:
+        """Copies the variables as they are now."""
+        for copy, original in zip(self._copies, self._originals, strict=True):
+            copy.assign(original)
+
+    def put_back(self) -> None:
+        """Sets the variables to the copy."""
+        for copy, original in zip(self._copies, self._originals, strict=True):
+            original.assign(copy)
+
+
+class EarlyStopping:
+    """Follows a value that should fall, and says when to give up.
+
+    Attributes:
+      best_step: step of the lowest value seen, the first of equals; 0 before any.
+      best: that value.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.best_step = 0
+        self.best = float("inf")
+        self._patience = patience
+        self._looks_since_best = 0
+
+    def update(self, step: int, value: float) -> bool:
+        """Takes the value at a step; true when it is the best so far."""
+        if value < self.best:
+            self.best, self.best_step, self._looks_since_best = value, step, 0
+            return True
+        self._looks_since_best += 1
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """True after `patience` values in a row that were not the best."""
+        return self._patience is not None and self._looks_since_best >= self._patience
+
+    def state(self) -> dict[str, float]:
+        """What `restore` needs."""
+        return {
+            "best": self.best,
+            "best_step": self.best_step,
+            "looks_since_best": self._looks_since_best,
+        }
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Goes on from a `state`."""
+        self.best = state["best"]
+        self.best_step = int(state["best_step"])
+        self._looks_since_best = int(state["looks_since_best"])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.trainer.network.initializers import uniform
+from components.trainer.network.layers import uniform
 from components.transform.layout import FeatureLayout
 
 INITIAL_LIMIT = 0.05

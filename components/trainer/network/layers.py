@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+import math
+import zlib
+from collections.abc import Sequence
 
-from components.trainer.network.initializers import glorot_uniform
+import tensorflow as tf
 
 
 class Dense(tf.Module):
@@ -59,3 +61,51 @@ def _kernel(shape: tuple[int, int], name: str, seed: int) -> tf.Variable:
 
 def _affine(x: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))
+
+
+class Gate(tf.Module):
+    """y = sum_k g_k f_k with g = softmax(s W), W [width of s, experts].
+
+    s is what the gate decides by, f_k the output of expert k. Source: Ma et al., "Modeling Task
+    Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018; Tang et
+    al., "Progressive Layered Extraction (PLE)", RecSys 2020, has the same with another s.
+
+    Attributes:
+      kernel: the variable W, named `<scope>/kernel`.
+    """
+
+    def __init__(self, inputs: int, experts: int, *, scope: str, seed: int) -> None:
+        super().__init__()
+        name = f"{scope}/kernel"
+        self.kernel = tf.Variable(glorot_uniform((inputs, experts), seed, name), name=name)
+
+    def weights(self, selector: tf.Tensor) -> tf.Tensor:
+        """g, float32 [batch, experts], each row's sum being 1."""
+        scores = tf.matmul(selector, tf.cast(self.kernel, selector.dtype))
+        return tf.nn.softmax(tf.cast(scores, tf.float32))
+
+    def __call__(self, selector: tf.Tensor, outputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Mixes the experts' outputs, each [batch, width], by the selector, [batch, inputs]."""
+        weights = tf.split(tf.cast(self.weights(selector), selector.dtype), len(outputs), axis=1)
+        return tf.add_n([w * f for w, f in zip(weights, outputs, strict=True)])
+
+
+def seed_pair(seed: int, name: str) -> tuple[int, int]:
+    """Seed of TensorFlow's stateless random operations for one name."""
+    return seed, zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def uniform(shape: tuple[int, ...], limit: float, seed: int, name: str) -> tf.Tensor:
+    """float32 values, uniform in [-limit, limit)."""
+    return tf.random.stateless_uniform(
+        shape, seed=seed_pair(seed, name), minval=-limit, maxval=limit
+    )
+
+
+def glorot_uniform(shape: tuple[int, int], seed: int, name: str) -> tf.Tensor:
+    """float32 [fan in, fan out], uniform within sqrt(6 / (fan in + fan out)).
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 16.
+    """
+    return uniform(shape, math.sqrt(6.0 / sum(shape)), seed, name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.trainer.network.gate import Gate
+from components.trainer.network.layers import Gate
 from components.trainer.network.stack import INFERENCE, Forward, Stack
 from components.trainer.settings import ModelSettings
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components.trainer.network.initializers import seed_pair
-from components.trainer.network.layers import Cross, Dense
+from components.trainer.network.layers import Cross, Dense, seed_pair
 from components.trainer.settings import ModelSettings
 
 

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import expit
 
-from components.trainer.data.columns import Columns
-from components.trainer.data.tiers import task_numbers
+from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.network.network import TwoTowerDCN
 
 

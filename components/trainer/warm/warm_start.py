@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from pydantic import ValidationError
 
@@ -16,16 +18,14 @@ from common.as_of import resolve_as_of
 from common.days import to_date, to_day
 from common.files.gfile import read_json
 from common.versions.reference import MANIFEST, ONE_TASK_DIRECTORY
-from components.trainer.data.contract_fit import misfit
+from components.trainer.network.embedding import own_rows
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings, TrainingSettings
-from components.trainer.warm.row_moves import Move, moves
-from components.trainer.warm.saved_variables import SavedVariables, name_of
-from components.trainer.warm.start_weights import StartWeights
+from components.trainer.warm.start_weights import SavedVariables, StartWeights, name_of
 from components.transform.graph import TRANSFORM_FN
 from components.transform.layout import FeatureLayout
 from components.transform.vocabulary_file import read_vocabularies
-from schemas.contract import Contract, Features
+from schemas.contract import Categorical, Contract, Features
 
 LAST_BLESSED_FILE = "last_blessed.json"
 """Beside the copy of the served version: its number and the run's as-of date."""
@@ -179,3 +179,98 @@ def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> N
                     value[move.new] = old[move.old]
             old = value
         variable.assign(old)
+
+
+Rows = npt.NDArray[np.int64]
+
+
+class Move(NamedTuple):
+    """Rows `old` of a fused table that become rows `new` of the same table of the new network."""
+
+    table: str
+    old: Rows
+    new: Rows
+
+
+def moves(
+    features: Sequence[Categorical],
+    old_layout: FeatureLayout,
+    new_layout: FeatureLayout,
+    old_words: Mapping[str, Sequence[bytes]],
+    new_words: Mapping[str, Sequence[bytes]],
+) -> dict[str, Move]:
+    """By feature, which rows to take over.
+
+    A hashed value keeps its bucket. A value of a vocabulary moves from its old row to its new one,
+    and the row of all other values stays that. Rows of values that the old vocabulary lacks are
+    not moved to, and rows of values that the new one lacks are left behind.
+
+    Args:
+      features: the new contract's categorical features; the old ones fit them (`contract_fit`).
+      old_layout, new_layout: rows of the tables.
+      old_words, new_words: a vocabulary feature's values in the order of their ids, by feature.
+    """
+    before, after = own_rows(old_layout), own_rows(new_layout)
+    found = {}
+    for feature in features:
+        old, new = before[feature.name], after[feature.name]
+        if feature.vocabulary is None:
+            taken = placed = np.arange(new.size)
+        else:
+            place = {word: i for i, word in enumerate(old_words.get(feature.name, ()))}
+            words = list(enumerate(new_words.get(feature.name, ())))
+            pairs = [(place[word], i) for i, word in words if word in place]
+            pairs.append((old.size - 1, new.size - 1))
+            taken, placed = np.array(pairs, np.int64).T
+        found[feature.name] = Move(new.table, old.first + taken, new.first + placed)
+    return found
+
+
+FREE = frozenset({"dropout", "embedding_l2"})
+"""Settings of the model that change its training, not its weights' meaning."""
+
+
+def misfit(
+    old_model: Mapping[str, Any],
+    old_features: Mapping[str, Any],
+    model: ModelSettings,
+    features: Features,
+) -> str | None:
+    """Why weights of the old network can't start the new one; none when they can.
+
+    The architecture must be the same, and so must the features, their order, widths, buckets and
+    numeric transforms. The sizes of learned vocabularies are free: their rows move by value.
+
+    Args:
+      old_model, old_features: as JSON, of settings that older code may have written.
+      model, features: the new network's.
+    """
+    new_model = model.model_dump(mode="json")
+    # A setting that one of the two codes does not know is at its default there.
+    defaults = ModelSettings().model_dump(mode="json")
+    for key in sorted({*old_model, *new_model} - FREE):
+        was, now = (form.get(key, defaults.get(key)) for form in (old_model, new_model))
+        if was != now:
+            return f"model.{key} was {was}, is {now}"
+    new_features = features.model_dump(mode="json")
+    for kind in ("categorical", "numeric"):
+        if found := _difference(old_features[kind], new_features[kind]):
+            return f"features.{kind}: {found}"
+    return None
+
+
+def _difference(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> str | None:
+    old_names, new_names = ([feature["name"] for feature in form] for form in (old, new))
+    if gone := [name for name in old_names if name not in new_names]:
+        return f"{', '.join(gone)} is gone"
+    if added := [name for name in new_names if name not in old_names]:
+        return f"{', '.join(added)} is new"
+    if old_names != new_names:
+        return f"order was {', '.join(old_names)}, is {', '.join(new_names)}"
+    for was, now in zip(old, new, strict=True):
+        for key in sorted({*was, *now}):
+            before, after = was.get(key), now.get(key)
+            grown = key == "vocabulary" and None not in (before, after)
+            if before != after and not grown:
+                return f"{was['name']}: {key} was {before}, is {after}"
+    return None

@@ -162,7 +162,7 @@ def perform(task: Task) -> Outcome:
       InputError: see `check` and `fit`.
     """
     from components.trainer.calibrate.calibrator import fit_calibrator
-    from components.trainer.data.tiers import task_numbers
+    from components.trainer.data.columns import task_numbers
     from components.trainer.step.scoring import predict
 
     check(task)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from components.trainer.data.batches import shuffled_batches
-from components.trainer.data.columns import Columns
-from components.trainer.data.tiers import task_numbers
+from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.loop.loop import train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings

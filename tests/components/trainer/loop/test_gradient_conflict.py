@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.data.columns import Columns
-from components.trainer.data.tiers import task_numbers
+from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.loop.conflict import GradientConflict
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import (

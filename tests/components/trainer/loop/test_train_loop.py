@@ -11,8 +11,7 @@ from sklearn.metrics import log_loss as reference_log_loss
 from sklearn.metrics import roc_auc_score
 
 from components.trainer.data.columns import Columns
-from components.trainer.loop.base_rates import base_rates
-from components.trainer.loop.loop import TrainResult, train
+from components.trainer.loop.loop import TrainResult, base_rates, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step.scoring import predict

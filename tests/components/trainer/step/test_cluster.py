@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.trainer.step.cluster import Cluster, cluster_from
+from components.trainer.step.distribution import Cluster, cluster_from
 from schemas.errors import InputError
 
 

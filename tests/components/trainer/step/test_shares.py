@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.trainer.data.batches import Batch
-from components.trainer.step.shares import shares_of
+from components.trainer.step.replicated import shares_of
 
 COUNTS = st.lists(st.integers(0, 9), min_size=2, max_size=4)
 

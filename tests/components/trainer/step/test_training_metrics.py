@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.trainer.loop.stopping import EarlyStopping
+from components.trainer.loop.state import EarlyStopping
 from components.trainer.step.metrics import auc, calibration_error, log_loss
 
 Scored = list[tuple[int, bool]]

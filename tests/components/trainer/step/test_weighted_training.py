@@ -6,10 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.trainer.data.checks import check_columns
-from components.trainer.data.columns import Columns
-from components.trainer.loop.base_rates import base_rates
-from components.trainer.loop.loop import train
+from components.trainer.data.columns import Columns, check_columns
+from components.trainer.loop.loop import base_rates, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step.scoring import OwnScorer, predict

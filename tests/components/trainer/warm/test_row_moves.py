@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.network.embedding import EmbeddingTables, own_rows
-from components.trainer.warm.row_moves import moves
+from components.trainer.warm.warm_start import moves
 from components.transform.layout import FeatureLayout
 from schemas.contract import Categorical, Features
 

@@ -18,8 +18,7 @@ from components.task_labeler.settings import SplitSettings
 from components.trainer.export.export import export_serving
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings, TrainingSettings
-from components.trainer.warm.saved_variables import SavedVariables, name_of
-from components.trainer.warm.start_weights import write_start
+from components.trainer.warm.start_weights import SavedVariables, name_of, write_start
 from components.trainer.warm.warm_start import Start, choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout

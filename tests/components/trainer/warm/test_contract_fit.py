@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.trainer.data.contract_fit import misfit
 from components.trainer.settings import ModelSettings
+from components.trainer.warm.warm_start import misfit
 from schemas.contract import Features
 
 MODEL = {"hidden_units": [8], "cross_layers": 1, "shared_layers": 1, "dropout": 0.1}
