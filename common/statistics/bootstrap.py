@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from common.statistics.sums import Floats, base_loss, log_loss
-
-Counts = npt.NDArray[np.int64]
+from common.arrays import Floats, Ints
+from common.statistics.sums import base_loss, log_loss
 
 CHUNK_BYTES = 1 << 26
 """Memory for resamples that are computed together."""
@@ -112,7 +111,7 @@ def auc_difference(
         for name in (model, other)
     ]
 
-    def differences(counts: Counts) -> Floats:
+    def differences(counts: Ints) -> Floats:
         return (areas[0](counts) - areas[1](counts))[:, None]
 
     width = max(clusters, round(float(scored.label.sum())))
@@ -152,7 +151,7 @@ class ResampledAuc:
         self._negatives = np.bincount(their_setup, minlength=clusters)
         self._defined = bool(np.isfinite(prediction).all())
 
-    def __call__(self, counts: Counts) -> Floats:
+    def __call__(self, counts: Ints) -> Floats:
         """AUC [resamples] of draw counts [resamples, setups]; NaN where it is not defined."""
         pairs = (counts @ self._positives) * (counts @ self._negatives)
         if not self._defined:
@@ -167,7 +166,7 @@ def resampled(
     clusters: int,
     resamples: int,
     seed: int,
-    metric: Callable[[Counts], Floats],
+    metric: Callable[[Ints], Floats],
     width: int | None = None,
 ) -> Floats:
     """The metric's values [resamples, k] on draw counts [resamples, clusters].

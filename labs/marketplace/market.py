@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from common.arrays import Floats
 from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
 from labs.marketplace.pacing import adjusted
@@ -22,8 +23,6 @@ from labs.simulator.log.tables import LogTables
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.setup_id import setup_ids
-
-Floats = npt.NDArray[np.float64]
 
 VARIANTS = ("control", "variant")
 DRAWS = ("coin", "click", "conversion", "participation")

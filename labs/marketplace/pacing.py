@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from common.arrays import Floats
 
 LOWEST = 1e-3
 """Floor of the share, so that a setup finds its way back."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit, ndtri
 
+from common.arrays import Floats
 from labs.simulator.log.clicks import Clicks
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 ORACLE, MEAN, NOISY = "oracle", "mean", "noisy"
 SMALLEST = 1e-16

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.arrays import Bools, Floats, Ints
 from components.task_labeler.decide.stability import Reason
 from components.task_labeler.settings import LabellingSettings
-from labs.stability_lab.log.cells import Cells, Floats, Ints, LabLog, Progress
+from labs.stability_lab.log.cells import Cells, LabLog, Progress
 from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.measures import share
-from labs.stability_lab.replay.replay import Bools, Replay, changed, replay
+from labs.stability_lab.replay.replay import Replay, changed, replay
 from labs.stability_lab.replay.survival import quantile
 
 POLICIES = ("prior", "hard", "soft", "fallback")

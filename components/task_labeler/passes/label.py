@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
+from common.arrays import Ints
 from common.clicks.one_valued import one_valued
 from common.clicks.parquet_shard import ParquetShard
 from common.clicks.tfrecords import ShardWriter
@@ -23,8 +24,6 @@ from components.task_labeler.decide.stability import Reason
 from components.task_labeler.passes.clicks import ClickReader
 from components.task_labeler.settings import LabellingSettings
 from schemas import labelled
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

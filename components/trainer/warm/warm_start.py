@@ -10,10 +10,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from pydantic import ValidationError
 
+from common.arrays import Ints
 from common.as_of import resolve_as_of
 from common.days import to_date, to_day
 from common.files.gfile import read_json
@@ -181,15 +181,12 @@ def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> N
         variable.assign(old)
 
 
-Rows = npt.NDArray[np.int64]
-
-
 class Move(NamedTuple):
     """Rows `old` of a fused table that become rows `new` of the same table of the new network."""
 
     table: str
-    old: Rows
-    new: Rows
+    old: Ints
+    new: Ints
 
 
 def moves(

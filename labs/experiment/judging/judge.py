@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from common.statistics.sums import CLIP, Floats
+from common.arrays import Bools, Floats
+from common.statistics.sums import CLIP
 from components.task_labeler.calendar import CALIBRATION, EVAL
 from components.trainer.calibrate.platt import fit_platt
 from labs.experiment.judging.statistics import Judged
@@ -22,8 +23,6 @@ from labs.experiment.trainings.examples import codes
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import HARD_TOWER, ON_CALIBRATION, OWN_TOWER, Task
 from schemas import labelled
-
-Bools = npt.NDArray[np.bool_]
 
 SETS: Mapping[str, str] = {
     "hard": "hard examples of the run's frozen assignment",

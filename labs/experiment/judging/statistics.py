@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.statistics.bootstrap import Counts, Difference, ResampledAuc, resampled, summarised
-from common.statistics.sums import Floats, base_loss, log_loss
+from common.arrays import Floats, Ints
+from common.statistics.bootstrap import Difference, ResampledAuc, resampled, summarised
+from common.statistics.sums import base_loss, log_loss
 from labs.experiment.judging.expected_auc import ResampledExpectedAuc
 
 SEED_STREAM = 7919
@@ -120,7 +121,7 @@ def _gain(
     examples, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
     seeds = np.random.default_rng([draws.seed, SEED_STREAM])
 
-    def differences(counts: Counts) -> Floats:
+    def differences(counts: Ints) -> Floats:
         shares = _seed_shares(seeds, len(ones), len(counts))
         drawn = ((counts @ gain) * shares).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,7 +171,7 @@ def expected_areas(
 
 
 def _areas(
-    judged: Judged, found: Iterable[Callable[[Counts], Floats]], draws: Draws, width: int
+    judged: Judged, found: Iterable[Callable[[Ints], Floats]], draws: Draws, width: int
 ) -> Areas:
     """What functions of draw counts, one a seed, give; each is let go before the next."""
     whole = np.ones((1, judged.setups), np.int64)

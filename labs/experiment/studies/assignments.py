@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY, to_day
 from components.evaluator.scores.table import CLICK_TIME
 from components.task_labeler.calendar import SPLITS, TRAIN
@@ -27,8 +28,6 @@ from labs.stability_lab.replay.replay import changed
 from schemas import labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
-
-Bools = npt.NDArray[np.bool_]
 
 COUNTS = "counts.parquet"
 FACTS = "assignment.json"

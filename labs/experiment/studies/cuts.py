@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY
 from components.evaluator.scores.table import CLICK_TIME
 from components.task_labeler.calendar import TRAIN
@@ -17,7 +18,6 @@ from schemas import labelled
 from schemas.base import Frozen
 from schemas.errors import InputError
 
-Bools = npt.NDArray[np.bool_]
 CutBy = Literal["setup", "day"]
 
 _SPAN = 2**32

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.simulator.log.seasonality import hour_effects
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import centred, directions, effect_table
@@ -14,8 +15,6 @@ from labs.simulator.world.intent import Users
 from labs.simulator.world.population import Population, hardness
 from labs.simulator.world.sampling import by_group, zipf_weights
 from labs.simulator.world.streams import Purpose, generator
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

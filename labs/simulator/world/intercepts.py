@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.simulator.log.seasonality import hour_shares
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import MeanProbability, Pmf, solve_intercepts
@@ -12,8 +12,6 @@ from labs.simulator.world.context import Context
 from labs.simulator.world.intent import Loadings, Users
 from labs.simulator.world.population import Population
 from labs.simulator.world.sampling import by_group
-
-Floats = npt.NDArray[np.float64]
 
 
 def setup_intercepts(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
+from common.arrays import Floats
 from labs.simulator.log.delays import Delays
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import HIGHEST, LOWEST
@@ -17,8 +17,6 @@ from labs.simulator.world.drift import drift_paths
 from labs.simulator.world.intent import Loadings, Users, draw_loadings, draw_users
 from labs.simulator.world.intercepts import setup_intercepts
 from labs.simulator.world.population import Population, product_categories
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import betainc
 
+from common.arrays import Floats
 from common.days import to_date
 from labs.simulator.log.truth import read_setups
 from labs.simulator.simulate import SETUPS
-from labs.stability_lab.log.cells import Floats, LabLog
+from labs.stability_lab.log.cells import LabLog
 from labs.stability_lab.replay.beta import fit_beta
 from schemas.errors import InputError
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln
 
-from labs.stability_lab.log.cells import Floats
+from common.arrays import Floats
 
 JEFFREYS = (0.5, 0.5)
 LIMITS = ((np.log(1e-3), np.log(1e4)), (np.log(1e-3), np.log(1e6)))

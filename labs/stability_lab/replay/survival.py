@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labs.stability_lab.log.cells import Floats
-from labs.stability_lab.replay.replay import Bools
+from common.arrays import Bools, Floats
 
 
 def quantile(time: Floats, happened: Bools, share: float) -> float | None:

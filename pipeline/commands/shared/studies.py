@@ -14,10 +14,10 @@ from pipeline.commands.options.shared import at_day
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
+    from common.arrays import Bools
     from common.pages.page import Section, Table
     from labs.stability_lab.log.cells import LabLog, Progress
     from labs.stability_lab.log.judge import Judge
-    from labs.stability_lab.replay.replay import Bools
     from pipeline.commands.options.lab import StudyOptions
     from pipeline.config import PipelineConfig
 
