@@ -26,12 +26,12 @@ from components.last_blessed.component import LastBlessed
 from components.last_blessed.find import fingerprint
 from components.pusher.component import HardTowerPusher
 from components.reporter.component import RunReport
-from components.task_labeler.calendar import CALIBRATION, TRAIN
 from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
 from components.trainer.settings import ModelSettings
 from pipeline.config import PipelineConfig
 from schemas.contract import Contract
+from schemas.labelled import CALIBRATION, TRAIN
 
 BIGQUERY = "bigquery"
 ONE_TASK: Literal["one_task"] = "one_task"

@@ -1,4 +1,11 @@
-"""Names of the fields that the TaskLabeler appends to every click, reserved in all contracts."""
+"""What the TaskLabeler makes of clicks: splits, and fields that every click gets.
+
+The fields' names are reserved in all contracts.
+"""
+
+TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
+SPLITS = (TRAIN, CALIBRATION, EVAL)
+"""Consecutive periods of clicks, in their order."""
 
 SETUP_ID = "setup_id"
 """bytes: the conversion setup, see `schemas.setup_id`."""

@@ -17,7 +17,7 @@ from service.models.inputs import BadFieldError, Columns, fill_in, to_columns
 from service.models.live import Loaded
 from service.models.scorer import Scorer
 from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
-from service.routing.variants import Experiment
+from service.routing.variants import AbTest
 
 Timed = Callable[[str, float], None]
 """Told a model's name and the seconds that it took."""
@@ -42,7 +42,7 @@ class Answer:
 def answer(
     request: PredictRequest,
     loaded: Loaded[Bundle],
-    experiment: Experiment | None,
+    experiment: AbTest | None,
     max_candidates: int,
     timed: Timed = lambda model, seconds: None,
 ) -> Answer:
@@ -111,7 +111,7 @@ def _from_features(
     return setup_id(texts)
 
 
-def _keys(request: PredictRequest, experiment: Experiment | None) -> list[str] | None:
+def _keys(request: PredictRequest, experiment: AbTest | None) -> list[str] | None:
     if experiment is None:
         return None
     by_request = experiment.unit == "request"

@@ -20,6 +20,7 @@ from components.data_gate.distances import distances
 from components.data_gate.gate import compare, judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings
 from components.last_blessed.find import newest_version
+from schemas.labelled import EVAL, TRAIN
 
 logger = logging.getLogger("hardtower")
 
@@ -47,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
                 s: tfdv.load_stats_binary(
                     os.path.join(artifact_utils.get_split_uri([statistics], s), "FeatureStats.pb")
                 )
-                for s in ("train", "eval")
+                for s in (TRAIN, EVAL)
             },
             reference=tfdv.load_stats_binary(reference) if known else None,
         )

@@ -22,8 +22,8 @@ from components.evaluator.verdict.baseline import why_unusable
 from components.evaluator.verdict.gate import Baseline, Verdict
 from schemas.contract import Contract, parse_contract
 from schemas.errors import InputError
+from schemas.labelled import EVAL
 
-EVAL_SPLIT = "eval"
 PROBES = 64
 """Examples that the last blessed model is tried on."""
 
@@ -39,10 +39,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         contract = parse_contract(exec_properties["contract"])
-        split = artifact_utils.get_split_uri(input_dict["examples"], EVAL_SPLIT)
+        split = artifact_utils.get_split_uri(input_dict["examples"], EVAL)
         shards = shard_files(split)
         if not shards:
-            raise InputError(f"examples: split {EVAL_SPLIT!r} at {split} holds no examples")
+            raise InputError(f"examples: split {EVAL!r} at {split} holds no examples")
         models = {
             CANDIDATE: _serving_path(input_dict["model"]),
             ONE_TASK: _serving_path(input_dict["one_task"]),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from components.last_blessed.find import MANIFEST_FILE, newest_version
 from schemas.base import Frozen
 
@@ -79,11 +79,11 @@ def judge_run(
       serving_dir: push folder; it may be missing or empty.
       written: an aware time.
     """
-    manifest: dict[str, Any] = read_json(folder / RUN_MANIFEST, {})
+    manifest: dict[str, Any] = read_local_json(folder / RUN_MANIFEST, {})
     state, error = final_status(status_text, reported=bool(manifest))
     found = manifest.get("verdict", {})
     newest = newest_version(serving_dir)
-    served: dict[str, Any] = read_json(newest.path / MANIFEST_FILE, {}) if newest else {}
+    served: dict[str, Any] = read_local_json(newest.path / MANIFEST_FILE, {}) if newest else {}
     maker = str(served.get("run_id", ""))
     return Verdict(
         run_id=run_id,

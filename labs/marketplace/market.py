@@ -15,7 +15,7 @@ from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
 from labs.marketplace.pacing import adjusted
 from labs.marketplace.quality import Quality
-from labs.marketplace.scorers import Scorer
+from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.log.requests import Requests, RequestSource
 from labs.simulator.log.seasonality import daily_clicks
@@ -48,7 +48,7 @@ class Market:
 
 def run_market(
     world: World,
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, AdScorer],
     settings: MarketSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> Market:
@@ -189,7 +189,7 @@ def _play(
     )
 
 
-def _scored(requests: Requests, scorer: Scorer, batch: int) -> Floats:
+def _scored(requests: Requests, scorer: AdScorer, batch: int) -> Floats:
     ads = requests.ads
     parts = [scorer(ads.rows(i, min(i + batch, len(ads)))) for i in range(0, len(ads), batch)]
     return np.concatenate(parts) if parts else np.empty(0)

@@ -17,7 +17,7 @@ from apache_beam.utils.shared import Shared
 
 from common.clicks.tfrecords import read_batches
 from common.files.gfile import read_parquet, write_parquet
-from components.evaluator.scores.scorer import Scorer, one_line
+from components.evaluator.scores.scorer import ServingGraph, one_line
 from components.evaluator.scores.table import CLICK_TIME, LABEL, prediction_column, table_schema
 from schemas import labelled
 from schemas.contract import Contract
@@ -27,7 +27,7 @@ ROWS = 1 << 16
 """Rows of an emitted record batch: metrics cost a little per batch and slice."""
 
 
-class _Scorers(dict[str, Scorer]):
+class _Graphs(dict[str, ServingGraph]):
     """The loaded models, by name: a class of its own because `Shared` holds it weakly."""
 
 
@@ -89,8 +89,8 @@ class _ScoreShard(beam.DoFn):
         self._shared = shared
 
     def setup(self) -> None:
-        self._scorers = self._shared.acquire(
-            lambda: _Scorers((name, Scorer(name, path)) for name, path in self._models.items())
+        self._graphs = self._shared.acquire(
+            lambda: _Graphs((name, ServingGraph(name, path)) for name, path in self._models.items())
         )
 
     def process(self, element: tuple[int, str]) -> Iterator[pa.RecordBatch]:
@@ -116,7 +116,7 @@ class _ScoreShard(beam.DoFn):
                 CLICK_TIME: pa.array(parsed[self._roles.timestamp].numpy()),
                 LABEL: pa.array(parsed[self._roles.label].numpy().astype("int8")),
                 **{column: _text(parsed[column]) for column in self._columns},
-                **{prediction_column(n): pa.array(s(records)) for n, s in self._scorers.items()},
+                **{prediction_column(n): pa.array(s(records)) for n, s in self._graphs.items()},
             }
             yield pa.RecordBatch.from_arrays(
                 [arrays[name] for name in self._schema.names], schema=self._schema

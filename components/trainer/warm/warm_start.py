@@ -26,6 +26,7 @@ from components.transform.graph import TRANSFORM_FN
 from components.transform.layout import FeatureLayout
 from components.transform.vocabulary_file import read_vocabularies
 from schemas.contract import Categorical, Contract, Features
+from schemas.labelled import CALIBRATION, TRAIN
 
 LAST_BLESSED_FILE = "last_blessed.json"
 """Beside the copy of the served version: its number and the run's as-of date."""
@@ -128,7 +129,7 @@ def _saw_too_late(base_model: str, as_of: date, contract: Contract, eval_days: i
     manifest = read_json(file)
     first = to_day(as_of) - contract.attribution_window_days - eval_days
     splits = manifest["data"]["splits"]
-    seen = max(splits[name]["last_day"] for name in ("train", "calibration") if name in splits)
+    seen = max(splits[name]["last_day"] for name in (TRAIN, CALIBRATION) if name in splits)
     if to_day(date.fromisoformat(seen)) < first:
         return None
     return (

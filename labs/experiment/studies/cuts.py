@@ -12,11 +12,11 @@ import pyarrow as pa
 from common.arrays import Bools
 from common.days import SECONDS_PER_DAY
 from components.evaluator.scores.table import CLICK_TIME
-from components.task_labeler.calendar import TRAIN
 from labs.experiment.trainings.examples import ADVERTISER, codes
 from schemas import labelled
 from schemas.base import Frozen
 from schemas.errors import InputError
+from schemas.labelled import TRAIN
 
 CutBy = Literal["setup", "day"]
 

@@ -223,7 +223,7 @@ def test_pushers_at_the_same_time_never_share_a_version(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from components.pusher import versions
+from common.versions import folder as versions
 def fill(folder, version):
     (folder / "half").write_text("")
     print("filling", flush=True)

@@ -279,8 +279,11 @@ def test_the_component_passes_its_settings_on() -> None:
 
 
 def test_settings_and_versions_need_neither_tfx_nor_tensorflow() -> None:
-    modules = ("settings", "versions", "manifest", "digest", "record", "push")
-    imports = "; ".join(f"import components.pusher.{name}" for name in modules)
+    modules = (
+        *(f"components.pusher.{name}" for name in ("settings", "record", "push")),
+        *(f"common.versions.{name}" for name in ("folder", "manifest", "digest")),
+    )
+    imports = "; ".join(f"import {name}" for name in modules)
     heavy = "{'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)"
     subprocess.run(
         [sys.executable, "-c", f"import sys; {imports}; assert not {heavy}, {heavy}"],

@@ -23,7 +23,7 @@ from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import SPLITS, Calendar
+from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.counts import count_clicks, merge_counts
@@ -31,6 +31,7 @@ from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.errors import InputError
+from schemas.labelled import SPLITS
 
 FIRST = date(2024, 3, 1)
 AS_OF = FIRST + timedelta(days=40)
