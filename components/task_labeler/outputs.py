@@ -164,17 +164,27 @@ def stability(totals: DayTotals, context: Context) -> dict[str, Any]:
     }
 
 
+COUNTS = ("examples", "positives", "judged_positives")
+
+
 def split_report(
-    totals: Mapping[tuple[str, str], int], periods: Mapping[str, Period]
+    totals: Mapping[tuple[str, str], int], periods: Mapping[str, Period], history: pa.Table
 ) -> dict[str, Any]:
-    """Per split: first and last day, examples, positives, and the same of the hard task."""
+    """Per split: first and last day, the last one with a click, examples, positives (as observed
+    by the as-of day, and when the eval period began), and the same of the hard task."""
+    clicked = history["day"].to_numpy()[history["clicks"].to_numpy() > 0]
     report: dict[str, Any] = {}
     for split, period in periods.items():
-        counts = {what: n for (name, what), n in totals.items() if name == split}
+        inside = clicked[(clicked >= period.first) & (clicked < period.end)]
         report[split] = {
             "first_day": to_date(period.first).isoformat(),
             "last_day": to_date(period.end - 1).isoformat(),
-            **counts,
+            "newest_click_day": to_date(inside.max()).isoformat() if len(inside) else None,
+            **{
+                f"{whose}{what}": totals.get((split, f"{whose}{what}"), 0)
+                for whose in ("", "hard_")
+                for what in COUNTS
+            },
         }
     report["none"] = {"examples": totals.get(("none", "examples"), 0)}
     return report

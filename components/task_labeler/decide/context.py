@@ -104,9 +104,7 @@ def build_context(
     conversions, clicks, _ = observed_sums(
         curves.daily, curves.category_of_group, curves, settings.delay, attribution_days, settings
     )
-    priors = group_priors(
-        conversions, clicks, curves.category_of_group, strength, base=settings.alpha
-    )
+    priors = group_priors(conversions, clicks, curves.category_of_group, strength)
     return Context(
         calendar,
         curves.groups,
