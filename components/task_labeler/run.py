@@ -17,7 +17,7 @@ from common.files.gfile import read_json, read_parquet, write_bytes, write_json,
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from components.task_labeler import outputs
-from components.task_labeler.calendar import split_periods
+from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.completeness import age_curve, curves_table
 from components.task_labeler.passes.assign_pass import (
@@ -34,11 +34,14 @@ from components.task_labeler.passes.label_pass import label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import EVAL, JUDGED_SPLITS
+from schemas.labelled import EVAL, JUDGED_SPLITS, TRAIN
 
 logger = logging.getLogger("hardtower")
 
 COMPLETENESS = "completeness.parquet"
+
+DOUBTFUL_SHARE = 0.01
+"""Share of the hard examples from where on doubtful ones are worth a warning."""
 
 MakePipeline = Callable[[], beam.Pipeline]
 
@@ -140,7 +143,19 @@ def label_clicks(
     serving = serving_bytes(serving_table(routing, identity))
     write_bytes(serving, f"{assignments_uri}/{SERVING_FILE}")
     write_json(report, f"{assignments_uri}/splits.json")
-    write_json(outputs.stability(totals, context), f"{assignments_uri}/stability.json")
+    trained = Period(periods[TRAIN].first, to_day(as_of))
+    doubtful = outputs.doubtful_hard(history, trained, labelling)
+    if doubtful.share >= DOUBTFUL_SHARE:
+        logger.warning(
+            "TaskLabeler: %s of %s hard examples to train on are of %d setups whose CVR is now above "
+            "%g x alpha: labelled before they had shown it; a longer splits.warmup_days leaves such "
+            "days out",
+            f"{doubtful.examples:,}",
+            f"{doubtful.hard_examples:,}",
+            doubtful.setups,
+            outputs.FAR,
+        )
+    write_json(outputs.stability(totals, context, doubtful), f"{assignments_uri}/stability.json")
     settings = {
         "assignment_id": identity,
         "as_of": as_of.isoformat(),

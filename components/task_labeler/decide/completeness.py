@@ -31,9 +31,13 @@ from schemas import labelled
 SHRINKAGE = 20.0
 """Conversions that the hazards of all categories count for in each category's own."""
 
+SLOWNESS = 0.25
+"""Before anything was seen, P(delay <= a) = (a / attribution window)^SLOWNESS: of a window of 30
+days, a third within half a day and half within two."""
+
 DOUBT = 1.0
-"""Conversions without that delay that every hazard of all categories is estimated with besides, so
-that a single conversion never says that all come late."""
+"""Conversions that this guess counts for in every hazard of all categories. It decides alone about
+delays longer than the log: what may still come of the oldest clicks."""
 
 LEAST = 1e-3
 """Least completeness of a click: none is ever quite unseen."""
@@ -43,8 +47,6 @@ def completeness(
     counts: DailyCounts, category_of_row: Ints, categories: int, attribution_days: int, window: int
 ) -> Floats:
     """Expected share of a click's conversions seen by age k, as known at the start of day d.
-
-    Before any conversion was seen the curve is 1, which is the naive rule.
 
     Args:
       counts: R groups of setups.
@@ -59,7 +61,8 @@ def completeness(
     inside = counts.delay < delays
     where = (category_of_row[counts.row[inside]], counts.day[inside], counts.delay[inside])
     np.add.at(converted, where, counts.conversions[inside])
-    curve, _ = cumulative(converted, np.arange(delays), np.arange(days))
+    guess = _guess(np.arange(1, delays + 1) / delays)
+    curve, _ = cumulative(converted, np.arange(delays), np.arange(days), guess)
 
     by_age = np.ones((categories, days, window + 1))
     by_age[:, :, 0] = 0.0
@@ -68,7 +71,9 @@ def completeness(
     return by_age
 
 
-def cumulative(converted: Floats, reach: Ints, moments: Ints) -> tuple[Floats, Floats]:
+def cumulative(
+    converted: Floats, reach: Ints, moments: Ints, guess: Floats
+) -> tuple[Floats, Floats]:
     """P(delay in one of the bins up to b | converts), as known at the start of some days.
 
     Args:
@@ -76,6 +81,7 @@ def cumulative(converted: Floats, reach: Ints, moments: Ints) -> tuple[Floats, F
       reach: int64 [B], days after which the clicks of a day have shown all conversions of a bin:
         those of day c are known at the start of day d when c + reach < d.
       moments: int64 [T], days, from 0.
+      guess: float64 [B], hazards before anything was seen.
 
     Returns:
       float64 [categories, T, B] and, for a category without a conversion, [T, B].
@@ -88,9 +94,15 @@ def cumulative(converted: Floats, reach: Ints, moments: Ints) -> tuple[Floats, F
     shown = before[:, end, bin_]
     at_most = np.cumsum(before, axis=-1)[:, end, bin_]
     all_shown, all_at_most = shown.sum(axis=0), at_most.sum(axis=0)
-    overall = all_shown / (all_at_most + DOUBT)
+    overall = (all_shown + DOUBT * guess) / (all_at_most + DOUBT)
     hazard = (shown + SHRINKAGE * overall) / (at_most + SHRINKAGE)
     return _later_absent(hazard), _later_absent(overall)
+
+
+def _guess(ends: Floats) -> Floats:
+    """Hazards of the bins that end at these shares of the window, [B], by `SLOWNESS`."""
+    cumulated = ends**SLOWNESS
+    return 1 - np.concatenate([[0.0], cumulated[:-1]]) / cumulated
 
 
 def _later_absent(hazard: Floats) -> Floats:
@@ -151,7 +163,8 @@ def age_curve(delays: pa.Table, calendar: Calendar, attribution_days: int, day: 
     )
     np.add.at(converted, where, delays["conversions"].to_numpy())
     reach = -(-edges // SECONDS_PER_DAY)
-    known, other = cumulative(converted, reach, np.array([day - calendar.first]))
+    moment = np.array([day - calendar.first])
+    known, other = cumulative(converted, reach, moment, _guess(edges / edges[-1]))
     shown = np.concatenate([known[:, 0], other])
     return AgeCurve(
         np.concatenate([[0], edges]),

@@ -86,16 +86,19 @@ def test_hand_worked_hazards() -> None:
     """Delays of 0, 1 and 2 days, four days known. Clicks of day 0: one conversion each; of day 1:
     two at once; of day 2: one at once.
 
-    Clicks that have shown a delay of 2 are those of day 0 and 1: hazard 1 / (5 + 1). A delay of 1,
-    those of days up to 2: of their 5 conversions with a delay of at most 1, one took a day: 1 / 6.
-    One category alone leans on the same numbers by 20 conversions: (1 + 20 / 6) / (5 + 20).
+    Clicks that have shown a delay of 2 are those of day 0 and 1: hazard (1 + .3) / (5 + 1), with a
+    guess of .3 that counts for one conversion. A delay of 1, those of days up to 2: of their 5
+    conversions with a delay of at most 1, one took a day: (1 + .6) / 6 with a guess of .6. One
+    category alone leans on these by 20 conversions.
     """
     converted = np.zeros((1, 4, 3))
     converted[0, 0], converted[0, 1, 0], converted[0, 2, 0] = 1, 2, 1
-    known, other = cumulative(converted, np.arange(3), np.array([4]))
-    assert other[0] == pytest.approx([(5 / 6) * (5 / 6), 5 / 6, 1])
-    hazard = (1 + 20 / 6) / 25
-    assert known[0, 0] == pytest.approx([(1 - hazard) ** 2, 1 - hazard, 1])
+    guess = np.array([1.0, 0.6, 0.3])
+    known, other = cumulative(converted, np.arange(3), np.array([4]), guess)
+    late, later = 1.6 / 6, 1.3 / 6
+    assert other[0] == pytest.approx([(1 - later) * (1 - late), 1 - later, 1])
+    late, later = (1 + 20 * late) / 25, (1 + 20 * later) / 25
+    assert known[0, 0] == pytest.approx([(1 - later) * (1 - late), 1 - later, 1])
 
 
 def test_later_conversions_and_categories_change_no_bit() -> None:
@@ -112,12 +115,13 @@ def test_later_conversions_and_categories_change_no_bit() -> None:
     assert np.array_equal(one.shown[-1], other.shown[-1])
 
 
-def test_without_conversions_labels_are_taken_as_they_are() -> None:
+def test_before_anything_is_seen_the_fourth_root_of_the_age_is_taken() -> None:
+    """Half of the conversions within a sixteenth of the window."""
     table, calendar = delays_of(np.array([]), np.array([], int), np.array([], int), 40)
     curve = age_curve(table, calendar, WINDOW, 40)
-    ages = np.array([60, DAY, 90 * DAY])
-    assert curve.at(pa.array(["a", "b", "c"]), ages).tolist() == [1, 1, 1]
-    assert 0 < curve.at(pa.array(["a"]), np.array([1]))[0] < 0.1
+    ages = np.array([45 * 3600, 48 * 3600, DAY, 90 * DAY])
+    wanted = [0.5, (2 / 30) ** 0.25, (1 / 30) ** 0.25, 1]
+    assert curve.at(pa.array(["a", "b", "c", None]), ages) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_curves_survive_their_file() -> None:

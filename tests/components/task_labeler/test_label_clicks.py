@@ -221,7 +221,8 @@ def share_seen(category: str, age: int, moment: int) -> float:
                 if r["t"] // DAY + reach < moment // DAY and b <= later
             ]
             own = [b for r, b in old if r["goal"] == category]
-            overall = sum(b == later for _, b in old) / (len(old) + 1)
+            guess = 1 - (edges[later - 1] / edges[later]) ** 0.25
+            overall = (sum(b == later for _, b in old) + guess) / (len(old) + 1)
             share *= 1 - (own.count(later) + 20 * overall) / (len(own) + 20)
         grid.append(share)
     return max(0.001, float(np.interp(age, [0, *edges], grid)))
@@ -343,7 +344,7 @@ def test_columns_beside_the_shards_change_nothing(tmp_path: Path) -> None:
 
 
 def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
-    """A CVR of exactly alpha trains as hard and is routed as soft."""
+    """A CVR between the two thresholds trains as hard and is routed as soft."""
     n = 400
     day = np.repeat(np.arange(40), n // 40)
     t = to_day(FIRST) * DAY + day * DAY + 5
@@ -358,8 +359,8 @@ def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
         ],
         ["t", "y", "ct", "shop", "goal"],
     )
-    # One click in ten converts on every day, at once, and the prior says the same.
-    options = LABELLING.model_copy(update={"delay": "naive", "band": 0.0, "alpha": 0.1})
+    # One click in ten converts on every day, at once, and the prior says little more.
+    options = LABELLING.model_copy(update={"delay": "naive", "band": 0.0, "alpha": 0.11})
     made = label(tmp_path, batch, options, shards=1)
     assert {e["task"] for e in made.examples("eval")} == {"hard"}
     assert {e["threshold_band"] for e in made.examples("eval")} == {"between"}
@@ -389,6 +390,27 @@ def test_totals_agree_with_the_history(result: Labelled) -> None:
         number = (date.fromisoformat(day["day"]) - date(1970, 1, 1)).days
         hard = sum(r["clicks"] for r in history if r["day"] == number and r["hard"])
         assert day["hard_clicks"] == hard
+
+
+def test_hard_examples_of_setups_that_were_soft_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For its first ten days, shop `a`'s visits do not convert; from then on 40 % do."""
+    caplog.set_level("WARNING", logger="hardtower")
+    batch = clicks()
+    late = pc.and_(pc.equal(batch.column("shop"), "a"), pc.equal(batch.column("goal"), "visit"))
+    late = pc.and_(late, pc.less(batch.column("t"), (to_day(FIRST) + 10) * DAY))
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    columns["y"] = pc.if_else(late, 0, columns["y"])
+    columns["ct"] = pc.if_else(late, -1, columns["ct"])
+    made = label(tmp_path, pa.RecordBatch.from_pydict(columns))
+    trained = [e for split in SPLITS for e in made.examples(split) if e["task"] == "hard"]
+    doubtful = [e for e in trained if e["setup_id"] == "a|visit"]
+    assert len(doubtful) > 50
+    found = made.json("stability.json")["doubtful_hard"]
+    assert found == {"examples": len(doubtful), "setups": 1, "hard_examples": len(trained)}
+    (said,) = [m for m in caplog.messages if "doubtful" in m or "labelled before" in m]
+    assert f"{len(doubtful):,} of {len(trained):,} hard examples" in said
 
 
 ESTIMATED = LABELLING.model_copy(
