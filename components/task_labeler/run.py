@@ -147,9 +147,9 @@ def label_clicks(
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
         logger.warning(
-            "TaskLabeler: %s of %s hard examples to train on are of %d setups whose CVR is now above "
-            "%g x alpha: labelled before they had shown it; a longer splits.warmup_days leaves such "
-            "days out",
+            "TaskLabeler: %s of %s hard examples to train on are of %d setups whose CVR is now "
+            "above %g x alpha: labelled before they had shown it; a longer splits.warmup_days "
+            "leaves such days out",
             f"{doubtful.examples:,}",
             f"{doubtful.hard_examples:,}",
             doubtful.setups,
