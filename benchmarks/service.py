@@ -187,7 +187,7 @@ def main(serving: Path, contract: str, seconds: int, connections: int, every: fl
     newest = ServingFolder(serving).newest()
     if newest is None:
         raise click.UsageError(f"{serving}: no version")
-    source = serving / str(newest)
+    source = newest.path
     for size in (50, 500):
         click.echo(
             json.dumps({"router": size, "us_per_candidate": router_microseconds(source, size)})
