@@ -48,8 +48,8 @@ class Places:
       metadata: connection of the metadata store; None where the orchestrator has its own.
       checkpoints: folder of unfinished trainings' checkpoints, which a second attempt goes on from;
         empty keeps none.
-      served: `ServingFolder.fingerprint` of the push folder, which keys the reuse of earlier results; empty where
-        nothing is reused.
+      served: `ServingFolder.fingerprint` of the push folder, which keys the reuse of earlier
+        results; empty where nothing is reused.
     """
 
     root: str

@@ -85,10 +85,20 @@ class ServingFolder:
     def versions(self) -> list[int]:
         """Numbers of the versions that are there, increasing.
 
-        A version is a folder named by a number without leading zeros that holds a SavedModel. All
-        else is passed over, such as a folder that somebody is still copying files into.
+        A version is a folder named by a number without leading zeros that holds a SavedModel. A
+        folder that somebody is still copying files into is none yet.
         """
-        return [n for n in self._numbers() if (self.path(n) / MODEL_FILE).is_file()]
+        return [n for n in self.numbered() if (self.path(n) / MODEL_FILE).is_file()]
+
+    def numbered(self) -> list[int]:
+        """Numbers of all folders that a model server would try, increasing, whatever they hold."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in os.scandir(self.root)
+            if _NUMBER.fullmatch(entry.name) and entry.is_dir()
+        )
 
     def path(self, version: int) -> Path:
         return self.root / str(version)
@@ -129,7 +139,8 @@ class ServingFolder:
             newest = self.newest()
             if newest is not None and already(newest.path):
                 return Published(newest.number, newest.path, new=False)
-            taken = max(_last_number(lock), *self._numbers(), 0)
+            names = [int(n) for n in os.listdir(self.root) if _NUMBER.fullmatch(n)]
+            taken = max(_last_number(lock), *names, 0)
             version = max(int(self._clock()), taken + 1)
             # Not tempfile: its folders are closed to the user that TF Serving runs as.
             staging = self.root / f"{STAGING}{version}"
@@ -137,9 +148,7 @@ class ServingFolder:
             try:
                 fill(staging, version)
                 if not (staging / MODEL_FILE).is_file():
-                    raise ValueError(
-                        f"version {version} holds no {MODEL_FILE}; wanted a SavedModel"
-                    )
+                    raise ValueError(f"version {version}: no {MODEL_FILE}; wanted a SavedModel")
                 _sync_tree(staging)
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -176,12 +185,6 @@ class ServingFolder:
             self._remove(newest)
             self._link_one_task()
         return RolledBack(removed=newest, serving=serving)
-
-    def _numbers(self) -> list[int]:
-        """Names in the folder that are a version's, whatever they stand for; increasing."""
-        if not self.root.is_dir():
-            return []
-        return sorted(int(name) for name in os.listdir(self.root) if _NUMBER.fullmatch(name))
 
     @contextmanager
     def _lock(self) -> Iterator[int]:

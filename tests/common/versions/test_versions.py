@@ -121,7 +121,7 @@ def test_half_copied_versions_and_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "8" / "variables").mkdir(parents=True)
     (tmp_path / "9").write_text("a file")
     folder = ServingFolder(tmp_path, clock=at(1))
-    assert folder.versions() == [7]
+    assert (folder.versions(), folder.numbered()) == ([7], [7, 8])
     assert folder.publish(fill).version == 10
 
 
@@ -158,7 +158,7 @@ def test_without_a_manifest_the_fingerprint_is_the_graphs(tmp_path: Path) -> Non
 def test_a_push_without_a_model_is_refused(tmp_path: Path) -> None:
     folder = ServingFolder(tmp_path, clock=at(5))
     folder.publish(fill)
-    with pytest.raises(ValueError, match=r"version 6 holds no saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"version 6: no saved_model\.pb"):
         folder.publish(lambda staging, version: None)
     assert names(tmp_path) == {"5", LOCK}
 
