@@ -6,8 +6,11 @@ import importlib.util
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import benchmarks
+
+ROOT = Path(__file__).parents[2]
 
 NEEDS = {"benchmarks.contestants.train_torch": "torch"}
 """Modules that run in an environment of their own, and the package that this one may lack."""
@@ -28,5 +31,5 @@ def test_every_module_can_be_imported() -> None:
     assert len(names) > 20
     # In a process of their own: one of them decides which Keras TensorFlow takes.
     command = [sys.executable, "-c", IMPORT_ALL, *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == ""
