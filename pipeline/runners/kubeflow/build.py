@@ -32,6 +32,8 @@ LASTING = {
     "DataGate": ("serving_dir",),
     "Trainer": ("out_dir",),
     "OneTaskTrainer": ("out_dir",),
+    "ServedTrainer": ("out_dir",),
+    "ServedOneTaskTrainer": ("out_dir",),
     "HardTowerPusher": ("serving_dir",),
     "RunReport": ("out_dir",),
     EXIT_STEP: ("out_dir", "serving_dir"),
