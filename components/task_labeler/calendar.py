@@ -11,9 +11,6 @@ from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, EVAL, JUDGED_SPLITS, RECENT, SPLITS, TRAIN
 
-LONGEST_WARMUP, WARMUP_PART = 7, 8
-"""The default warm-up: days, and the part of the days before the calibration period."""
-
 
 @dataclass(frozen=True)
 class Period:
@@ -67,9 +64,7 @@ def split_periods(
     calibration_end = eval_first - gap
     calibration_first = calibration_end - settings.calibration_days
     train_end = calibration_first - settings.calibration_gap_days
-    warmup = settings.warmup_days
-    if warmup is None:
-        warmup = min(LONGEST_WARMUP, max(0, calibration_first - first_day) // WARMUP_PART)
+    warmup = settings.warmup(calibration_first - first_day)
     train_first = first_day + warmup
     if train_first >= train_end:
         raise InputError(

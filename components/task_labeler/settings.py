@@ -93,6 +93,10 @@ def with_pins(settings: LabellingSettings) -> LabellingSettings:
     return settings.model_copy(update={"pins": pins, "pins_file": None})
 
 
+LONGEST_WARMUP, WARMUP_PART = 7, 8
+"""The default warm-up: days, and the part of the days before the calibration period."""
+
+
 class SplitSettings(Frozen):
     """Consecutive periods by click time: train, calibration, eval, and what came after it.
 
@@ -113,3 +117,9 @@ class SplitSettings(Frozen):
     warmup_days: NonNegativeInt | None = None
     """First days of the log that serve as history only. Null: a week, or an eighth of the days
     before the calibration period where that is less."""
+
+    def warmup(self, days: int) -> int:
+        """Days of warm-up of a log with so many days before the calibration period."""
+        if self.warmup_days is not None:
+            return self.warmup_days
+        return min(LONGEST_WARMUP, max(0, days) // WARMUP_PART)
