@@ -18,6 +18,7 @@ from common.runs.info import RunInfo
 from common.runs.parameters import RUN_PARAMETERS, value_in
 from common.runs.properties import ParameterValues
 from common.runs.provenance import code_fingerprint
+from common.versions.attempt import Attempt
 from common.versions.folder import ServingFolder
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
@@ -64,19 +65,24 @@ class Places:
     checkpoints: str = ""
 
     @classmethod
-    def under(cls, out: Path) -> Places:
-        """All in one folder of this machine."""
+    def under(cls, out: Path, attempt: Attempt | None = None) -> Places:
+        """All in one folder of this machine.
+
+        Args:
+          attempt: the run's, whose own leavings in the push folder don't count.
+        """
         store = tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(out / "metadata.sqlite")
         )
-        serving = str(out / "serving")
+        serving = out / "serving"
+        left_out = {} if attempt is None else {"but": attempt.left}
         root = str(out / "artifacts")
         return cls(
             root,
-            serving,
+            str(serving),
             str(out),
             store,
-            ServingFolder(Path(serving)).fingerprint(),
+            ServingFolder(serving).fingerprint(**left_out),
             checkpoints=f"{root}/checkpoints",
         )
 
@@ -150,7 +156,9 @@ def create_pipeline(
     last_blessed = LastBlessed(
         serving_dir=places.serving,
         fingerprint=places.served,
-        as_of=values["as_of"],
+        run=run,
+        out_dir=places.out,
+        parameters=values,
         ingest=source.outputs.get("report"),
     )
     trainers = Trainers(

@@ -63,13 +63,13 @@ class HardTowerPusher(base_component.BaseComponent):
         task_assignments: types.BaseChannel,
         examples: types.BaseChannel,
         serving_dir: str | RuntimeParameter,
-        contract: Contract,
         settings: PushSettings,
         run: RunInfo,
         statistics: types.BaseChannel | None = None,
         one_task: types.BaseChannel | None = None,
         served_model: types.BaseChannel | None = None,
         served_one_task: types.BaseChannel | None = None,
+        contract: Contract | None = None,
         parameters: ParameterValues | None = None,
     ) -> None:
         """
@@ -80,7 +80,6 @@ class HardTowerPusher(base_component.BaseComponent):
           task_assignments: `TaskAssignments` that the model was trained under.
           examples: labelled `Examples` with an `eval` split, for a refit a `recent` one too.
           serving_dir: folder that TF Serving watches.
-          contract: names the label.
           settings: versions kept, warm-up, and what a refit must show.
           run: provenance, written into the manifest.
           statistics: `ExampleStatistics` with a `train` split, kept as the reference of drift.
@@ -88,6 +87,7 @@ class HardTowerPusher(base_component.BaseComponent):
             not hard.
           served_model, served_one_task: `Model`s of the refit, pushed in place of the judged fit's
             when they pass their checks; without them, the judged fit is pushed.
+          contract: names the label; wanted with a refit.
           parameters: of the run, written into the manifest.
         """
         super().__init__(
@@ -101,7 +101,7 @@ class HardTowerPusher(base_component.BaseComponent):
                 one_task=one_task,
                 served_model=served_model,
                 served_one_task=served_one_task,
-                contract=contract.model_dump_json(),
+                contract="" if contract is None else contract.model_dump_json(),
                 serving_dir=serving_dir,
                 settings=settings.model_dump_json(),
                 run=run.text,

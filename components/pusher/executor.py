@@ -33,7 +33,7 @@ from common.versions.manifest import (
     judged_fit_of,
     refit_of,
 )
-from components.pusher.push import Cargo, Models, not_pushed, push, refused
+from components.pusher.push import Cargo, Models, not_blessed, push, refused
 from components.pusher.record import RECORD_FILE, Pruning, PushRecord, RefitCheck
 from components.pusher.refit import (
     distance_check,
@@ -84,7 +84,7 @@ class Executor(base_executor.BaseExecutor):
                 served = _models(input_dict, "served_model", "served_one_task", stack)
             manifest = _manifest(run, assignments, evaluation, judged, served if blessed else None)
             if not blessed:
-                record = not_pushed(manifest, manifest.verdict.summary or "not blessed")
+                record = not_blessed(manifest)
             else:
                 proofs = _examples(input_dict["examples"], EVAL, settings.proof_examples)
                 checks: list[RefitCheck] = []
@@ -103,11 +103,12 @@ class Executor(base_executor.BaseExecutor):
                     manifest = manifest.model_copy(update={"served_fit": None})
                 else:
                     cargo = Cargo(
-                        served,
+                        served.model,
                         _routing_files(assignments),
                         _train_statistics(input_dict, stack),
                         manifest,
                         _warmup(served.model, proofs, settings),
+                        one_task=served.one_task,
                         judged=judged if refit else None,
                     )
                     serving_dir = local_path("serving_dir", exec_properties["serving_dir"])

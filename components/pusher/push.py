@@ -47,20 +47,23 @@ class Cargo:
     """What makes up a version.
 
     Attributes:
-      serves: the models that serve.
+      model: the serving SavedModel.
       routing: the files of the routing table by their names in `assets.extra`.
       statistics: TFDV statistics of the train split, the reference of later runs' drift; none
         leaves them without.
       manifest: the manifest, its version still open.
       write_warmup: writes the warm-up file into the folder it is given.
+      one_task: the one-task model's serving SavedModel; none when the version serves hard
+        candidates alone.
       judged: the judged fit, where that is not what serves.
     """
 
-    serves: Models
+    model: Path
     routing: Mapping[str, Path]
     statistics: Path | None
     manifest: Manifest
     write_warmup: Callable[[Path], None]
+    one_task: Path | None = None
     judged: Models | None = None
 
 
@@ -81,7 +84,8 @@ def push(
     manifest = cargo.manifest
 
     def fill(folder: Path, version: int) -> None:
-        _copy_models(cargo.serves, folder)
+        one_task = manifest.one_task_digest
+        _copy_models(Models(cargo.model, manifest.model_digest, cargo.one_task, one_task), folder)
         extra = folder / ASSETS_EXTRA
         extra.mkdir(exist_ok=True)
         if cargo.judged is not None:
@@ -129,7 +133,12 @@ def push(
     )
 
 
-def not_pushed(manifest: Manifest, reason: str) -> PushRecord:
+def not_blessed(manifest: Manifest) -> PushRecord:
+    """The record of a recipe that the evaluator did not bless."""
+    return _stays(manifest, manifest.verdict.summary or "not blessed")
+
+
+def _stays(manifest: Manifest, reason: str) -> PushRecord:
     """The record of a model that stays where it is."""
     return PushRecord(
         pushed=False,
@@ -147,7 +156,7 @@ def refused(manifest: Manifest, checks: Sequence[RefitCheck]) -> PushRecord:
     failed = [check for check in checks if not check.passed]
     names = ", ".join(check.name for check in failed)
     why = "; ".join(f"{check.name}: {check.detail}; wanted {check.wanted}" for check in failed)
-    return not_pushed(manifest, f"the refit failed {names}: nothing was pushed ({why})")
+    return _stays(manifest, f"the refit failed {names}: nothing was pushed ({why})")
 
 
 def _copy_models(fit: Models, folder: Path) -> None:
