@@ -44,7 +44,11 @@ def split_names(contract: Contract) -> tuple[str, ...]:
 
 
 def split_periods(
-    first_day: int, as_of: date, contract: Contract, settings: SplitSettings
+    first_day: int,
+    as_of: date,
+    attribution_days: int,
+    settings: SplitSettings,
+    timed: bool = True,
 ) -> dict[str, Period]:
     """Lays the periods out backwards from the last day whose labels are mature.
 
@@ -54,12 +58,10 @@ def split_periods(
     Raises:
       InputError: the log is too short for the periods.
     """
-    window = contract.attribution_window_days
-    names = split_names(contract)
     gap = settings.gap_days
     if gap is None:
-        gap = 0 if RECENT in names else window
-    mature_end = to_day(as_of) - window
+        gap = 0 if timed else attribution_days
+    mature_end = to_day(as_of) - attribution_days
     eval_first = mature_end - settings.eval_days
     calibration_end = eval_first - gap
     calibration_first = calibration_end - settings.calibration_days
@@ -70,7 +72,7 @@ def split_periods(
         raise InputError(
             f"splits: no day is left to train on: the log begins on {to_date(first_day)}, "
             f"warmup_days is {warmup}, and the train period would have to end before "
-            f"{to_date(train_end)} (as_of {as_of}, attribution window {window} d, "
+            f"{to_date(train_end)} (as_of {as_of}, attribution window {attribution_days} d, "
             f"eval_days {settings.eval_days}, gap {gap} d, calibration_days "
             f"{settings.calibration_days}); wanted a longer log or shorter periods"
         )
@@ -80,4 +82,4 @@ def split_periods(
         EVAL: Period(eval_first, mature_end),
         RECENT: Period(mature_end, to_day(as_of)),
     }
-    return {name: periods[name] for name in names}
+    return periods if timed else {name: periods[name] for name in JUDGED_SPLITS}

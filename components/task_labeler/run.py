@@ -87,7 +87,8 @@ def label_clicks(
     moments = read_json(f"{temp}/{MOMENTS}")
     context = context_of(groups, moments, as_of, contract, labelling)
     first = context.calendar.first
-    periods = split_periods(first, as_of, contract, splits)
+    timed = contract.roles.conversion_timestamp is not None
+    periods = split_periods(first, as_of, contract.attribution_window_days, splits, timed)
     history = _whole_history(temp)
     write_parquet(history, f"{assignments_uri}/history.parquet")
     totals = _day_totals(temp)
@@ -100,7 +101,7 @@ def label_clicks(
     )
 
     curves = None
-    if contract.roles.conversion_timestamp is not None:
+    if timed:
         curves = f"{assignments_uri}/{COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
         window = contract.attribution_window_days

@@ -155,25 +155,23 @@ def times() -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("role", "settings", "wanted"),
+    ("timed", "settings", "wanted"),
     [
-        ("ct", {}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
-        ("ct", {"gap_days": 2}, {"train": (2, 21), "calibration": (22, 24), "eval": (27, 34)}),
-        (None, {}, {"train": (2, 18), "calibration": (19, 21), "eval": (27, 34)}),
-        (None, {"gap_days": 0}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
-        ("ct", {"warmup_days": 0}, {"train": (0, 23), "calibration": (24, 26), "eval": (27, 34)}),
+        (True, {}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
+        (True, {"gap_days": 2}, {"train": (2, 21), "calibration": (22, 24), "eval": (27, 34)}),
+        (False, {}, {"train": (2, 18), "calibration": (19, 21), "eval": (27, 34)}),
+        (False, {"gap_days": 0}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
+        (True, {"warmup_days": 0}, {"train": (0, 23), "calibration": (24, 26), "eval": (27, 34)}),
     ],
 )
 def test_default_gap_and_warmup(
-    role: str | None, settings: dict[str, int], wanted: dict[str, tuple[int, int]]
+    timed: bool, settings: dict[str, int], wanted: dict[str, tuple[int, int]]
 ) -> None:
     """The gap is the window of 5 days where nobody knows when a click converted; the warm-up an
     eighth of the days before the calibration period."""
-    roles = CONTRACT.roles.model_copy(update={"conversion_timestamp": role})
-    contract = CONTRACT.model_copy(update={"roles": roles})
     chosen = SplitSettings(eval_days=8, calibration_days=3, **settings)
-    periods = split_periods(to_day(FIRST), AS_OF, contract, chosen)
-    if role is not None:
+    periods = split_periods(to_day(FIRST), AS_OF, 5, chosen, timed)
+    if timed:
         wanted = wanted | {"recent": (35, 39)}
     start = to_day(FIRST)
     assert {n: (p.first - start, p.end - 1 - start) for n, p in periods.items()} == wanted
