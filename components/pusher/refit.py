@@ -187,7 +187,7 @@ def knowledge_check(
     clicked = history.filter(pc.greater(history["clicks"], 0))
     days, clicks = clicked["day"].to_numpy(), clicked["clicks"].to_numpy()
     of_row = pc.index_in(clicked["setup_id"], value_set=pc.unique(clicked["setup_id"])).to_numpy()
-    newest = days.max(initial=as_of - 1)
+    newest = days.max() if len(days) else as_of - 1
     week = (days > newest - WEEK) & (days <= newest)
     seen = np.bincount(of_row[week], clicks[week], of_row.max(initial=-1) + 1)
     figures: dict[str, float | None] = {}
