@@ -168,6 +168,7 @@ def test_validation_finds_what_breaks_the_contract(
         **{name: [0, 1] for name in labelled.INT_FIELDS},
         "task": ["hard", "soft"],
         "task_reason": ["history", "prior"],
+        "routed_to": ["hard", "fallback"],
         "threshold_band": ["between", "outside"],
         "setup_history": ["new", "known"],
     }
