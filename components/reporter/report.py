@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from common.pages import text
 from common.runs.info import RunInfo
-from common.versions.manifest import Manifest, build_manifest
+from common.versions.manifest import Manifest, build_manifest, judged_fit_of
 from components.reporter import sections
 from components.reporter.drift import assignment_drift
 from components.reporter.gradients import layer_gradients
@@ -33,6 +33,7 @@ from components.reporter.plots import (
 )
 from components.reporter.summary import MODELS, change_in_words, summary_rows
 from components.reporter.training_start import started_from
+from schemas.labelled import RECENT
 
 TEMPLATE = "report.html.j2"
 DISTANCE_TITLES = {
@@ -61,6 +62,9 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
             headline=sections.headline(files.verdict, files.push),
             rows=rows,
             decisive=sections.candidate_on_hard(rows),
+            checks=(files.push or {}).get("checks", []),
+            fits=sections.fits(manifest),
+            mature_only=bool(files.splits) and RECENT not in files.splits,
             periods=sections.periods(files.splits),
             left_out=sections.left_out(files.splits),
             restless=sections.restless_setups(files.assignments),
@@ -122,6 +126,7 @@ def run_manifest(files: RunFiles, run: RunInfo, created: datetime) -> Manifest:
         run=run,
         assignment=files.settings,
         splits=files.splits,
+        judged_fit=judged_fit_of(files.splits, "", ""),
         metrics=files.metrics,
         verdict=files.verdict or {"summary": "no verdict"},
         model_digest="",

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from common.versions.manifest import Manifest
 from components.reporter.summary import Change, SummaryRow, summary_rows
 from pipeline.terminal.tables import terminal
 
@@ -77,11 +78,14 @@ class Console:
         verdict, version = manifest["verdict"], manifest["version"]
         self._rich.print(_table(summary_rows(records)))
         blessed = bool(verdict["blessed"])
-        self._rich.print(
-            "BLESSED" if blessed else "NOT BLESSED, nothing was pushed",
-            style="bold green" if blessed else "bold yellow",
-        )
+        outcome = "BLESSED" if blessed else "NOT BLESSED, nothing was pushed"
+        if blessed and version is None:
+            outcome = "BLESSED, nothing was pushed"
+        good = blessed and version is not None
+        self._rich.print(outcome, style="bold green" if good else "bold yellow")
         self._rich.print(f"  {verdict['summary']}", markup=False)
+        for line in fit_lines(Manifest.model_validate(manifest)):
+            self._rich.print(line, markup=False)
         self._rich.print(f"report         {folder / 'report.html'}", markup=False)
         if version is not None:
             model = out / "serving" / str(version)
@@ -89,6 +93,16 @@ class Console:
             routing = model / "assets.extra" / "routing.parquet"
             self._rich.print(f"routing table  {routing}", markup=False)
         return blessed
+
+
+def fit_lines(manifest: Manifest) -> list[str]:
+    """What each fit has learned from, in words."""
+    return [
+        f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
+        f"{fit.age(manifest.data.as_of)} days before the as-of day"
+        for name, fit in (("judged", manifest.judged_fit), ("served", manifest.served_fit))
+        if fit is not None
+    ]
 
 
 class _Lines(logging.Handler):
