@@ -18,6 +18,29 @@ ALL = "all"
 """Name of the one-task network's tower."""
 
 
+class WideSettings(Frozen):
+    """The linear part beside the layers: a weight per id and number (`components.trainer.wide`).
+
+    logit_t(x) = b_t + sum_f (w_f[id] + w_{t,f}[id]) + numbers likewise + layers_t(x)
+    """
+
+    enabled: bool = True
+    """Off leaves the layers alone to predict."""
+    max_sweeps: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Most passes over the fields while penalties are learnt."""
+    tolerance: PositiveFloat = 1e-5
+    """Relative change of the evidence's objective that ends them earlier."""
+    blocks: Annotated[int, Field(ge=2, le=50)] = 5
+    """Consecutive periods of the training split, each left out once, that show what carries over."""
+    fold_sweeps: PositiveInt = 3
+    """Passes without each period."""
+    refit_sweeps: PositiveInt = 6
+    """Passes on all examples at the final penalties."""
+    min_penalty: PositiveFloat = 0.3
+    max_penalty: PositiveFloat = 1e6
+    """A field at the upper bound is switched off."""
+
+
 class ModelSettings(Frozen):
     """Architecture: a stack of `cross_layers` cross layers, then one layer per `hidden_units`.
 
@@ -58,6 +81,7 @@ class ModelSettings(Frozen):
     `soft_<n+1>`, by ascending CVR, an example on a boundary belonging to the tier below it. An
     example's task stays what the labeller says, and L_soft of the loss runs over all soft
     examples, each through its own tier's tower. Networks of one tower take no notice."""
+    wide: WideSettings = WideSettings()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a feed-forward layer's outputs that is dropped in training."""
     embedding_l2: Annotated[float, Field(ge=0)] = 0.0

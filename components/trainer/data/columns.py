@@ -23,6 +23,8 @@ class Columns:
       hard: bool [n], the example's task.
       cvr: float32 [n], historical CVR of the example's setup (see `schemas.labelled`).
       weight: float32 [n], 0 or more, what the example counts; none is 1 for all.
+      completeness: float32 [n], in (0, 1], share of the example's conversions that can have been
+        seen by the time of the label; none is 1 for all.
     """
 
     ids: npt.NDArray[np.int32]
@@ -31,6 +33,7 @@ class Columns:
     hard: npt.NDArray[np.bool_]
     cvr: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32] | None = None
+    completeness: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -44,6 +47,7 @@ class Columns:
             self.hard[rows],
             self.cvr[rows],
             None if self.weight is None else self.weight[rows],
+            None if self.completeness is None else self.completeness[rows],
         )
 
 
