@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -226,6 +227,9 @@ class TrainingSettings(Frozen):
     """As `epsilon`, for the embedding tables; none is `epsilon`. Well above the root of a rare
     row's mean squared gradient (1e-5, say), a row moves by what its examples say and not by how
     many there are; `table_learning_rate` then wants to be a few times larger."""
+    decay: Literal["cosine", "linear", "none"] = "cosine"
+    """How both learning rates fall to zero over the passes: then the last step is the one to keep,
+    and nothing has to be chosen by the calibration split's few conversions."""
     lazy_adam: bool = True
     """Embedding rows (and their moments) change only in the steps that use them. This is not
     exact Adam, which also decays the moments of unused rows and moves those rows by them; it
@@ -242,8 +246,10 @@ class TrainingSettings(Frozen):
     evaluate_every: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Epochs between two looks at the calibration split; there is always one at the end."""
     patience: PositiveInt | None = 3
-    """Looks without a better log loss on hard calibration examples that end training; none runs
-    all epochs. The weights of the best look are kept in either case."""
+    """A guard against divergence: looks in a row at which the log loss on hard calibration examples
+    is above that before the first step, by 5 % or more, that end training; the weights of the best
+    look are then put back. None runs all epochs whatever they do. A training that runs to its end
+    keeps its last weights."""
     evaluation_batch_size: Annotated[int, Field(ge=1, le=2**20)] = 8192
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Decides initial weights, order of examples, dropout and which negatives are kept."""
@@ -269,3 +275,12 @@ class TrainingSettings(Frozen):
     gradient_examples: Annotated[int, Field(ge=0, le=2**20)] = 1024
     """Training examples of each task on which every look compares the tasks' gradients; 0 does
     not compare them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training on given columns."""
+
+    model: ModelSettings
+    loss: LossSettings
+    training: TrainingSettings

@@ -35,6 +35,11 @@ class Columns:
     weight: npt.NDArray[np.float32] | None = None
     completeness: npt.NDArray[np.float32] | None = None
 
+    @property
+    def seen(self) -> npt.NDArray[np.float32]:
+        """Completeness, ones where there is none."""
+        return np.ones_like(self.label) if self.completeness is None else self.completeness
+
     def __len__(self) -> int:
         return len(self.label)
 
@@ -71,7 +76,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
       InputError: the split holds no hard example, or none that weighs anything, or a numeric
         feature that is not finite.
       ValueError: the arrays don't have the layout's shape, an id is outside its feature's table
-        (in a fused table it would be another feature's row), or a label is not 0 or 1.
+        (in a fused table it would be another feature's row), a label is not 0 or 1, or a completeness
+        not inside (0, 1].
     """
     n = len(columns)
     wanted = {
@@ -81,8 +87,7 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
         "hard": (n,),
         "cvr": (n,),
     }
-    if columns.weight is not None:
-        wanted["weight"] = (n,)
+    wanted |= {k: (n,) for k in ("weight", "completeness") if getattr(columns, k) is not None}
     for name, shape in wanted.items():
         seen = getattr(columns, name).shape
         if seen != shape:
@@ -107,6 +112,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
                 f"split {split!r}: feature {name!r}, row {row} is {columns.nums[row, i]}; "
                 "wanted a finite number"
             )
+    if not ((columns.seen > 0) & (columns.seen <= 1)).all():
+        raise ValueError(f"split {split!r}: completeness outside (0, 1]")
     if not np.isin(columns.label, (0, 1)).all():
         raise ValueError(f"split {split!r}: labels other than 0 and 1")
     if columns.weight is not None and not columns.weight[columns.hard].any():

@@ -1,0 +1,46 @@
+"""The wide part in the network: what the fit found, as each tower's own variables."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from common.arrays import Floats
+from components.transform.layout import FeatureLayout
+
+
+class WideTower(tf.Module):
+    """One tower's linear logit: one gather, one product, and an intercept.
+
+    What towers share in the fit is added to what each has of its own, so that a tower's path holds
+    no weight of another. The variables change by `assign` alone: training leaves them.
+
+    Attributes:
+      ids: float32 [rows of all fields], the fields' rows one after another.
+      numbers: float32 [numeric width, 1].
+      bias: float32 [1].
+    """
+
+    def __init__(self, layout: FeatureLayout, *, scope: str) -> None:
+        super().__init__()
+        rows = np.asarray(layout.rows, np.int64)
+        self._first = np.cumsum(rows) - rows
+
+        def zeros(name: str, *shape: int) -> tf.Variable:
+            return tf.Variable(tf.zeros(shape), trainable=False, name=f"{scope}/wide/{name}")
+
+        self.ids = zeros("ids", int(rows.sum()))
+        self.numbers = zeros("numbers", layout.numeric_width, 1)
+        self.bias = zeros("bias", 1)
+
+    def __call__(self, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
+        """Logits, float32 [batch]; inputs as in `TowerPath`."""
+        weights = tf.gather(self.ids, tf.cast(ids, tf.int64) + self._first)
+        of_numbers = tf.squeeze(tf.matmul(nums, self.numbers), axis=1)
+        return tf.reduce_sum(weights, axis=1) + of_numbers + self.bias
+
+    def set(self, ids: Floats, numbers: Floats, bias: float) -> None:
+        """Takes weights: of all fields' rows, of the numbers, and the intercept."""
+        self.ids.assign(ids)
+        self.numbers.assign(numbers[:, None])
+        self.bias.assign([bias])
