@@ -191,17 +191,21 @@ class SamplingSettings(Frozen):
 
 
 class CalibrationSettings(Frozen):
-    """A monotone map from the served tower's probability to a better calibrated one.
+    """A monotone map from a tower's probability to a better calibrated one.
 
     It is fitted after training on examples of the calibration split, and is part of the exported
     graphs: what is evaluated is what is pushed.
     """
 
-    method: Literal["none", "platt", "isotonic"] = "none"
-    """`platt`: two parameters on the logit. `isotonic`: a free monotone function."""
+    method: Literal["none", "level", "platt", "isotonic"] = "level"
+    """`level`: one shift of the logit, of every tower. `platt`: two parameters on the served tower's
+    logit. `isotonic`: a free monotone function of it."""
     examples: Literal["tower", "hard"] = "tower"
-    """Which examples it is fitted on: all that the served tower learns from, or the hard ones
-    alone. It makes a difference to `one_task` only, whose tower also serves soft candidates."""
+    """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
+    makes a difference to `one_task` only, whose tower also serves soft candidates."""
+    prior_conversions: Annotated[float, Field(ge=0)] = 10.0
+    """Conversions that `level` takes to have come as predicted, besides those that were seen: what a
+    few of them say of the level is believed in part."""
     min_conversions: PositiveInt = 10
     """Conversions, and others, that hold up each knot of `isotonic`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import tensorflow as tf
 
@@ -22,6 +23,11 @@ RAW = "raw"
 SERVING_DIRECTORY = "Format-Serving"
 FULL_DIRECTORY = "Format-Full"
 """Where a Model artifact holds the two graphs; the first is TFX's own name."""
+
+REFERENCE_DIRECTORY = "Format-Reference"
+"""Where it holds the penalised logistic regression that stands beside the network."""
+
+NO_CALIBRATORS: Mapping[str, Calibrator] = MappingProxyType({})
 
 EXAMPLES = "examples"
 PROBABILITY = "probability"
@@ -83,12 +89,12 @@ class FullGraph(tf.Module):
         transform: TransformGraph,
         network: TwoTowerDCN,
         contract: Contract,
-        calibrator: Calibrator | None = None,
+        calibrators: Mapping[str, Calibrator],
     ) -> None:
         super().__init__(name="full")
         self.transform = transform
         self.network = network
-        self._calibrator = calibrator
+        self._calibrators = dict(calibrators)
         self._spec = feature_spec(contract)
         self.from_examples = tf.function(
             self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
@@ -100,7 +106,7 @@ class FullGraph(tf.Module):
         serving = self.network.serving_tower
         towers = {t: self.network.tower_of(t) or serving for t in self.network.settings.tasks}
         return {
-            task: probability(logits[tower], self._calibrator if tower == serving else None)
+            task: probability(logits[tower], self._calibrators.get(tower))
             for task, tower in towers.items()
         }
 
@@ -110,15 +116,16 @@ def export_serving(
     transform: TransformGraph,
     contract: Contract,
     directory: str,
-    calibrator: Calibrator | None = None,
+    calibrators: Mapping[str, Calibrator] = NO_CALIBRATORS,
 ) -> None:
     """Writes the serving graph.
 
     Signatures `serving_default` (`examples`, string [n], serialized tf.Examples of which only the
     contract's features are read) and `raw` (see `raw_signature`) both answer `probability`,
-    float32 [n], of a hard conversion, calibrated by `calibrator` if any.
+    float32 [n], of a hard conversion, calibrated by the serving tower's calibrator if any.
     """
-    graph = ServingGraph(transform, network.path(network.serving_tower), contract, calibrator)
+    serving = network.serving_tower
+    graph = ServingGraph(transform, network.path(serving), contract, calibrators.get(serving))
     signatures = {
         SERVING_DEFAULT: graph.from_examples.get_concrete_function(),
         RAW: graph.from_raw.get_concrete_function(),
@@ -131,13 +138,13 @@ def export_full(
     transform: TransformGraph,
     contract: Contract,
     directory: str,
-    calibrator: Calibrator | None = None,
+    calibrators: Mapping[str, Calibrator] = NO_CALIBRATORS,
 ) -> None:
     """Writes the full graph: `serving_default` answers each of the model's tasks, float32 [n].
 
-    A network of one tower answers all by it. What the serving tower answers is calibrated by
-    `calibrator` if any, other towers' answers never are.
+    A network of one tower answers all by it. Each tower's answers are calibrated by its calibrator
+    if it has any.
     """
-    graph = FullGraph(transform, network, contract, calibrator)
+    graph = FullGraph(transform, network, contract, calibrators)
     signatures = {SERVING_DEFAULT: graph.from_examples.get_concrete_function()}
     tf.saved_model.save(graph, directory, signatures)
