@@ -24,10 +24,11 @@ SERVING_DIRECTORY = "Format-Serving"
 FULL_DIRECTORY = "Format-Full"
 """Where a Model artifact holds the two graphs; the first is TFX's own name."""
 
-REFERENCE_DIRECTORY = "Format-Reference"
-"""Where it holds the penalised logistic regression that stands beside the network."""
+REFERENCE_DIRECTORY = "reference"
+"""Where it holds the logistic regression that the network has to beat."""
 
 NO_CALIBRATORS: Mapping[str, Calibrator] = MappingProxyType({})
+
 
 EXAMPLES = "examples"
 PROBABILITY = "probability"
