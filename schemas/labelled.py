@@ -42,6 +42,18 @@ CATEGORY = "setup_category"
 ADVERTISER_TYPE = "setup_advertiser_type"
 """bytes: advertiser type, the empty string where the contract has none."""
 
+JUDGED_LABEL = "judged_label"
+"""int64, 0 or 1: the label as it had been observed when the eval period began; for clicks of that
+period and later the log's own label."""
+
+JUDGED_COMPLETENESS = "judged_completeness"
+"""float in (0, 1]: share of the click's conversions expected to have been seen when the eval period
+began, by what was known then; 1 for clicks of that period and later."""
+
+COMPLETENESS = "completeness"
+"""float in (0, 1]: share expected to have been seen by the as-of day. Belongs to the log's own
+label, which holds what had been observed by then."""
+
 HARD = "hard"
 SOFT = "soft"
 FALLBACK = "fallback"

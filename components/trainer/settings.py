@@ -13,6 +13,9 @@ from schemas.labelled import HARD, SOFT
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
+Fit = Literal["judged", "served"]
+"""`judged`: what was known when the eval period began. `served`: what is known at as_of."""
+Labels = Literal["observed", "corrected", "mature"]
 
 
 ALL = "all"
@@ -32,7 +35,7 @@ class WideSettings(Frozen):
     tolerance: PositiveFloat = 1e-5
     """Relative change of the evidence's objective that ends them earlier."""
     blocks: Annotated[int, Field(ge=2, le=50)] = 5
-    """Consecutive periods of the training split, each left out once, that show what carries over."""
+    """Consecutive periods of the training split, each left out once to see what carries over."""
     fold_sweeps: PositiveInt = 3
     """Passes without each period."""
     refit_sweeps: PositiveInt = 6
@@ -198,14 +201,14 @@ class CalibrationSettings(Frozen):
     """
 
     method: Literal["none", "level", "platt", "isotonic"] = "level"
-    """`level`: one shift of the logit, of every tower. `platt`: two parameters on the served tower's
-    logit. `isotonic`: a free monotone function of it."""
+    """`level`: one shift of the logit, for every tower. `platt`: two parameters on the served
+    tower's logit. `isotonic`: a free monotone function of it."""
     examples: Literal["tower", "hard"] = "tower"
     """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
     makes a difference to `one_task` only, whose tower also serves soft candidates."""
     prior_conversions: Annotated[float, Field(ge=0)] = 10.0
-    """Conversions that `level` takes to have come as predicted, besides those that were seen: what a
-    few of them say of the level is believed in part."""
+    """Conversions that `level` takes to have come as predicted, besides those that were seen: what
+    a few of them say of the level is believed in part."""
     min_conversions: PositiveInt = 10
     """Conversions, and others, that hold up each knot of `isotonic`."""
 
@@ -213,6 +216,13 @@ class CalibrationSettings(Frozen):
 class TrainingSettings(Frozen):
     """How the loss is minimised."""
 
+    labels: Labels = "corrected"
+    """What a click without a conversion says while one may still come. `corrected`: the likelihood
+    of what can have been seen by its age, -y log(p F) - (1 - y) log(1 - p F), with F the labeller's
+    completeness. `observed`: as if none could come any more. `mature`: nothing, it is left out. All
+    the same where every label is final."""
+    min_completeness: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Clicks of which a smaller share of the conversions can have been seen are left out."""
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Examples a step; an epoch's batches are made as equal as can be, none above this."""
     epochs: PositiveInt = 5

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import expit, logit
 
-from common.arrays import Floats
+from common.arrays import Floats, Floats32
 from components.trainer.calibrate.isotonic import Isotonic, fit_isotonic
 from components.trainer.calibrate.platt import Level, Platt, fit_level, fit_platt
 from components.trainer.data.columns import Columns, task_numbers
@@ -30,17 +30,17 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Fitted:
-    """Calibrators and what they were fitted on.
+    """A calibrator and what it was fitted on.
 
     Attributes:
-      by_tower: the functions: of every tower under `level`, else of the serving one.
-      record: of the serving tower `method`, its parameters (`intercept`, `slope` too, or the knots'
-        log-odds `predicted` and `observed`), `examples` and `conversions` that it was fitted on,
-        and `before` and `after` it on the same: `log_loss` (nats), `ratio` (predicted over observed
-        conversions) and `error` (expected calibration error).
+      calibrator: the function.
+      record: `method`, its parameters (`intercept`, `slope` too, or the knots' log-odds `predicted`
+        and `observed`), `examples` and `conversions` that it was fitted on, and `before` and
+        `after` it on the same: `log_loss` (nats), `ratio` (predicted over observed conversions,
+        none without any) and `error` (expected calibration error).
     """
 
-    by_tower: dict[str, Calibrator]
+    calibrator: Calibrator
     record: dict[str, Any]
 
 
@@ -67,7 +67,7 @@ def check_calibration(
 
 def fit_calibrators(
     network: TwoTowerDCN, columns: Columns, settings: CalibrationSettings, batch_size: int
-) -> Fitted | None:
+) -> dict[str, Fitted]:
     """Fits the settings' calibrators on a trained network's towers.
 
     Args:
@@ -77,23 +77,34 @@ def fit_calibrators(
       batch_size: examples scored by one call.
 
     Returns:
-      None when the method is `none`.
+      By tower: every one that has examples under `level`, else the serving one; empty when the
+      method is `none`.
     """
     if settings.method == NONE:
-        return None
-    towers = network.settings.towers if settings.method == Level.method else ()
-    found: dict[str, Calibrator] = {}
-    record: dict[str, Any] = {}
-    for tower in (network.serving_tower, *towers[1:]):
+        return {}
+    every = settings.method == Level.method
+    found = {}
+    for tower in network.settings.towers if every else (network.serving_tower,):
         examples = _examples(columns, network.settings, tower, settings)
-        if not len(examples):
-            continue
-        z = TowerScorer(network, tower, batch_size).logits(examples).astype(np.float64)
-        seen = _Seen.of(examples)
-        found[tower] = _fit(z, seen, settings)
-        if tower == network.serving_tower:
-            record = _record(found[tower], z, seen)
-    return Fitted(found, record)
+        if len(examples):
+            z = TowerScorer(network, tower, batch_size).logits(examples)
+            found[tower] = fit_on(z, examples, settings)
+    return found
+
+
+def fit_on(z: Floats32, columns: Columns, settings: CalibrationSettings) -> Fitted:
+    """Fits a calibrator, of a method other than `none`, on logits [n] of n examples."""
+    logits, seen = z.astype(np.float64), _Seen.of(columns)
+    calibrator = _fit(logits, seen, settings)
+    record = {
+        "method": calibrator.method,
+        **asdict(calibrator),
+        "examples": len(logits),
+        "conversions": int(seen.label.sum()),
+        "before": _quality(expit(logits), seen),
+        "after": _quality(calibrator.probability(logits), seen),
+    }
+    return Fitted(calibrator, record)
 
 
 class _Seen(NamedTuple):
@@ -120,17 +131,6 @@ def _fit(z: Floats, seen: _Seen, settings: CalibrationSettings) -> Calibrator:
     if settings.method == Platt.method:
         return fit_platt(z, *seen)
     return fit_isotonic(z, seen.label, seen.weight, settings.min_conversions, seen.completeness)
-
-
-def _record(calibrator: Calibrator, z: Floats, seen: _Seen) -> dict[str, Any]:
-    return {
-        "method": calibrator.method,
-        **asdict(calibrator),
-        "examples": len(z),
-        "conversions": int(seen.label.sum()),
-        "before": _quality(expit(z), seen),
-        "after": _quality(calibrator.probability(z), seen),
-    }
 
 
 def probability(z: tf.Tensor, calibrator: Calibrator | None) -> tf.Tensor:

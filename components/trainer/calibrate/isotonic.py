@@ -91,9 +91,7 @@ def fit_isotonic(
     z = np.clip(z, *RANGE)
     p = expit(z)
     _, place = np.unique(p, return_inverse=True)
-    sums = np.stack(
-        [np.bincount(place, v) for v in _sums_of(p, label, weight, seen)]
-    )
+    sums = np.stack([np.bincount(place, v) for v in _sums_of(p, label, weight, seen)])
     steps = isotonic_regression(sums[2] / sums[0], weights=sums[0]).blocks[:-1]
     pools = _join(np.add.reduceat(sums, steps, axis=1), min_conversions)
     x = logit(pools[1] / pools[0])

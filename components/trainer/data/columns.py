@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from components.trainer.settings import Labels
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -56,6 +57,24 @@ class Columns:
         )
 
 
+def known(columns: Columns, labels: Labels, min_completeness: float) -> Columns:
+    """What of labels that may still change is trained on, see `training.labels`.
+
+    Args:
+      columns: as read; without completeness they come back as they are.
+      labels: of the settings.
+      min_completeness: rows below are left out.
+    """
+    if columns.completeness is None:
+        return columns
+    least = 1.0 if labels == "mature" else min_completeness
+    enough = columns.seen >= np.float32(least)
+    left = columns if enough.all() else columns.take(enough)
+    if labels == "corrected" and (left.seen < 1).any():
+        return left
+    return replace(left, completeness=None)
+
+
 def task_numbers(columns: Columns, boundaries: Sequence[float]) -> npt.NDArray[np.uint8]:
     """Place of each example's task in `ModelSettings.tasks`, uint8 [n].
 
@@ -76,8 +95,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
       InputError: the split holds no hard example, or none that weighs anything, or a numeric
         feature that is not finite.
       ValueError: the arrays don't have the layout's shape, an id is outside its feature's table
-        (in a fused table it would be another feature's row), a label is not 0 or 1, or a completeness
-        not inside (0, 1].
+        (in a fused table it would be another feature's row), a label is not 0 or 1, or a
+        completeness is not inside (0, 1].
     """
     n = len(columns)
     wanted = {

@@ -29,9 +29,7 @@ class Kept(NamedTuple):
     rows: Indices
 
 
-def sample_negatives(
-    columns: Columns, settings: SamplingSettings, mode: Mode, seed: int
-) -> Kept:
+def sample_negatives(columns: Columns, settings: SamplingSettings, mode: Mode, seed: int) -> Kept:
     """All conversions, and each other example with its task's share, in their order.
 
     The draw is a function of the settings, the seed and the examples' places: a larger share keeps

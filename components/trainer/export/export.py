@@ -1,4 +1,4 @@
-"""Two SavedModels of one trained network: the serving graph and the full graph."""
+"""SavedModels: a network's serving graph and full graph, and the reference beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
+from components.trainer.network.wide import WideTower
 from components.transform.graph import TransformGraph
 from components.transform.raw import feature_spec
 from schemas.contract import Contract
@@ -28,7 +29,6 @@ REFERENCE_DIRECTORY = "reference"
 """Where it holds the logistic regression that the network has to beat."""
 
 NO_CALIBRATORS: Mapping[str, Calibrator] = MappingProxyType({})
-
 
 EXAMPLES = "examples"
 PROBABILITY = "probability"
@@ -55,12 +55,13 @@ def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
 
 
 class ServingGraph(tf.Module):
-    """Transform, one tower, its calibration; no variable of another tower (section 3.2.1)."""
+    """Transform, a model, its calibration. Of the network the model is one tower's path, so that
+    there is no variable of another tower (section 3.2.1)."""
 
     def __init__(
         self,
         transform: TransformGraph,
-        path: TowerPath,
+        path: TowerPath | WideTower,
         contract: Contract,
         calibrator: Calibrator | None = None,
     ) -> None:
@@ -126,7 +127,24 @@ def export_serving(
     float32 [n], of a hard conversion, calibrated by the serving tower's calibrator if any.
     """
     serving = network.serving_tower
-    graph = ServingGraph(transform, network.path(serving), contract, calibrators.get(serving))
+    _save(
+        ServingGraph(transform, network.path(serving), contract, calibrators.get(serving)),
+        directory,
+    )
+
+
+def export_reference(
+    logistic: WideTower,
+    transform: TransformGraph,
+    contract: Contract,
+    directory: str,
+    calibrator: Calibrator | None = None,
+) -> None:
+    """Writes the logistic regression of the hard task, with the signatures of `export_serving`."""
+    _save(ServingGraph(transform, logistic, contract, calibrator), directory)
+
+
+def _save(graph: ServingGraph, directory: str) -> None:
     signatures = {
         SERVING_DEFAULT: graph.from_examples.get_concrete_function(),
         RAW: graph.from_raw.get_concrete_function(),

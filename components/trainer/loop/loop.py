@@ -111,8 +111,8 @@ class TrainResult:
 def train(splits: Splits, recipe: Recipe, around: Surroundings = Surroundings()) -> TrainResult:
     """Fits the wide part, then trains the layers on what it leaves, for a fixed number of passes.
 
-    Each look scores the **hard** calibration examples, for `one_task` too: hard conversions are what
-    is served and what the modes are compared on. `hard_only` trains on the hard examples alone.
+    Each look scores the **hard** calibration examples, for `one_task` too: hard conversions are
+    what is served and what the modes are compared on. `hard_only` trains on hard examples alone.
 
     A row of the history holds `step`, `epoch` (passes over the examples, a fraction within one),
     `train_loss` (mean over the steps since the last row, before their updates),
@@ -226,12 +226,7 @@ class _Training:
         )
         self._feed.offset = fit.offset
         for tower, name in enumerate(fit.towers):
-            ids = np.concatenate(
-                [fit.weights.field(f)[tower] for f in range(len(self._splits.layout.rows))]
-                or [np.empty(0)]
-            )
-            *numbers, bias = fit.weights.of_numbers[tower]
-            network.wide[name].set(ids, np.array(numbers), bias)
+            network.wide[name].take(fit.weights, tower)
         return fit
 
     def _checkpoints_if_kept(self) -> Checkpoints | None:

@@ -73,9 +73,9 @@ class Look(NamedTuple):
     """One look at the calibration split.
 
     Attributes:
-      hard_log_loss: nats; what early stopping follows.
-      row: log loss (nats) of the labels as seen by now, and AUC, by task; none where a task has no tower or no examples, and an
-        AUC of examples that all have the same label.
+      hard_log_loss: nats; what the guard against divergence follows.
+      row: log loss (nats) of the labels as seen by now, and AUC, by task; none where a task has no
+        tower or no examples, and an AUC of examples that all have the same label.
     """
 
     hard_log_loss: float

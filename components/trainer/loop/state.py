@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from components.trainer.loop.monitor import Interval, Row
 
-
 DIVERGENCE = 0.05
 """Relative rise of the log loss above that before the first step that counts as diverging: several
 times what chance makes of it in a calibration split of a hundred conversions."""

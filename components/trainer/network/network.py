@@ -102,9 +102,7 @@ class TwoTowerDCN(tf.Module):
     def path(self, tower: str) -> TowerPath:
         """The network of one tower alone, on the same variables."""
         trunk = self.trunk.path(tower)
-        return TowerPath(
-            tower, self.embedding, trunk, self.towers[tower], self.wide.get(tower)
-        )
+        return TowerPath(tower, self.embedding, trunk, self.towers[tower], self.wide.get(tower))
 
     def logits(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         """Every tower's logits, float32 [batch], by name. Inputs as in `TowerPath`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from common.arrays import Floats
+from components.trainer.wide.weights import Weights
 from components.transform.layout import FeatureLayout
 
 
@@ -39,8 +39,10 @@ class WideTower(tf.Module):
         of_numbers = tf.squeeze(tf.matmul(nums, self.numbers), axis=1)
         return tf.reduce_sum(weights, axis=1) + of_numbers + self.bias
 
-    def set(self, ids: Floats, numbers: Floats, bias: float) -> None:
-        """Takes weights: of all fields' rows, of the numbers, and the intercept."""
-        self.ids.assign(ids)
-        self.numbers.assign(numbers[:, None])
+    def take(self, weights: Weights, tower: int) -> None:
+        """Sets the variables to the sums of what a fit found for one of its towers."""
+        fields = [weights.field(field)[tower] for field in range(len(weights.fields))]
+        *numbers, bias = weights.of_numbers[tower]
+        self.ids.assign(np.concatenate([*fields, np.empty(0)]))
+        self.numbers.assign(np.reshape(numbers, (-1, 1)))
         self.bias.assign([bias])

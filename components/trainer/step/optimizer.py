@@ -46,8 +46,9 @@ class Adam(tf.Module):
     latter is a hundred times larger. With epsilon far above, the step is rate / epsilon times the
     mean gradient, and proportions stay. `table_epsilon` sets it for the tables alone.
 
-    Rates decay by `training.decay` with the share d of all steps that are done: linear 1 - d, cosine
-    (1 + cos(pi d)) / 2 (Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5 without restarts).
+    Rates decay by `training.decay` with the share d of all steps that are done: linear 1 - d,
+    cosine (1 + cos(pi d)) / 2 (Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5 without
+    restarts).
 
     Lazy: a table's rows that a step does not use keep x, m and v; exact Adam would decay their
     moments and move them. t counts all steps in either. Rows used at every step are the same.

@@ -15,7 +15,6 @@ from components.trainer.step.loss import Losses, Observed, multi_task_loss
 from components.trainer.step.optimizer import Adam, RowGradient
 from components.transform.layout import FeatureLayout
 
-
 BatchTensors = tuple[tf.Tensor, ...]
 """A `Batch` as tensors, in its order."""
 

@@ -119,19 +119,41 @@ def fit_wide(
         shard.place(state.weights)
     examples = sum(len(shard) for shard in shards)
     ended = sum(shard.loss() for shard in shards) / examples
-    record = {
-        "sweeps": sweeps,
-        "loss": ended,
-        "fields": _record(state.penalties, scale, layout, model.towers),
-    }
+    fields = _record(state.penalties, scale, layout, model.towers)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
         f"{examples:,}",
         sweeps,
         ended,
-        ", ".join(f"{name} {row['scale']:.2f}" for name, row in record["fields"].items()),
+        ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items()),
     )
+    record = {"sweeps": sweeps, "loss": ended, "fields": fields}
     return WideFit(state.weights, model.towers, offset, record)
+
+
+def fit_logistic(
+    columns: Columns, layout: FeatureLayout, settings: WideSettings
+) -> tuple[Weights, float]:
+    """A logistic regression with one penalty for all weights, learnt by its evidence.
+
+    Args:
+      columns: hard examples, unsampled.
+      layout: of the columns.
+      settings: of the sweeps.
+
+    Returns:
+      Weights of one tower, and the penalty.
+    """
+    model = ModelSettings(mode="hard_only")
+    parts = list(_parts(columns, model, 1))
+    shards = [_shard(columns, part, (0.0, 0.0)) for part in parts]
+    shape = Shape.of(layout, 1)
+    state = _State(
+        Weights.start(shape, _base_rates(columns, parts, 1)),
+        Penalties.start(shape, START_PENALTY),
+    )
+    state, _ = _learn(shards, state, settings, one=True)
+    return state.weights, float(state.penalties.numbers[0, 0])
 
 
 class _Part(NamedTuple):
@@ -196,22 +218,29 @@ class _State:
 
 
 def _learn(
-    shards: Sequence[Shard], state: _State, settings: WideSettings
+    shards: Sequence[Shard], state: _State, settings: WideSettings, *, one: bool = False
 ) -> tuple[_State, int]:
-    """Sweeps until the evidence's objective stands still; and how many."""
+    """Sweeps until the evidence's objective stands still; and how many.
+
+    Args:
+      shards, state: examples, and where to begin.
+      settings: of the sweeps.
+      one: the same penalty for all weights.
+    """
     bounds = settings.min_penalty, settings.max_penalty
     for shard in shards:
         shard.place(state.weights)
-    objective, taken = np.inf, 0
-    for taken in range(1, settings.max_sweeps + 1):
+    objective, sweeps = np.inf, 0
+    while sweeps < settings.max_sweeps:
+        sweeps += 1
         swept = sweep(shards, state.weights, state.penalties)
-        learnt = swept.learnt
+        learnt = swept.evidence.shared() if one else swept.evidence.penalties()
         penalties = Penalties(np.clip(learnt.fields, *bounds), np.clip(learnt.numbers, *bounds))
         state = _State(swept.weights, penalties)
         if abs(objective - swept.objective) <= settings.tolerance * abs(swept.objective):
             break
         objective = swept.objective
-    return state, taken
+    return state, sweeps
 
 
 def _left_out(
@@ -239,7 +268,6 @@ def _scales(unseen: Sequence[tuple[Shard, Floats]]) -> Floats:
     """
     count = unseen[0][1].shape[1]
     sources = sorted({(shard.tower, shard.block == UNSEEN_BLOCK) for shard, _ in unseen})
-    size = count + len(sources)
     at = np.concatenate([np.ones(count), np.zeros(len(sources))])
     starts = [shard.logit - contributions.sum(axis=1) for shard, contributions in unseen]
     prior = np.concatenate([np.full(count, SCALE_PRIOR), np.full(len(sources), 1e-9)])

@@ -14,7 +14,6 @@ from components.trainer.wide.weights import (
     NUMBER_GROUPS,
     Penalties,
     Shard,
-    Shape,
     Weights,
     field_sums,
     number_sums,
@@ -47,6 +46,44 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a sweep says of the penalties.
+
+    Attributes:
+      effective: see `Step`, as `Penalties` has the blocks.
+      squares: the sum of squared weights of each block.
+    """
+
+    effective: Penalties
+    squares: Penalties
+
+    def penalties(self) -> Penalties:
+        """MacKay's fixed point: penalty = (effective + 1) / (sum of w^2 + 1/30).
+
+        Source: MacKay, "Bayesian Interpolation", Neural Computation 4(3), 1992, equation 4.9, with
+        the prior's shape and rate added.
+        """
+        return Penalties(
+            _fixed_point(self.effective.fields, self.squares.fields),
+            _fixed_point(self.effective.numbers, self.squares.numbers),
+        )
+
+    def shared(self) -> Penalties:
+        """The same with one penalty for all weights."""
+        one = _fixed_point(
+            self.effective.fields.sum() + self.effective.numbers.sum(),
+            self.squares.fields.sum() + self.squares.numbers.sum(),
+        )
+        return Penalties(
+            np.full_like(self.squares.fields, one), np.full_like(self.squares.numbers, one)
+        )
+
+
+def _fixed_point(effective: Floats, squares: Floats) -> Floats:
+    return (effective + PRIOR_SHAPE) / (squares + PRIOR_RATE)
+
+
+@dataclass(frozen=True)
 class Swept:
     """What a sweep led to.
 
@@ -54,13 +91,13 @@ class Swept:
       weights: after it.
       loss: summed over the examples, without penalties, nats.
       objective: negative log evidence of the penalties at the mode, up to a constant.
-      learnt: the penalties by the fixed point, unbounded.
+      evidence: for the next penalties.
     """
 
     weights: Weights
     loss: float
     objective: float
-    learnt: Penalties
+    evidence: Evidence
 
 
 def field_step(w: Floats, penalty: Floats, sums: Derivatives) -> Step:
@@ -164,7 +201,6 @@ def sweep(shards: Sequence[Shard], weights: Weights, penalties: Penalties) -> Sw
     moved = replace(moved, fields=tuple(fields))
     share, ended = _shortened(shards, before, weights, moved, penalties, began)
     moved = weights.towards(moved, share)
-    learnt = _fixed_point(moved, effective)
     prior = sum(
         float((PRIOR_RATE * p - PRIOR_SHAPE * np.log(p)).sum())
         for p in (penalties.fields, penalties.numbers)
@@ -173,7 +209,16 @@ def sweep(shards: Sequence[Shard], weights: Weights, penalties: Penalties) -> Sw
         moved,
         ended - moved.penalty(penalties),
         ended + 0.5 * (determinant + prior),
-        learnt,
+        Evidence(effective, _squares(moved)),
+    )
+
+
+def _squares(weights: Weights) -> Penalties:
+    group = weights.shape.group
+    of_numbers = [(weights.numbers[:, group == g] ** 2).sum(axis=1) for g in range(NUMBER_GROUPS)]
+    return Penalties(
+        np.stack([(w * w).sum(axis=1) for w in weights.fields], axis=1),
+        np.stack(of_numbers, axis=1),
     )
 
 
@@ -196,20 +241,3 @@ def _shortened(
         if ended <= began:
             break
     return share, ended
-
-
-def _fixed_point(weights: Weights, effective: Penalties) -> Penalties:
-    """MacKay's update: penalty = (gamma + 1) / (sum of w^2 + 1/30).
-
-    Source: MacKay, "Bayesian Interpolation", Neural Computation 4(3), 1992, equation 4.9, with the
-    prior's shape and rate added.
-    """
-    group = weights.shape.group
-    of_fields = np.stack([(w * w).sum(axis=1) for w in weights.fields], axis=1)
-    of_numbers = np.stack(
-        [(weights.numbers[:, group == g] ** 2).sum(axis=1) for g in range(NUMBER_GROUPS)], axis=1
-    )
-    return Penalties(
-        (effective.fields + PRIOR_SHAPE) / (of_fields + PRIOR_RATE),
-        (effective.numbers + PRIOR_SHAPE) / (of_numbers + PRIOR_RATE),
-    )

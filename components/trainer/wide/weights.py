@@ -207,10 +207,11 @@ class Shard:
     def field_sums(self, field: int, rows: int) -> tuple[Floats, Floats]:
         """Slope and information summed by id, each [rows]."""
         ids = self.ids[field]
-        return (
-            np.bincount(ids, self._slope, rows),
-            np.bincount(ids, self._information, rows),
+        slope, information = (
+            np.asarray(np.bincount(ids, values, rows), np.float64)
+            for values in (self._slope, self._information)
         )
+        return slope, information
 
     def number_sums(self) -> tuple[Floats, Floats]:
         """Slope [numbers + 1] and information [numbers + 1, numbers + 1] of numbers and a one."""
