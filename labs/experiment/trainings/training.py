@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ class Outcome:
 
     Attributes:
       predictions: see `HARD_TOWER`, `OWN_TOWER`, `ON_CALIBRATION`.
-      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`; of `perform` also
+      record: `seconds`, `kept_step`, `stopped_by`, `parameters`, `history`; of `perform` also
         `calibration`, the fitted calibrator's record or None.
     """
 
@@ -121,23 +122,18 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     Raises:
       InputError: there is nothing to train on, or the loss is no number any more.
     """
-    from components.trainer.loop.loop import train
+    from components.trainer.loop.loop import Splits, train
 
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
-    result = train(
-        columns_of(job, TRAIN),
-        columns_of(job, CALIBRATION),
-        job.data.layout,
-        settings.model,
-        settings.loss,
-        settings.training,
-    )
+    splits = Splits(columns_of(job, TRAIN), columns_of(job, CALIBRATION), job.data.layout)
+    result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
-        "best_step": result.best_step,
+        "kept_step": result.kept_step,
         "stopped_by": result.stopped_by,
         "parameters": parameters(settings.model, job.data.layout)["full"],
+        "wide": result.wide,
         "history": result.history,
     }
 
@@ -161,46 +157,44 @@ def perform(job: Job) -> Outcome:
     Raises:
       InputError: see `check` and `fit`.
     """
-    from components.trainer.calibrate.calibrator import fit_calibrator
+    from components.trainer.calibrate.calibrator import fit_calibrators
     from components.trainer.data.columns import task_numbers
-    from components.trainer.step.scoring import predict
 
     check(job)
     network, record = fit(job)
     model, training = job.settings.model, job.settings.training
-    fitted = fit_calibrator(
+    fitted = fit_calibrators(
         network,
         columns_of(job, CALIBRATION),
         training.calibration,
         training.evaluation_batch_size,
     )
-    record["calibration"] = fitted.record if fitted else None
-    calibrator = fitted.calibrator if fitted else None
+    serving = network.serving_tower
+    record["calibration"] = fitted[serving].record if serving in fitted else None
+    calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
     evaluated = columns_of(job, EVAL)
-    scored = served(network, evaluated, calibrator)
+    scored = exported(network, serving, evaluated, calibrators)
     own = scored.copy()
     number = task_numbers(evaluated, model.tier_boundaries)
     for i, name in enumerate(model.tasks):
         tower = network.tower_of(name)
-        if tower is not None and tower != network.serving_tower:
+        if tower is not None and tower != serving:
             mine = np.flatnonzero(number == i)
-            own[mine] = predict(network, tower, evaluated.take(mine))
-    on_calibration = served(network, held_out(job), calibrator)
+            own[mine] = exported(network, tower, evaluated.take(mine), calibrators)
+    on_calibration = exported(network, serving, held_out(job), calibrators)
     return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
 
 
-def served(
-    network: TwoTowerDCN, columns: Columns, calibrator: Calibrator | None
+def exported(
+    network: TwoTowerDCN, tower: str, columns: Columns, calibrators: Mapping[str, Calibrator]
 ) -> npt.NDArray[np.float32]:
-    """What the exported serving tower answers, calibrated if it is, float32 [n]."""
+    """What the exported graphs answer for a tower, calibrated if it is, float32 [n]."""
     from components.trainer.calibrate.calibrator import probability
-    from components.trainer.step.scoring import TowerScorer, predict
+    from components.trainer.step.scoring import TowerScorer
 
-    if calibrator is None:
-        return predict(network, network.serving_tower, columns)
-    logits = TowerScorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
-    calibrated: npt.NDArray[np.float32] = probability(logits, calibrator).numpy()
-    return calibrated
+    logits = TowerScorer(network, tower, SCORED_AT_ONCE).logits(columns)
+    found: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
+    return found
 
 
 def held_out(job: Job) -> Columns:
