@@ -73,17 +73,17 @@ class TrainerConfig(Frozen):
     eval_days: int = 0
     """Length of the eval period."""
     calibration_days: PositiveInt = 1
-    """Of the served fit, which is judged on nothing: its level is fitted on the last days of what it
-    is trained on, so that it has learned from yesterday."""
+    """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
+    it is trained on, so that it has learned from yesterday."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports one network.
 
-    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split, of which the served
-    fit takes the last `calibration_days`. Writes the
-    serving graph to `fn_args.serving_model_dir`, the full graph beside it, and to
-    `fn_args.model_run_dir` TensorBoard events, `history.json` and `training.json`: `settings`
+    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split, of which the
+    served fit takes the last `calibration_days`. Writes the serving graph to
+    `fn_args.serving_model_dir`, the full graph beside it, and to `fn_args.model_run_dir`
+    TensorBoard events, `history.json` and `training.json`: `settings`
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`

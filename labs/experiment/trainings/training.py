@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer.data.columns import Columns
+from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
@@ -113,6 +113,12 @@ def columns_of(job: Job, split: str) -> Columns:
     return columns if rows.all() else columns.take(rows)
 
 
+def learned_from(job: Job, split: str) -> Columns:
+    """Those of the job's columns whose labels say enough by the settings, as the Trainer does."""
+    training = job.settings.training
+    return known(columns_of(job, split), training.labels, training.min_completeness)
+
+
 def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
@@ -126,7 +132,8 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
 
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
-    splits = Splits(columns_of(job, TRAIN), columns_of(job, CALIBRATION), job.data.layout)
+    train_columns, calibration = (learned_from(job, split) for split in (TRAIN, CALIBRATION))
+    splits = Splits(train_columns, calibration, job.data.layout)
     result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
@@ -148,7 +155,7 @@ def check(job: Job) -> None:
 
     calibration = job.settings.training.calibration
     if calibration.method != NONE:
-        check_calibration(columns_of(job, CALIBRATION), job.settings.model, calibration)
+        check_calibration(learned_from(job, CALIBRATION), job.settings.model, calibration)
 
 
 def perform(job: Job) -> Outcome:
@@ -165,7 +172,7 @@ def perform(job: Job) -> Outcome:
     model, training = job.settings.model, job.settings.training
     fitted = fit_calibrators(
         network,
-        columns_of(job, CALIBRATION),
+        learned_from(job, CALIBRATION),
         training.calibration,
         training.evaluation_batch_size,
     )
