@@ -199,6 +199,7 @@ def test_a_second_run_reuses_what_has_not_changed(
         "OneTaskTrainer",
     }
     assert stages <= reused
+    assert second_run.output.count("an earlier result of the same inputs is taken over") == 3
     assert len(versions(second_run.project)) == 1
     assert "already serves this model" in (second_run.folder / "report.html").read_text()
 
