@@ -75,6 +75,8 @@ class TrainerConfig(Frozen):
     calibration_days: PositiveInt = 1
     """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
     it is trained on, so that it has learned from yesterday."""
+    passes: float | None = None
+    """Of the served fit: those that the judged fit has kept, where it kept fewer than all."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -87,10 +89,11 @@ def run_fn(fn_args: FnArgs) -> None:
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
-    and `calibration` of the logistic regression), `parameters` (`shared`, each tower, `serving`,
-    `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
-    went on from, none when it began at the beginning), `checkpoints` (`written`, `failed`,
-    `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
+    and `calibration` of the logistic regression, none of a served fit), `parameters` (`shared`,
+    each tower, `serving`, `full`), `kept_step`, `kept_passes`, `stopped_by`, `resumed_from` (the
+    step of the checkpoint that training went on from, none when it began at the beginning),
+    `checkpoints` (`written`, `failed`, `seconds`), `warm_start` (`Start.record`) and `seconds` (by
+    phase).
 
     A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both
     graphs are there the training's checkpoints are removed.
@@ -151,7 +154,7 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     around = Surroundings(run_dir, _stepping(training), root, start.initialize, distribution)
     with phases.time("train"):
-        result = train(splits, recipe, around)
+        result = train(splits, recipe, around, config.passes)
     _log.info("Trainer: kept step %d; ended by %s", result.kept_step, result.stopped_by)
     if not distribution.chief:
         _log.info("Trainer: waiting for the chief to export")
@@ -172,8 +175,10 @@ def run_fn(fn_args: FnArgs) -> None:
             of_tower.calibrator.method,
             of_tower.record["examples"],
         )
-    with phases.time("reference"):
-        reference = fit_reference(splits, recipe)
+    reference = None
+    if config.fit != SERVED:
+        with phases.time("reference"):
+            reference = fit_reference(splits, recipe)
 
     with phases.time("export"):
         calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
@@ -184,13 +189,14 @@ def run_fn(fn_args: FnArgs) -> None:
         write_start(result.network, contract, serving_dir)
         full_dir = os.path.join(model_dir, FULL_DIRECTORY)
         export_full(result.network, transform, contract, full_dir, calibrators)
-        export_reference(
-            reference.tower,
-            transform,
-            contract,
-            os.path.join(model_dir, REFERENCE_DIRECTORY),
-            reference.calibrator,
-        )
+        if reference is not None:
+            export_reference(
+                reference.tower,
+                transform,
+                contract,
+                os.path.join(model_dir, REFERENCE_DIRECTORY),
+                reference.calibrator,
+            )
 
     served = fitted.get(result.network.serving_tower)
     write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
@@ -207,9 +213,10 @@ def run_fn(fn_args: FnArgs) -> None:
         },
         "calibration": served.record if served else None,
         "wide": result.wide,
-        "reference": reference.record,
+        "reference": None if reference is None else reference.record,
         "parameters": _parameters(result),
         "kept_step": result.kept_step,
+        "kept_passes": result.kept_passes,
         "stopped_by": result.stopped_by,
         "resumed_from": result.resumed_from,
         "checkpoints": asdict(result.spent),
