@@ -97,7 +97,7 @@ class SplitSettings(Frozen):
 
     eval_days: PositiveInt = 7
     calibration_days: PositiveInt = 3
-    """Period after training that early stopping looks at."""
+    """Period after training that tells what carries over, and sets the level."""
     gap_days: NonNegativeInt | None = None
     """Days left out before the eval period; the attribution window when null, so that every
     earlier label was known when the period began."""

@@ -167,7 +167,7 @@ class _Training:
         resumed_from = _resume(self._checkpoints, state, around.distribution)
         if resumed_from is None:
             self._observed.refresh()
-            state.stopping.update(0, around.distribution.agreed(looks.look().hard_log_loss))
+            state.guard.update(0, around.distribution.agreed(looks.look().hard_log_loss))
             self._best.keep()
         look_every = max(1, round(feed.per_epoch * training.evaluate_every))
         writer = scalar_writer(around.log_dir if around.distribution.chief else None)
@@ -190,22 +190,22 @@ class _Training:
                 write_scalars(writer, row)
                 if around.progress is not None and around.distribution.chief:
                     around.progress(row)
-                if state.stopping.update(step, hard_log_loss):
+                if state.guard.update(step, hard_log_loss):
                     self._best.keep()
-                if state.stopping.exhausted:
+                if state.guard.exhausted:
                     break
                 state.interval = Interval()
             self._save_if_due(step)
         writer.close()
-        if state.stopping.exhausted:
+        if state.guard.exhausted:
             self._best.put_back()
         checkpoints = self._checkpoints
         return TrainResult(
             self._observed.network,
             feed.examples,
             state.history,
-            state.stopping.best_step if state.stopping.exhausted else state.step,
-            "guard" if state.stopping.exhausted else "epochs",
+            state.guard.best_step if state.guard.exhausted else state.step,
+            "guard" if state.guard.exhausted else "epochs",
             self._wide.record if self._wide else None,
             resumed_from,
             checkpoints.folder if checkpoints else None,
