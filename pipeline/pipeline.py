@@ -359,7 +359,9 @@ class Trainers:
                     "training": config.training.model_dump(mode="json"),
                     "checkpoints": self.places.checkpoints,
                     "eval_days": config.splits.eval_days,
-                    "calibration_days": config.splits.calibration_days,
+                    "calibration_days": config.splits.served_calibration_days(
+                        self.contract.attribution_window_days
+                    ),
                     "code": code_fingerprint(
                         "components.trainer.executor", "components.trainer.run_fn"
                     ),

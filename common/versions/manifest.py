@@ -217,17 +217,19 @@ def refit_of(
     model_digest: str,
     one_task_digest: str,
 ) -> Fit:
-    """The fit that learned from every split, the last `calibration_days` for its level too."""
+    """The fit that learned from every split, from the last `calibration_days` up to the newest
+    click for its level too."""
     dated = [split for split in splits.values() if "first_day" in split]
     clicked = [day for split in dated if (day := split.get("newest_click_day"))]
+    newest = max(clicked, default=None)
     last = max(split["last_day"] for split in dated)
-    calibration = date.fromisoformat(last) - timedelta(days=calibration_days - 1)
+    calibration = date.fromisoformat(newest or last) - timedelta(days=calibration_days - 1)
     return Fit(
         first_day=min(split["first_day"] for split in dated),
         last_day=last,
-        newest_trained_day=max(clicked, default=None),
+        newest_trained_day=newest,
         calibration_first_day=calibration.isoformat(),
-        calibration_last_day=last,
+        calibration_last_day=newest or last,
         labels_as_of=as_of,
         model_digest=model_digest,
         one_task_digest=one_task_digest,

@@ -147,7 +147,7 @@ def _manifest(
         as_served = refit_of(
             splits,
             assignment["as_of"],
-            assignment["splits"]["calibration_days"],
+            assignment["served_calibration_days"],
             served.model_digest,
             served.one_task_digest,
         )

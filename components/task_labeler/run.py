@@ -166,6 +166,7 @@ def label_clicks(
         "online_alpha": labelling.online_alpha,
         "labelling": labelling.model_dump(mode="json"),
         "splits": splits.model_dump(mode="json"),
+        "served_calibration_days": splits.served_calibration_days(contract.attribution_window_days),
         "unknown_setups": outputs.unknown_setups(context, labelling),
     }
     write_json(settings, f"{assignments_uri}/settings.json")

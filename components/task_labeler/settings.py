@@ -106,8 +106,9 @@ class SplitSettings(Frozen):
 
     eval_days: PositiveInt = 7
     calibration_days: PositiveInt = 3
-    """Period after training that the level is fitted on; the same number of days before the as-of
-    day for the served fit."""
+    """Period after training that tells what carries over, and sets the level. The served fit takes
+    as many of its last days for its level, or those of the attribution window where that is longer:
+    it is trained on them too, so that they cost nothing."""
     gap_days: NonNegativeInt | None = None
     """Days left out before the eval period. Null: none, since each row carries its label as it was
     observed by then; in a log without conversion times the attribution window, so that every
@@ -117,6 +118,10 @@ class SplitSettings(Frozen):
     warmup_days: NonNegativeInt | None = None
     """First days of the log that serve as history only. Null: a week, or an eighth of the days
     before the calibration period where that is less."""
+
+    def served_calibration_days(self, attribution_days: int) -> int:
+        """Days that the served fit's level is fitted on."""
+        return max(self.calibration_days, attribution_days)
 
     def warmup(self, days: int) -> int:
         """Days of warm-up of a log with so many days before the calibration period."""

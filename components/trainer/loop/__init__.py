@@ -1,1 +1,1 @@
-"""The training loop: steps, looks, early stopping, checkpoints, and what is recorded of them."""
+"""The training loop: steps, looks, checkpoints, and what is recorded of them."""

@@ -189,7 +189,7 @@ class _Training:
         resumed_from = _resume(self._checkpoints, state, around.distribution)
         if resumed_from is None:
             self._observed.refresh()
-            state.stopping.update(0, around.distribution.agreed(looks.look().hard_log_loss))
+            state.guard.update(0, around.distribution.agreed(looks.look().hard_log_loss))
             self._best.keep()
         look_every = max(1, round(feed.per_epoch * training.evaluate_every))
         writer = scalar_writer(around.log_dir if around.distribution.chief else None)
@@ -213,17 +213,17 @@ class _Training:
                 write_scalars(writer, row)
                 if around.progress is not None and around.distribution.chief:
                     around.progress(row)
-                if state.stopping.update(step, hard_log_loss):
+                if state.guard.update(step, hard_log_loss):
                     self._best.keep()
-                if state.stopping.exhausted:
+                if state.guard.exhausted:
                     break
                 state.interval = Interval()
             self._save_if_due(step)
         writer.close()
-        if state.stopping.exhausted:
+        if state.guard.exhausted:
             self._best.put_back()
         checkpoints = self._checkpoints
-        kept = state.stopping.best_step if state.stopping.exhausted else state.step
+        kept = state.guard.best_step if state.guard.exhausted else state.step
         return TrainResult(
             self._observed.network,
             feed.examples,
@@ -238,7 +238,7 @@ class _Training:
         )
 
     def _stopped_by(self) -> StoppedBy:
-        if self._state.stopping.exhausted:
+        if self._state.guard.exhausted:
             return "guard"
         return "epochs" if self._end == self._feed.last_step else "passes"
 

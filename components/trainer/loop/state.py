@@ -23,14 +23,14 @@ class TrainingState(tf.train.experimental.PythonState):
     Attributes:
       step: steps taken.
       history: rows so far, see `components.trainer.loop.loop.train`.
-      stopping: early stopping.
+      guard: against divergence.
       interval: sums since the last row.
     """
 
     def __init__(self, patience: int | None) -> None:
         self.step = 0
         self.history: list[Row] = []
-        self.stopping = EarlyStopping(patience)
+        self.guard = DivergenceGuard(patience)
         self.interval = Interval()
 
     def serialize(self) -> str:
@@ -39,7 +39,7 @@ class TrainingState(tf.train.experimental.PythonState):
             {
                 "step": self.step,
                 "history": self.history,
-                "stopping": self.stopping.state(),
+                "guard": self.guard.state(),
                 "interval": self.interval.state(),
             }
         )
@@ -49,7 +49,7 @@ class TrainingState(tf.train.experimental.PythonState):
         form = json.loads(string_value)
         self.step = form["step"]
         self.history = form["history"]
-        self.stopping.restore(form["stopping"])
+        self.guard.restore(form["guard"])
         self.interval = Interval.restored(form["interval"])
 
 
@@ -73,7 +73,7 @@ class BestWeights(tf.Module):
             original.assign(copy)
 
 
-class EarlyStopping:
+class DivergenceGuard:
     """Follows a value that should not rise, and says when to give up: a guard against divergence.
 
     Attributes:

@@ -264,7 +264,7 @@ def _learn(
 
 def _left_out(
     shards: Sequence[Shard], state: _State, settings: WideSettings
-) -> Iterator[tuple[Shard, Floats]]:
+) -> Iterator[tuple[Shard, Floats32]]:
     """Each shard placed by weights fitted without its period, and what fields contribute there."""
     for block in sorted({shard.block for shard in shards}):
         others = [shard for shard in shards if shard.block != block]
@@ -272,13 +272,13 @@ def _left_out(
         yield from _placed([shard for shard in shards if shard.block == block], found.weights)
 
 
-def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[tuple[Shard, Floats]]:
+def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[tuple[Shard, Floats32]]:
     for shard in shards:
         shard.place(weights)
-        yield shard, shard.contributions(weights)
+        yield shard, shard.contributions(weights).astype(np.float32)
 
 
-def _scales(unseen: Sequence[tuple[Shard, Floats]]) -> Floats:
+def _scales(unseen: Sequence[tuple[Shard, Floats32]]) -> Floats:
     """What each contribution is to be multiplied by, in [0, 1], [fields + NUMBER_GROUPS].
 
     Maximises the likelihood of sigmoid(b + sum_f scale_f u_f) with an intercept for each tower,

@@ -143,7 +143,7 @@ class Shard:
       tower: number of the tower that learns from them.
       block: number of the period that they are of.
       ids: int32 [fields, n].
-      ones: float64 [n, numbers + 1], the numbers and a one.
+      nums: float32 [n, numbers].
       logit: float64 [n].
     """
 
@@ -162,7 +162,7 @@ class Shard:
         self.tower = tower
         self.block = block
         self.ids: Ints32 = np.ascontiguousarray(ids.T)
-        self.ones: Floats = np.hstack([nums, np.ones((len(nums), 1))]).astype(np.float64)
+        self.nums = nums
         self._label = label.astype(np.float64)
         self._weight = None if weight is None else weight.astype(np.float64)
         self._completeness = None if completeness is None else completeness.astype(np.float64)
@@ -191,7 +191,7 @@ class Shard:
         of_numbers = weights.of_numbers[self.tower, :-1]
         for group in range(NUMBER_GROUPS):
             mine = shape.group == group
-            found[:, len(shape.rows) + group] = self.ones[:, :-1][:, mine] @ of_numbers[mine]
+            found[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
         return found
 
     def loss(self) -> float:
@@ -221,7 +221,7 @@ class Shard:
 
     def number_sums(self) -> tuple[Floats, Floats]:
         """Slope [numbers + 1] and information [numbers + 1, numbers + 1] of numbers and a one."""
-        x = self.ones
+        x = np.hstack([self.nums, np.ones((len(self), 1))])
         return x.T @ self._slope, (x * self._information[:, None]).T @ x
 
     def move_field(self, field: int, change: Floats) -> None:
@@ -230,7 +230,7 @@ class Shard:
 
     def move_numbers(self, change: Floats) -> None:
         """Adds a change of the tower's weights of numbers and of its intercept."""
-        self._move(self.ones @ change)
+        self._move(self.nums @ change[:-1] + change[-1])
 
     def _move(self, change: Floats) -> None:
         self.logit = self.logit + change

@@ -118,7 +118,7 @@ def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
         ]
         for arm, runs in found.items()
     ]
-    head = ["arm", "#trainings", "#parameters", "best steps", "#seconds"]
+    head = ["arm", "#trainings", "#parameters", "kept steps", "#seconds"]
     return Table("trainings", head, rows, folded=True)
 
 

@@ -289,7 +289,7 @@ class RefitWorld(World):
         save_serving(root / "served_one_task" / "Format-Serving", {"hard": 1.2})
         save_full(root / "served" / "Format-Full", SERVED_SLOPES)
         settings = json.loads((root / "assignments" / "settings.json").read_text())
-        settings |= {"as_of": "2024-02-05", "splits": {"calibration_days": 3}}
+        settings |= {"as_of": "2024-02-05", "served_calibration_days": 3}
         self.write("assignments/settings.json", settings)
         splits = {
             name: {

@@ -10,7 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import (
+    CalibrationSettings,
+    LossSettings,
+    ModelSettings,
+    TrainingSettings,
+)
 from labs.experiment.studies.arms import Settings
 from labs.experiment.trainings.data import FrozenData
 from schemas.contract import Contract
@@ -81,5 +86,10 @@ def tiny_settings() -> Settings:
     return Settings(
         ModelSettings(cross_layers=1, hidden_units=(4,), shared_layers=1),
         LossSettings(),
-        TrainingSettings(batch_size=128, epochs=1, gradient_examples=0),
+        TrainingSettings(
+            batch_size=128,
+            epochs=1,
+            gradient_examples=0,
+            calibration=CalibrationSettings(method="none"),
+        ),
     )

@@ -130,8 +130,9 @@ def test_platt_scaling_mends_the_level(plan: Plan, store: Store) -> None:
 
 
 def test_a_calibrator_is_fitted_and_told(plan: Plan, store: Store) -> None:
-    """The level is mended; order and what Platt scaling leaves stay."""
-    base = plan.experiment.arms[0].settings
+    """The level of layers alone is mended; order and what Platt scaling leaves stay."""
+    alone = {"wide": {"enabled": False}}
+    base = plan.experiment.arms[0].settings.but(model=alone)
     scaled = base.but(training={"calibration": {"method": "platt"}})
     arms = (Arm("plain", base), Arm("scaled", scaled))
     changed = replace(

@@ -179,7 +179,7 @@ def test_a_broken_project_file_costs_no_training(
 def test_settings_that_cannot_be_trained_are_passed_over(
     tiny_data: FrozenData, settings: Settings, tmp_path: Path
 ) -> None:
-    wild = settings.but(training={"learning_rate": 1e30})
+    wild = settings.but(model={"wide": {"enabled": False}}, training={"learning_rate": 1e30})
     reports: list[tuple[Any, ...]] = []
     search = replace(search_of(tiny_data, wild, 1), names=("model.dropout",))
     with pytest.raises(InputError, match="none of 1 trials succeeded"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.trainer.loop.state import EarlyStopping
+from components.trainer.loop.state import DivergenceGuard
 from components.trainer.step.metrics import auc, calibration_error, log_loss
 
 Scored = list[tuple[int, bool]]
@@ -76,10 +76,10 @@ def test_calibration_error_worked_by_hand() -> None:
 def test_the_guard_against_divergence(
     patience: int | None, values: list[float], best_step: int, exhausted: bool
 ) -> None:
-    stopping = EarlyStopping(patience)
-    improved = [stopping.update(step, value) for step, value in enumerate(values)]
-    assert stopping.best_step == best_step
-    assert stopping.best == min(values)
+    guard = DivergenceGuard(patience)
+    improved = [guard.update(step, value) for step, value in enumerate(values)]
+    assert guard.best_step == best_step
+    assert guard.best == min(values)
     assert improved[best_step]
     assert not any(improved[best_step + 1 :])
-    assert stopping.exhausted is exhausted
+    assert guard.exhausted is exhausted
