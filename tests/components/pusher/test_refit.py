@@ -85,7 +85,7 @@ def test_the_distance_is_in_log_odds_and_ranks() -> None:
     assert check.passed
     assert check.figures["log_odds"] == pytest.approx(0.5)
     assert check.figures["rank_correlation"] == pytest.approx(1.0)
-    assert not distance_check(1 / (1 + np.exp(-odds - 1.5)), judged, SETTINGS).passed
+    assert not distance_check(1 / (1 + np.exp(-odds - 2.5)), judged, SETTINGS).passed
     assert not distance_check(judged[::-1], judged, SETTINGS).passed
     constant = distance_check(np.full(500, 0.02), judged, SETTINGS)
     assert not constant.passed
