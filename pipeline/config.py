@@ -108,6 +108,9 @@ class PipelineConfig(Frozen):
 def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a configuration and lays `key.subkey=value` overrides over it, values in YAML.
 
+    >>> load_config("complete_journey", ["labelling.alpha=0.02"]).labelling.alpha
+    0.02
+
     Raises:
       InputError: the file is missing or not YAML, or a key or value is wrong; the message names
         the file and the key.

@@ -167,5 +167,5 @@ class KubeflowSettings(Frozen):
     vertex: VertexTarget | None = None
 
     def step(self, name: str) -> StepSettings:
-        """All settings of one step."""
+        """The settings of one step: the defaults, and what `steps` changes for it."""
         return self.steps.get(name, StepSettings()).over(self.defaults)

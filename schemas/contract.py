@@ -205,7 +205,11 @@ def contract_path(name_or_path: str) -> Path:
 
 
 def load_contract(name_or_path: str) -> Contract:
-    """Reads and checks a contract.
+    """Reads and checks a contract: one that ships with hardtower, or a file.
+
+    >>> contract = load_contract("complete_journey")
+    >>> contract.attribution_window_days
+    30
 
     Raises:
       InputError: the file is missing, is not YAML, or breaks the contract's rules.

@@ -48,7 +48,25 @@ class Routed:
 
 
 class RoutingTable:
-    """The routing table of one serving version; safe to share between threads."""
+    """The routing table of one serving version; safe to share between threads.
+
+    `RoutingTable.load(Path("out/serving/<version>"))` has the table of a pushed version. By hand:
+
+    >>> rows = {"setup_id": ["acme|buy"], "task": ["hard"], "reason": ["history"]}
+    >>> routing = pa.table(rows | {"historical_cvr": [0.004]})
+    >>> unknown = UnknownRule(category=None, advertiser_type=None, task="fallback")
+    >>> settings = RoutingSettings(
+    ...     assignment_id="a1",
+    ...     alpha=0.01,
+    ...     online_alpha=0.009,
+    ...     setup=("advertiser", "goal"),
+    ...     unknown_setups=(unknown,),
+    ... )
+    >>> table = RoutingTable(settings, serving_table(routing, "a1"))
+    >>> routed = table.route(["acme|buy", "acme|sign-up"])
+    >>> routed.task.tolist(), routed.reason.tolist()
+    (['hard', 'fallback'], ['history', 'unknown'])
+    """
 
     def __init__(self, settings: RoutingSettings, table: pa.Table) -> None:
         """

@@ -69,6 +69,15 @@ class RolledBack:
 class ServingFolder:
     """The folder that TF Serving watches.
 
+    >>> import tempfile
+    >>> def fill(path: Path, version: int) -> None:
+    ...     _ = (path / MODEL_FILE).write_bytes(b"a SavedModel")
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     folder = ServingFolder(Path(root), clock=lambda: 1_700_000_000)
+    ...     first, second = folder.publish(fill), folder.publish(fill)
+    ...     (first.version, second.version, folder.rollback(), folder.versions())
+    (1700000000, 1700000001, RolledBack(removed=1700000001, serving=1700000000), [1700000000])
+
     Args:
       root: the folder; made by the first push.
       keep: versions kept after a push, at least 1.

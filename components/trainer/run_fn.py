@@ -242,7 +242,7 @@ class Phases:
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Times the body of a `with` statement."""
+        """Keeps the wall time of the `with` block under `seconds[name]`."""
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started

@@ -119,7 +119,12 @@ class Cron:
         return cron
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first scheduled time that is later than a moment."""
+        """The first scheduled time that is later than a moment.
+
+        >>> night = Cron.parse("0 3 * * *")
+        >>> night.next_after(datetime(2026, 3, 1, 3, tzinfo=UTC)).isoformat()
+        '2026-03-02T03:00:00+00:00'
+        """
         found: datetime = self._times(moment).get_next(datetime)
         return found
 

@@ -87,7 +87,7 @@ class Metrics:
         self._requests.labels(str(status)).inc()
 
     def scored(self, model: str, seconds: float) -> None:
-        """A model was called."""
+        """Counts one call of a model and the time that it took."""
         self._scoring.labels(model).observe(seconds)
 
     def answered(self, answer: Answer, seconds: float) -> None:
@@ -100,9 +100,9 @@ class Metrics:
             self._candidates.labels(*labels).inc(n)
 
     def lost(self, lines: int) -> None:
-        """How many lines the decision log lost so far."""
+        """Sets how many lines the decision log has lost so far."""
         self._lost.set(lines)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """All metrics in Prometheus' text format, the answer of `/metrics`."""
         return generate_latest(self._registry)

@@ -178,7 +178,7 @@ class TwoTowerDCN(tf.Module):
 
     @property
     def dense_variables(self) -> tuple[tf.Variable, ...]:
-        """All but the embedding tables."""
+        """All variables but the embedding tables: those of trunk, towers and logits."""
         own = [v for tower in self.towers for v in self.tower_variables(tower)]
         return (*self._of_trunk("shared"), *own)
 

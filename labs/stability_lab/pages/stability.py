@@ -32,7 +32,7 @@ WORDS = [
 
 
 def judged_by(name: str, measures: Measures) -> str:
-    """How the true side is known."""
+    """A sentence on where the true sides come from: the simulator, or later clicks."""
     known = words.share(measures.judged_clicks)
     if name == "truth":
         return f"Sides are compared with the simulator's true CVR of the day ({known} of clicks)."
@@ -43,7 +43,7 @@ def judged_by(name: str, measures: Measures) -> str:
 
 
 def cells(m: Measures) -> list[str]:
-    """Columns of `HEAD`."""
+    """One row of the table, a text for each column of `HEAD`."""
     return [
         words.count(m.flips),
         words.per_thousand(m.flip_rate),

@@ -100,7 +100,11 @@ def frozen_options(command: Command) -> Command:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """A duration as h:mm:ss.
+
+    >>> clock(3725.4)
+    '1:02:05'
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
