@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.statistics.bootstrap import Draws
 from labs.experiment.judging.judge import Bench, Trained
 from labs.experiment.judging.results import SetResults, measure
-from labs.experiment.judging.statistics import Draws
 from labs.experiment.studies.arms import Experiment
 from labs.experiment.studies.assignments import Log, assigned
 from labs.experiment.studies.cuts import Sample

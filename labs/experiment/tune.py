@@ -17,9 +17,9 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
+from common.statistics.bootstrap import Draws
 from labs.experiment.judging.judge import held_out_judged
 from labs.experiment.judging.lead import Lead, lead
-from labs.experiment.judging.statistics import Draws
 from labs.experiment.knobs import Value, changes, effective, search_space
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample

@@ -17,7 +17,7 @@ from pipeline.terminal.quiet import quiet_libraries
 from schemas.checked import checked
 
 if TYPE_CHECKING:
-    from labs.experiment.judging.statistics import Draws
+    from common.statistics.bootstrap import Draws
     from labs.experiment.studies.arms import Settings
     from labs.experiment.trainings.data import FrozenData
 
@@ -61,7 +61,7 @@ class FrozenRun:
     @property
     def draws(self) -> Draws:
         """Confidence, resamples and seed of intervals, as the run's evaluation has them."""
-        from labs.experiment.judging.statistics import Draws
+        from common.statistics.bootstrap import Draws
 
         evaluation = self.run.config.evaluation
         return Draws(evaluation.resamples, evaluation.seed, evaluation.confidence)

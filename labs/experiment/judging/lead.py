@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import Floats, Ints
-from common.statistics.bootstrap import Difference, resampled
+from common.statistics.bootstrap import Draws, Estimate, resampled
 from common.statistics.sums import log_loss
-from labs.experiment.judging.statistics import Draws, Judged, loss_difference
+from labs.experiment.judging.statistics import Judged, loss_difference
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Lead:
         that is best on the setups drawn is compared on the setups not drawn. NaN when none are.
     """
 
-    difference: Difference
+    difference: Estimate
     left_out: float
 
     @property

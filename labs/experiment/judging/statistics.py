@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import Floats, Ints
-from common.statistics.bootstrap import Difference, ResampledAuc, resampled, summarised
+from common.statistics.bootstrap import Draws, Estimate, ResampledAuc, resampled, summarised
 from common.statistics.sums import base_loss, log_loss
 from labs.experiment.judging.expected_auc import ResampledExpectedAuc
 
@@ -51,15 +51,6 @@ class Judged:
         return cls(number, len(present), label, truth)
 
 
-@dataclass(frozen=True)
-class Draws:
-    """How intervals are drawn."""
-
-    resamples: int
-    seed: int
-    confidence: float
-
-
 def rig(target: Floats, prediction: Floats) -> float:
     """Relative information gain (paper, equation 2); NaN when all labels are alike.
 
@@ -84,7 +75,7 @@ def rig_difference(
     ones: Sequence[Floats],
     others: Sequence[Floats],
     draws: Draws,
-) -> Difference:
+) -> Estimate:
     """RIG of the one arm minus that of the other.
 
     Args:
@@ -96,7 +87,7 @@ def rig_difference(
 
 def loss_difference(
     judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
-) -> Difference:
+) -> Estimate:
     """Mean log loss of the other arm minus that of the one, nats: above 0 the one is better.
 
     Args: see `rig_difference`.
@@ -111,7 +102,7 @@ def _gain(
     others: Sequence[Floats],
     draws: Draws,
     scale: Callable[[Floats, Floats], Floats],
-) -> Difference:
+) -> Estimate:
     """What the one arm loses less, by a scale of the number and the sum of the targets."""
     gains = [
         _by_setup(judged, log_loss(target, other) - log_loss(target, one))
@@ -185,7 +176,7 @@ def _areas(
     return Areas(np.array([e for e, _ in seeds]), np.stack([d for _, d in seeds], axis=1))
 
 
-def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Difference:
+def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Estimate:
     """AUC of the one arm minus that of the other, both of the same examples, seeds and draws."""
     seeds = np.random.default_rng([draws.seed, SEED_STREAM])
     gain = one.drawn - other.drawn

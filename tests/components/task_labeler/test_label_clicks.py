@@ -171,6 +171,7 @@ def test_fields_follow_the_history(result: Labelled) -> None:
         row = history[f"{e['shop']}|{e['goal']}", e["t"] // DAY]
         assert e["setup_id"] == row["setup_id"]
         assert e["task"] == ("hard" if row["hard"] else "soft")
+        assert e["routed_to"] == ("hard" if row["online_hard"] else "soft")
         assert (e["task_weight_hard"], e["task_weight_soft"]) == (row["hard"], not row["hard"])
         assert e["historical_cvr"] == np.float32(row["historical_cvr"])
         assert e["setup_category"] == e["goal"]
@@ -256,6 +257,7 @@ def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
     made = label(tmp_path, batch, options, shards=1)
     assert {e["task"] for e in made.examples("eval")} == {"hard"}
     assert {e["threshold_band"] for e in made.examples("eval")} == {"between"}
+    assert {e["routed_to"] for e in made.examples("eval")} == {"soft"}
     assert [r["task"] for r in made.table("routing.parquet")] == ["soft"]
 
 
@@ -438,6 +440,9 @@ def test_cold_start_policies_reach_the_router(
     row = next(r for r in made.table("routing.parquet") if r["setup_id"] == "z|buy")
     assert (row["task"], row["reason"]) == (routed, "cold_start")
     assert [u["task"] for u in made.json("settings.json")["unknown_setups"]] == [rule]
+    begins = (to_day(FIRST) + 28) * DAY
+    new = [e for e in made.examples("eval") if e["shop"] == "n" and e["t"] < begins]
+    assert {e["routed_to"] for e in new} == {routed}
 
 
 def test_unknown_setups_go_by_their_category(result: Labelled) -> None:

@@ -16,7 +16,7 @@ import pytest
 import tune_child
 from tune_child import NAMES, search_of
 
-from labs.experiment.judging.statistics import Draws
+from common.statistics.bootstrap import Draws
 from labs.experiment.knobs import KNOBS, changes, effective, search_space
 from labs.experiment.studies.arms import Settings
 from labs.experiment.trainings.data import FrozenData
