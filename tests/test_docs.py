@@ -16,7 +16,20 @@ PAGES = sorted(
         ROOT / "deploy" / "README.md",
     ]
 )
-TREE = r"(?:benchmarks|common|components|deploy|docs|examples|labs|pipeline|schemas|service|tests)"
+FOLDERS = (
+    "benchmarks",
+    "common",
+    "components",
+    "deploy",
+    "docs",
+    "examples",
+    "labs",
+    "pipeline",
+    "schemas",
+    "service",
+    "tests",
+)
+TREE = f"(?:{'|'.join(FOLDERS)})"
 NAMES_OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md")
 """Pages that name files which are to be added, or are gone."""
 
@@ -58,8 +71,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     "page", [page for page in PAGES if page.name not in NAMES_OTHERS], ids=of_root
 )
 def test_files_that_it_names_are_there(page: Path) -> None:
-    named = set(re.findall(rf"`({TREE}/[\w./-]+\.\w+)`", "\n".join(prose(page))))
+    """Sources may be named by the end of their path alone, within a stage for instance."""
+    text = "\n".join(prose(page))
+    named = set(re.findall(rf"`({TREE}/[\w./-]+\.\w+)`", text))
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    ends = set(re.findall(r"`([\w/]+\.py)`", text))
+    missing = ends - {end for end in ends for source in sources() if source.endswith(f"/{end}")}
+    assert sorted(missing) == []
+
+
+@cache
+def sources() -> tuple[str, ...]:
+    inside = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return tuple(str(path) for path in (*ROOT.glob("*.py"), *inside))
 
 
 def test_what_the_recipes_change_is_there() -> None:
