@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ def decimal(value: float | None, places: int = 4) -> str:
 
 def signed(value: float | None, places: int = 4) -> str:
     return DASH if _missing(value) else f"{value:+.{places}f}"
+
+
+def between(low: float | None, high: float | None, show: Callable[[float], str] = signed) -> str:
+    """`[+0.0109, +0.0433]`; the empty string where an end is missing."""
+    return "" if low is None or high is None else f"[{show(low)}, {show(high)}]"
 
 
 def share(value: float | None) -> str:

@@ -15,6 +15,7 @@ from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from components.example_gen.readers.source import Window
+from components.reporter.index import write_index
 from pipeline.config import PipelineConfig
 from pipeline.runs.lock import hold_output
 from pipeline.runs.progress import recorded
@@ -81,18 +82,21 @@ def run_pipeline(
             started=stamp(),
             trigger=queued.trigger if queued is not None else None,
         )
-        with recorded(out, record) as progress:
-            console.heading(config.name, name, as_of, config.window_days)
-            with console.captured_logs():
-                try:
-                    _execute(config, as_of, name, out, command, console, progress.stage)
-                except InputError:
-                    raise
-                except Exception:
-                    logger.exception("the run failed")
-                    raise
-            manifest = read_local_json(folder / "manifest.json")
-            progress.judged(manifest["verdict"], manifest["version"])
+        try:
+            with recorded(out, record) as progress:
+                console.heading(config.name, name, as_of, config.window_days)
+                with console.captured_logs():
+                    try:
+                        _execute(config, as_of, name, out, command, console, progress.stage)
+                    except InputError:
+                        raise
+                    except Exception:
+                        logger.exception("the run failed")
+                        raise
+                manifest = read_local_json(folder / "manifest.json")
+                progress.judged(manifest["verdict"], manifest["version"])
+        finally:
+            write_index(out)
         return console.summary(out, folder)
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from components.reporter.summary import Change, SummaryRow, summary_rows
+from common.files.local import read_local_json
+from common.pages.text import between, decimal, signed
+from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.terminal.tables import terminal
 
 
@@ -74,14 +76,18 @@ class Console:
         """
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         records = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        comparisons = read_local_json(folder / "comparisons.json", [])
         verdict, version = manifest["verdict"], manifest["version"]
-        self._rich.print(_table(summary_rows(records)))
+        self._rich.print(_table(summary_rows(records, comparisons)))
         blessed = bool(verdict["blessed"])
         self._rich.print(
             "BLESSED" if blessed else "NOT BLESSED, nothing was pushed",
             style="bold green" if blessed else "bold yellow",
         )
-        self._rich.print(f"  {verdict['summary']}", markup=False)
+        # Manifests of earlier versions have no headline.
+        self._rich.print(f"  {verdict.get('headline') or verdict['summary']}", markup=False)
+        for detail in verdict.get("details", ()):
+            self._rich.print(f"  - {detail}", markup=False, style="dim")
         self._rich.print(f"report         {folder / 'report.html'}", markup=False)
         if version is not None:
             model = out / "serving" / str(version)
@@ -102,33 +108,30 @@ class _Lines(logging.Handler):
 
 
 def _table(rows: list[SummaryRow]) -> Table:
-    table = Table(caption="Δ: against the one-task model", caption_justify="left")
-    for name in ("task", "model"):
+    table = Table()
+    for name in ("on", "model"):
         table.add_column(name)
-    for name in ("examples", "positives", "AUC", "RIG", "calibration", "ΔAUC", "ΔRIG"):
+    for name in ("RIG", "AUC", "log loss", "predicted/observed", "RIG of the first minus this"):
         table.add_column(name, justify="right")
-    task = None
+    on = None
     for row in rows:
-        if task not in (None, row.task):
+        if on not in (None, row.on):
             table.add_section()
+        counts = f"{row.examples:,} {row.on} examples, {row.positives:,} conversions"
         table.add_row(
-            row.task if row.task != task else "",
-            row.model,
-            f"{row.examples:,}",
-            f"{row.positives:,}",
-            _number(row.auc),
-            _number(row.rig),
-            _number(row.calibration),
-            _change(row.auc_change),
-            _change(row.rig_change),
+            counts if row.on != on else "",
+            MODELS[row.model],
+            decimal(row.rig.value),
+            decimal(row.auc.value),
+            decimal(row.log_loss.value, 5),
+            decimal(row.calibration.value, 3),
+            _lead(row.lead),
         )
-        task = row.task
+        on = row.on
     return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _change(value: Change | None) -> str:
-    return "" if value is None else f"{value.absolute:+.4f}"
+def _lead(found: Bounded | None) -> str:
+    if found is None:
+        return ""
+    return f"{signed(found.value)} {between(found.low, found.high)}"
