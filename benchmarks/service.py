@@ -109,8 +109,11 @@ class Load:
     def push(self) -> str:
         """Pushes the other version; its assignment id."""
         name = list(self.versions)[self.pushed % len(self.versions)]
-        source = self.versions[name]
-        self.folder.publish(lambda path, _: shutil.copytree(source, path, dirs_exist_ok=True))
+
+        def fill(path: Path, _version: int) -> None:
+            shutil.copytree(self.versions[name], path, dirs_exist_ok=True)
+
+        self.folder.publish(fill)
         self.pushed += 1
         return name
 
@@ -187,7 +190,7 @@ def main(serving: Path, contract: str, seconds: int, connections: int, every: fl
     newest = ServingFolder(serving).newest()
     if newest is None:
         raise click.UsageError(f"{serving}: no version")
-    source = serving / str(newest)
+    source = newest.path
     for size in (50, 500):
         click.echo(
             json.dumps({"router": size, "us_per_candidate": router_microseconds(source, size)})
