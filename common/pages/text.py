@@ -52,6 +52,13 @@ def size(value: float | None) -> str:
     return f"{value:.3g} GB"
 
 
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def anything(value: Any) -> str:
     """A value of any type: whole numbers with separators, others with four decimals."""
     if value is None:
