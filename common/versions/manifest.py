@@ -48,6 +48,8 @@ class VerdictSummary(Frozen):
     blessed: bool
     headline: str = ""
     """The verdict in one sentence; empty in manifests of versions that had none."""
+    details: tuple[str, ...] = ()
+    """Sentences with the figures."""
     summary: str
     baseline: str | None
     """What the candidate was compared with; null when there was nothing."""
@@ -127,6 +129,7 @@ def build_manifest(
         verdict=VerdictSummary(
             blessed=bool(verdict.get("blessed", False)),
             headline=str(verdict.get("headline", "")),
+            details=tuple(verdict.get("details", ())),
             summary=str(verdict.get("summary", "")),
             baseline=verdict.get("baseline"),
         ),

@@ -30,6 +30,7 @@ class ShardReport:
       rejected: rows that break a rule of the contract.
       rules: rows by broken rule, "column: wanted ..." (a row may break several).
       first_fault: the first broken row in words, empty when there is none.
+      first_second, last_second: of the clicks that were taken; null without any.
     """
 
     shard: str
@@ -38,6 +39,13 @@ class ShardReport:
     rejected: int
     rules: dict[str, int]
     first_fault: str
+    first_second: int | None = None
+    last_second: int | None = None
+
+    def saw(self, first: int, last: int) -> None:
+        """Widens the span of the clicks that were taken."""
+        self.first_second = min(first, first if self.first_second is None else self.first_second)
+        self.last_second = max(last, last if self.last_second is None else self.last_second)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,6 +79,8 @@ def ingest_shard(
             report.rows += int(inside.sum() + bad.sum())
             report.outside += int((~inside & ~bad).sum())
             report.rejected += int(bad.sum())
+            if inside.any():
+                report.saw(int(time[inside].min()), int(time[inside].max()))
             if faults:
                 rejected.append(_set_aside(batch, bad, seen))
                 _describe(report, faults, batch, key, seen)

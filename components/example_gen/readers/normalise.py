@@ -28,7 +28,7 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.Record
         column = batch.column(batch.schema.get_field_index(name))
         try:
             if name in times:
-                column = _seconds(column, contract.timestamp_unit)
+                column = seconds(column, contract.timestamp_unit)
             elif name in contract.string_columns:
                 column = _strings(column)
             elif name in contract.float_columns:
@@ -55,7 +55,12 @@ def _wanted(name: str, contract: Contract) -> str:
     return "a whole number"
 
 
-def _seconds(column: pa.Array, unit: str) -> pa.Array:
+def seconds(column: pa.Array, unit: str) -> pa.Array:
+    """Times as whole seconds since 1970-01-01; numbers are in the unit.
+
+    Raises:
+      TypeError: the column holds neither times nor numbers.
+    """
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
     if pa.types.is_date(column.type):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.pages.page import Section, Table
 from labs.stability_lab.pages import words
-from labs.stability_lab.pages.figures import frontier_plot
+from labs.stability_lab.pages.figures import frontier_plots
 from labs.stability_lab.replay.frontier import Point
 from labs.stability_lab.replay.measures import Measures
 
@@ -88,7 +88,7 @@ def frontier_section(points: list[Point]) -> Section:
         "is outlined. Another alpha is another question, so panels are not to be compared by "
         "their wrong clicks alone."
     ]
-    return Section("Frontier", notes, [frontier_plot(points)], tables)
+    return Section("Frontier", notes, frontier_plots(points), tables)
 
 
 def _table(caption: str, head: list[str], points: list[Point], folded: bool) -> Table:

@@ -47,6 +47,26 @@ def test_an_even_split_passes(tmp_path: Path) -> None:
     assert report.sound
 
 
+@pytest.mark.parametrize(
+    ("control", "variant", "share", "p"),
+    [
+        # (5100 - 5000)^2 / 5000 * 2 = 4, of which chi-square with one degree has 4.55% above.
+        (5100, 4900, 0.5, 0.0455003),
+        # (100 - 80)^2 / 80 + (100 - 120)^2 / 120 = 25/3; two-sided normal beyond 2.886751
+        (100, 100, 0.4, 0.0038924),
+    ],
+)
+def test_the_traffic_split_by_hand(
+    tmp_path: Path, control: int, variant: int, share: float, p: float
+) -> None:
+    text = (
+        "setup,advertiser,variant,spend,conversions,requests\n"
+        f"s,A,control,90,3,{control}\ns,A,mtl,91,4,{variant}\n"
+    )
+    [check, *_] = read(tmp_path, text, traffic_share=share).checks
+    assert check.value == pytest.approx(p, abs=1e-6)
+
+
 FAULTS = {
     "traffic": ("5050", "5500", "traffic split"),
     "budget": ("41,2,5050,120,50", "41,2,5050,120,53", "budget split"),

@@ -1,0 +1,96 @@
+"""What a log's files tell of its clicks before any is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.days import SECONDS_PER_DAY, to_date
+from components.example_gen.readers.normalise import seconds
+from components.example_gen.readers.partitions import (
+    first_partition,
+    is_partitioned,
+    window_files,
+)
+from components.example_gen.readers.source import Window
+from schemas.contract import Contract
+
+COUNTED_ROWS = 2_000_000
+"""Rows up to which setups are counted: their columns are read whole."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A log within its window; null where the files do not tell.
+
+    Attributes:
+      first_day, last_day: of the clicks in the window.
+      rows: in the files, those outside the window among them.
+      setups: different ones in the files.
+    """
+
+    first_day: date | None = None
+    last_day: date | None = None
+    files: int | None = None
+    rows: int | None = None
+    setups: int | None = None
+
+
+def peek(contract: Contract, root: Path, window: Window) -> Span:
+    """By the footers of Parquet files and the names of daily partitions, else nothing.
+
+    Args:
+      root: folder that a relative pattern starts from.
+
+    Raises:
+      InputError: a partition or every file is missing.
+    """
+    form, pattern = contract.input.format, contract.input.pattern
+    if form not in ("parquet", "csv", "tfrecord"):
+        return Span()
+    files = window_files(root, pattern, window)
+    days = None
+    if form == "parquet":
+        days = _days_of(files, contract.roles.timestamp, contract.timestamp_unit)
+    elif is_partitioned(pattern):
+        days = first_partition(root, pattern, window), window.days[-1]
+    rows = sum(pq.read_metadata(f).num_rows for f in files) if form == "parquet" else None
+    return Span(
+        first_day=max(days[0], window.start) if days else None,
+        last_day=min(days[1], window.days[-1]) if days else None,
+        files=len(files),
+        rows=rows,
+        setups=_setups(files, contract) if rows is not None and rows <= COUNTED_ROWS else None,
+    )
+
+
+def _days_of(files: tuple[str, ...], column: str, unit: str) -> tuple[date, date] | None:
+    """Days of the first and the last time by the statistics of the files' row groups."""
+    ends: list[int] = []
+    for path in files:
+        file = pq.ParquetFile(path)
+        place = file.metadata.schema.names.index(column)
+        kind = file.schema_arrow.field(column).type
+        for number in range(file.metadata.num_row_groups):
+            statistics = file.metadata.row_group(number).column(place).statistics
+            if statistics is None or not statistics.has_min_max:
+                return None
+            times = pa.array([statistics.min, statistics.max], kind)
+            ends += seconds(times, unit).to_pylist()
+    if not ends:
+        return None
+    return to_date(min(ends) // SECONDS_PER_DAY), to_date(max(ends) // SECONDS_PER_DAY)
+
+
+def _setups(files: tuple[str, ...], contract: Contract) -> int:
+    columns = list(contract.roles.setup)
+    found: set[tuple[str, ...]] = set()
+    for path in files:
+        part = pq.read_table(path, columns=columns).group_by(columns).aggregate([])
+        # As text: files may hold a column in different types.
+        found.update(tuple(map(str, row.values())) for row in part.to_pylist())
+    return len(found)
