@@ -3,9 +3,13 @@
 The fields' names are reserved in all contracts.
 """
 
-TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
-SPLITS = (TRAIN, CALIBRATION, EVAL)
-"""Consecutive periods of clicks, in their order."""
+TRAIN, CALIBRATION, EVAL, RECENT = "train", "calibration", "eval", "recent"
+JUDGED_SPLITS = (TRAIN, CALIBRATION, EVAL)
+"""What the judged fit learns from and is judged on; consecutive periods, in their order."""
+
+SPLITS = (*JUDGED_SPLITS, RECENT)
+"""Consecutive periods of clicks, in their order; `recent` ends with the last day before the as-of
+day, so that its labels may still change. A log without conversion times has no such split."""
 
 SETUP_ID = "setup_id"
 """bytes: the conversion setup, see `schemas.setup_id`."""
@@ -42,6 +46,18 @@ CATEGORY = "setup_category"
 ADVERTISER_TYPE = "setup_advertiser_type"
 """bytes: advertiser type, the empty string where the contract has none."""
 
+JUDGED_LABEL = "judged_label"
+"""int64, 0 or 1: the label as it had been observed when the eval period began; for clicks of that
+period and later the log's own label."""
+
+JUDGED_COMPLETENESS = "judged_completeness"
+"""float in (0, 1]: share of the click's conversions expected to have been seen when the eval period
+began, by what was known then; 1 for clicks of that period and later."""
+
+COMPLETENESS = "completeness"
+"""float in (0, 1]: share expected to have been seen by the as-of day. Belongs to the log's own
+label, which holds what had been observed by then."""
+
 HARD = "hard"
 SOFT = "soft"
 FALLBACK = "fallback"
@@ -58,8 +74,9 @@ BYTES_FIELDS = (
     CATEGORY,
     ADVERTISER_TYPE,
 )
-FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR)
-RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS)
+FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR, JUDGED_COMPLETENESS, COMPLETENESS)
+INT_FIELDS = (JUDGED_LABEL,)
+RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS + INT_FIELDS)
 
 NUMERIC_FEATURES = frozenset({HISTORICAL_CVR})
 """Fields that a contract may list as numeric features: known at the click, and to a server by the

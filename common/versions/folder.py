@@ -112,14 +112,20 @@ class ServingFolder:
     def path(self, version: int) -> Path:
         return self.root / str(version)
 
-    def newest(self) -> Version | None:
-        """The version that serves, if any."""
-        number = max(self.versions(), default=None)
-        return None if number is None else Version(number, self.path(number))
+    def newest(self, but: Callable[[Path], bool] = lambda version: False) -> Version | None:
+        """The version that serves, if any.
 
-    def fingerprint(self) -> str:
-        """Changes whenever the version that serves does; empty while there is none."""
-        newest = self.newest()
+        Args:
+          but: versions to leave out.
+        """
+        for number in reversed(self.versions()):
+            if not but(self.path(number)):
+                return Version(number, self.path(number))
+        return None
+
+    def fingerprint(self, but: Callable[[Path], bool] = lambda version: False) -> str:
+        """Changes whenever `newest` does; empty while there is none."""
+        newest = self.newest(but)
         if newest is None:
             return ""
         return f"{newest.number}:{newest.manifest_digest or _digest(newest.path / MODEL_FILE)}"

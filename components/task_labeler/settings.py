@@ -42,12 +42,13 @@ class LabellingSettings(Frozen):
     posterior."""
     min_probability: Share = 0.5
     min_clicks: NonNegativeInt = 100
-    """Observed clicks in the window below which the reason is `prior` and the setup is `new`."""
+    """Observed clicks in the window below which the reason is `prior` and the setup is `new`. The
+    dwell begins with the first decision that rests on so many."""
     band: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Hysteresis, as a share of the threshold: a hard setup is judged by threshold x (1 + band),
     a soft one by threshold x (1 - band), whatever it is decided by."""
     min_dwell_days: NonNegativeInt = 3
-    """Days that a setup keeps a side before it may change again."""
+    """Days that a setup keeps a side before it may change again, see `min_clicks`."""
     cold_start: Literal["prior", "hard", "soft", "fallback"] = "prior"
     """Side of a setup of which no click has been observed yet. `fallback` labels by the prior and
     routes to the one-task model."""
@@ -92,16 +93,33 @@ def with_pins(settings: LabellingSettings) -> LabellingSettings:
     return settings.model_copy(update={"pins": pins, "pins_file": None})
 
 
+LONGEST_WARMUP, WARMUP_PART = 7, 8
+"""The default warm-up: days, and the part of the days before the calibration period."""
+
+
 class SplitSettings(Frozen):
-    """Consecutive periods by click time, the last one ending where labels are no longer mature."""
+    """Consecutive periods by click time: train, calibration, eval, and what came after it.
+
+    The eval period ends with the last day whose labels are mature. What came after it, up to the
+    as-of day, is for the served fit.
+    """
 
     eval_days: PositiveInt = 7
     calibration_days: PositiveInt = 3
-    """Period after training that early stopping looks at."""
+    """Period after training that the level is fitted on; the same number of days before the as-of
+    day for the served fit."""
     gap_days: NonNegativeInt | None = None
-    """Days left out before the eval period; the attribution window when null, so that every
+    """Days left out before the eval period. Null: none, since each row carries its label as it was
+    observed by then; in a log without conversion times the attribution window, so that every
     earlier label was known when the period began."""
     calibration_gap_days: NonNegativeInt = 0
     """Days left out between the train and the calibration period."""
-    warmup_days: NonNegativeInt = 0
-    """First days of the log that serve as history only."""
+    warmup_days: NonNegativeInt | None = None
+    """First days of the log that serve as history only. Null: a week, or an eighth of the days
+    before the calibration period where that is less."""
+
+    def warmup(self, days: int) -> int:
+        """Days of warm-up of a log with so many days before the calibration period."""
+        if self.warmup_days is not None:
+            return self.warmup_days
+        return min(LONGEST_WARMUP, max(0, days) // WARMUP_PART)

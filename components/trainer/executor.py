@@ -1,4 +1,4 @@
-"""Lays the run's parameters over the settings and hands them to TFX's Trainer."""
+"""Lays the run's parameters over the settings and hands them to TFX's Trainer, if it shall run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
 
+from common.runs.blessing import withheld
 from common.runs.parameters import LOSS, TRAINING, changed
 from components.trainer.settings import LossSettings, TrainingSettings
 from schemas.base import Frozen
@@ -26,6 +27,8 @@ class Executor(GenericExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        if withheld("Trainer", input_dict, output_dict):
+            return
         config = json.loads(exec_properties[CUSTOM_CONFIG])
         for section, settings in SECTIONS.items():
             text = json.dumps(config[section])

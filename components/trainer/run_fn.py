@@ -84,7 +84,13 @@ def run_fn(fn_args: FnArgs) -> None:
     tf.io.gfile.makedirs(run_dir)
     root = checkpoint_root(config, training, sweeping=distribution.chief)
     start = choose_start(
-        fn_args.base_model, contract, model, training, graph_dir, config.get("eval_days", 0)
+        fn_args.base_model,
+        contract,
+        model,
+        training,
+        graph_dir,
+        config.get("eval_days", 0),
+        served=config.get("fit") == "served",
     )
     phases = Phases()
 

@@ -10,6 +10,7 @@ from common.files.atomic import run_folder
 from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
+from common.versions.attempt import Attempt
 from components.reporter.index import write_index
 from pipeline.config import PipelineConfig
 from pipeline.runs.lock import hold_output
@@ -91,7 +92,7 @@ def _execute(
     # Read once, when TensorFlow's C++ side is loaded; it reports errors as exceptions as well.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     console.note("loading TFX")
-    from pipeline.pipeline import Places, create_pipeline
+    from pipeline.pipeline import Places, create_pipeline, default_parameters
     from pipeline.runners.local import run_local
 
     run = RunInfo(
@@ -103,7 +104,8 @@ def _execute(
         command=command,
         config=config.model_dump(mode="json"),
     )
-    places = Places.under(out)
+    attempt = Attempt.of(run, default_parameters(config, run), str(out))
+    places = Places.under(out, attempt)
 
     def on_stage(stage: Stage) -> None:
         progress.stage(stage)

@@ -27,7 +27,7 @@ from labs.stability_lab.replay.replay import changed
 from schemas import labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import SPLITS, TRAIN
+from schemas.labelled import JUDGED_SPLITS, TRAIN
 
 COUNTS = "counts.parquet"
 FACTS = "assignment.json"
@@ -84,7 +84,7 @@ def assigned(rule: Assignment, data: FrozenData, log: Log) -> Assigned:
             move_into_place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    sides = [np.load(folder / f"{split}.npy") for split in SPLITS]
+    sides = [np.load(folder / f"{split}.npy") for split in JUDGED_SPLITS]
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Assigned(folder, digest(np.concatenate(sides)), facts)
 
@@ -123,7 +123,7 @@ def _by_history(
     )
     lookup, hard = HistoryLookup(history), history["hard"].to_numpy()
     sides = {}
-    for split in SPLITS:
+    for split in JUDGED_SPLITS:
         facts = data.facts(split)
         day = facts[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
         setup = facts[labelled.SETUP_ID].cast(pa.string()).combine_chunks()
@@ -183,4 +183,4 @@ def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bool
     sides = data.columns(TRAIN).hard
     share = np.bincount(place, sides, len(names)) / np.bincount(place, minlength=len(names))
     hard = names[share > 0.5]
-    return {split: np.isin(categories(split), hard) for split in SPLITS}
+    return {split: np.isin(categories(split), hard) for split in JUDGED_SPLITS}

@@ -21,7 +21,7 @@ from common.runs.provenance import code_fingerprint
 from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
-from schemas.labelled import EVAL, SPLITS
+from schemas.labelled import EVAL, JUDGED_SPLITS
 
 FACTS = "facts.parquet"
 TRUTH = "truth.npy"
@@ -119,7 +119,7 @@ def _write(source: Source, folder: Path) -> None:
     from labs.experiment.trainings.examples import read_facts
 
     counts = {}
-    for split in SPLITS:
+    for split in JUDGED_SPLITS:
         place = folder / split
         place.mkdir(parents=True)
         found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")

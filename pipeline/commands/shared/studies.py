@@ -88,8 +88,9 @@ def open_study(asked: StudyOptions, default_warmup: str = "splits") -> Study:
         )
     warmup = asked.warmup
     if warmup is None:
-        shortest = min(config.labelling.window_days, (log.as_of - log.first_day) // 3)
-        warmup = shortest if default_warmup == "window" else config.splits.warmup_days
+        days = log.as_of - log.first_day
+        shortest = min(config.labelling.window_days, days // 3)
+        warmup = shortest if default_warmup == "window" else config.splits.warmup(days)
     first = first_evaluated(log, warmup)
     judge = choose_judge(log, root, asked.judge_name, config.labelling.window_days)
     return Study(config, log, judge, first, log.cells.day >= first, run_name(day), asked.out)
