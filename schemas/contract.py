@@ -211,9 +211,9 @@ def load_contract(name_or_path: str) -> Contract:
       InputError: the file is missing, is not YAML, or breaks the contract's rules.
     """
     path = contract_path(name_or_path)
-    return parse_contract(path.read_text(encoding="utf-8"), source=str(path))
+    return parse_contract(path.read_bytes(), source=str(path))
 
 
-def parse_contract(text: str, source: str = "contract") -> Contract:
+def parse_contract(text: str | bytes, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
     return checked_yaml(Contract, text, source)
