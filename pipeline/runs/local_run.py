@@ -16,11 +16,13 @@ from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from components.example_gen.readers.source import Window
 from pipeline.config import PipelineConfig
+from pipeline.runs.debris import sweep, temporary_files
 from pipeline.runs.lock import hold_output
 from pipeline.runs.progress import recorded
-from pipeline.runs.record import RunRecord, read_record, stamp
+from pipeline.runs.record import RunRecord, one_line, read_record, stamp
+from pipeline.runs.store import ARTIFACTS, check_store
 from pipeline.terminal.console import Console
-from schemas.errors import InputError
+from schemas.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from pipeline.runners.local import Stage
@@ -59,10 +61,16 @@ def run_pipeline(
 
     Raises:
       InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
-        or another run is going on in the folder.
+        another run is going on in the folder, or its metadata store is lost or broken.
+      RunFailed: a stage failed for any other reason, such as a full disk.
     """
     as_of = resolve_as_of(config.as_of)
     out = out.absolute()
+    if marks := sorted({mark for mark in "*?[]" if mark in str(out)}):
+        raise InputError(
+            f"--out {out}: seen {' '.join(marks)}, wanted a path without: TFX looks for files by "
+            "pattern"
+        )
     name = run_id or run_name(as_of)
     folder = run_folder(out, name)
     queued = read_record(folder)
@@ -85,12 +93,19 @@ def run_pipeline(
             console.heading(config.name, name, as_of, config.window_days)
             with console.captured_logs():
                 try:
-                    _execute(config, as_of, name, out, command, console, progress.stage)
+                    check_store(out)
+                    sweep(out / ARTIFACTS)
+                    with temporary_files(out):
+                        _execute(config, as_of, name, out, command, console, progress.stage)
                 except InputError:
                     raise
-                except Exception:
+                except Exception as error:
                     logger.exception("the run failed")
-                    raise
+                    reason = one_line(f"{type(error).__name__}: {error}")
+                    stage = progress.record.stage or "start"
+                    raise RunFailed(
+                        f"run {name}: {stage}: {reason} (all of it in {folder / 'run.log'})"
+                    ) from error
             manifest = read_local_json(folder / "manifest.json")
             progress.judged(manifest["verdict"], manifest["version"])
         return console.summary(out, folder)
