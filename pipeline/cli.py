@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from pipeline.terminal.exit_noise import silence_late_deletions
-from schemas.errors import InputError, RunFailed
+from schemas.errors import InputError, RunError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -67,7 +67,7 @@ class CommandGroup(click.Group):
         except InputError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(BAD_INPUT)
-        except RunFailed as error:
+        except RunError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(FAILED)
         except OSError as error:

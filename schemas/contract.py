@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
@@ -87,7 +87,7 @@ class Categorical(Frozen):
 
     name: Column
     buckets: Annotated[int, Field(ge=2, le=2**28)] | None = None
-    vocabulary: PositiveInt | None = None
+    vocabulary: Annotated[int, Field(ge=1, le=2**28)] | None = None
     """Most frequent values kept; one more id stands for all others."""
     width: Annotated[int, Field(ge=1, le=1024)] = 16
 

@@ -10,7 +10,7 @@ class InputError(ValueError):
     """
 
 
-class RunFailed(RuntimeError):
+class RunError(RuntimeError):
     """A run was ended by what no input explains: a full disk, a bug.
 
     The message is one line with the stage, the error and the file that holds its traceback. The

@@ -9,7 +9,7 @@ thing twice, is refused.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -25,7 +25,7 @@ _OCTAL = "!leading-zero"
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def get_single_data(self) -> Any:
         node = self.get_single_node()
@@ -118,7 +118,7 @@ def load(text: str | bytes) -> Any:
       ValueError: it is not YAML, or one of what this module refuses; one line says what and where.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+        return yaml.load(text, _Loader)  # a SafeLoader
     except RecursionError:
         raise ValueError("brackets nested too deeply") from None
     except (yaml.YAMLError, ValueError, UnicodeError) as error:

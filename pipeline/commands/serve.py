@@ -14,7 +14,7 @@ from pipeline.commands.options.shared import serving_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=click.IntRange(1, 65_535),
     default=8080,
     show_default=True,
     help="Port to listen on.",

@@ -22,7 +22,7 @@ from pipeline.runs.progress import recorded
 from pipeline.runs.record import RunRecord, one_line, read_record, stamp
 from pipeline.runs.store import ARTIFACTS, check_store
 from pipeline.terminal.console import Console
-from schemas.errors import InputError, RunFailed
+from schemas.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from pipeline.runners.local import Stage
@@ -62,7 +62,7 @@ def run_pipeline(
     Raises:
       InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
         another run is going on in the folder, or its metadata store is lost or broken.
-      RunFailed: a stage failed for any other reason, such as a full disk.
+      RunError: a stage failed for any other reason, such as a full disk.
     """
     as_of = resolve_as_of(config.as_of)
     out = out.absolute()
@@ -103,7 +103,7 @@ def run_pipeline(
                     logger.exception("the run failed")
                     reason = one_line(f"{type(error).__name__}: {error}")
                     stage = progress.record.stage or "start"
-                    raise RunFailed(
+                    raise RunError(
                         f"run {name}: {stage}: {reason} (all of it in {folder / 'run.log'})"
                     ) from error
             manifest = read_local_json(folder / "manifest.json")

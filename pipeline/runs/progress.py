@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.runs.record import RunRecord, write_record
 from pipeline.runs.termination import Terminated, termination_raises
-from schemas.errors import InputError, RunFailed
+from schemas.errors import InputError, RunError
 
 
 class Progress:
@@ -45,7 +45,7 @@ def recorded(out: Path, record: RunRecord) -> Iterator[Progress]:
         write_record(out, progress.record.ended("stopped", f"stopped by {signal}"))
         raise
     except BaseException as error:
-        kind = "" if isinstance(error, InputError | RunFailed) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, InputError | RunError) else f"{type(error).__name__}: "
         write_record(out, progress.record.ended("failed", f"{kind}{error}"))
         raise
     write_record(out, progress.record.ended("succeeded"))

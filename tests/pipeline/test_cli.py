@@ -57,7 +57,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "not key=value": (["labelling"], ["--set", "'labelling'", "key=value"]),
     "below a value": (["window_days.x=1"], ["window_days", "holds a value"]),
     "not a date": (["as_of=tomorrow"], ["as_of", "tomorrow", "2026-01-31"]),
-    "too many shared layers": (["model.shared_layers=99"], ["shared_layers 99", "stack"]),
+    "too many shared layers": (["model.shared_layers=30"], ["shared_layers 30", "stack"]),
     "no mature click in the window": (
         ["labelling.delay=mature", "labelling.window_days=30"],
         ["labelling.window_days", "seen 30", "above the attribution window of 30 days"],
