@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from common.days import FIRST_DAY, LAST_DAY
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,14 +21,17 @@ def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
     A run sees events before 00:00 UTC of this day.
 
     Raises:
-      InputError: not an ISO date.
+      InputError: not an ISO date, or one outside the years that clicks may have.
     """
     if not as_of:
         return (now or datetime.now(UTC)).date()
     try:
-        return date.fromisoformat(as_of)
+        day = date.fromisoformat(as_of)
     except ValueError:
         raise InputError(f"as_of: seen {as_of!r}, wanted a date such as 2026-01-31") from None
+    if not FIRST_DAY < day <= LAST_DAY:
+        raise InputError(f"as_of: seen {as_of!r}, wanted a date from 1990 to 2100")
+    return day
 
 
 def record_as_of(artifact: Artifact, as_of: date) -> None:

@@ -1,9 +1,21 @@
-"""The base of every settings model."""
+"""The base of every settings model, and the numbers that settings are made of."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST = 2**31 - 1
+LARGEST = 1e9
+
+PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST)]
+Days = Annotated[int, Field(ge=1, le=3660)]
+"""A span of days, ten years at most."""
 
 
 class Frozen(BaseModel):
-    """A typed record that refuses unknown keys and cannot be changed."""
+    """A typed record that refuses unknown keys, NaN and infinity, and cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
@@ -87,7 +87,7 @@ class Categorical(Frozen):
 
     name: Column
     buckets: Annotated[int, Field(ge=2, le=2**28)] | None = None
-    vocabulary: PositiveInt | None = None
+    vocabulary: Annotated[int, Field(ge=1, le=2**28)] | None = None
     """Most frequent values kept; one more id stands for all others."""
     width: Annotated[int, Field(ge=1, le=1024)] = 16
 
@@ -215,9 +215,9 @@ def load_contract(name_or_path: str) -> Contract:
       InputError: the file is missing, is not YAML, or breaks the contract's rules.
     """
     path = contract_path(name_or_path)
-    return parse_contract(path.read_text(encoding="utf-8"), source=str(path))
+    return parse_contract(path.read_bytes(), source=str(path))
 
 
-def parse_contract(text: str, source: str = "contract") -> Contract:
+def parse_contract(text: str | bytes, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
     return checked_yaml(Contract, text, source)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, PositiveFloat, PositiveInt
 from service.routing.variants import AbTest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]

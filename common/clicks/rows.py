@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools
-from common.days import SECONDS_PER_DAY, first_second
+from common.days import FIRST_DAY, LAST_DAY, SECONDS_PER_DAY, first_second
 from schemas.contract import Contract
 
-EARLIEST, LATEST = first_second(date(1990, 1, 1)), first_second(date(2100, 1, 1))
+EARLIEST, LATEST = first_second(FIRST_DAY), first_second(LAST_DAY)
 NO_CONVERSION = -1
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 

@@ -44,7 +44,7 @@ KFP = (
 @run_options
 @click.option(
     "--max-concurrency",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
     help="Runs at once on Kubeflow.",

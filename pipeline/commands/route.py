@@ -22,7 +22,9 @@ from schemas.errors import InputError
 )
 @click.option("--category", help="Declared conversion category, for setups that are not known.")
 @click.option("--advertiser-type", help="Advertiser type, for setups that are not known.")
-@click.option("--version", type=int, help="Version to ask; the newest otherwise.")
+@click.option(
+    "--version", type=click.IntRange(0, 2**63 - 1), help="Version to ask; the newest otherwise."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON line for each setup.")
 def route(
     serving: Path,

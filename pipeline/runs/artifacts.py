@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from common.files.local import read_local_json
 from pipeline.config import PipelineConfig
 from pipeline.runs.finished import find_run
+from pipeline.runs.store import STORE_FILE, refuse_broken
 from schemas.checked import first_problem
 from schemas.errors import InputError
 
@@ -60,7 +61,7 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
             f"{folder / 'manifest.json'}: config: {first_problem(error)}; wanted a run of this "
             "version of hardtower"
         ) from error
-    found = _outputs(out / "metadata.sqlite", folder.name)
+    found = _outputs(out / STORE_FILE, folder.name)
     for name, component in WANTED.items():
         if name == "examples" and name not in found:
             continue
@@ -85,8 +86,7 @@ def _outputs(store: Path, run_id: str) -> dict[str, str]:
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 
-    if not store.is_file():
-        raise InputError(f"no file {store}; wanted the output folder of a local run")
+    refuse_broken(store)
     connection = metadata_store_pb2.ConnectionConfig()
     connection.sqlite.filename_uri = str(store)
     connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY

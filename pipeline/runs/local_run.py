@@ -13,12 +13,14 @@ from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
 from components.reporter.index import write_index
 from pipeline.config import PipelineConfig
+from pipeline.runs.debris import sweep, temporary_files
 from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
 from pipeline.runs.progress import Progress, Stage, recorded
-from pipeline.runs.record import RunRecord, read_record, stamp
+from pipeline.runs.record import RunRecord, one_line, read_record, stamp
+from pipeline.runs.store import ARTIFACTS, check_store
 from pipeline.terminal.console import Console
-from schemas.errors import InputError
+from schemas.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +41,15 @@ def run_pipeline(
 
     Raises:
       InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
-        or another run is going on in the folder.
+        another run is going on in the folder, or its metadata store is lost or broken.
+      RunError: a stage failed for any other reason, such as a full disk.
     """
     out = out.absolute()
+    if marks := sorted({mark for mark in "*?[]" if mark in str(out)}):
+        raise InputError(
+            f"--out {out}: seen {' '.join(marks)}, wanted a path without: TFX looks for files by "
+            "pattern"
+        )
     outlook = look_ahead(config, out)
     as_of = outlook.as_of
     name = run_id or run_name(as_of)
@@ -67,12 +75,19 @@ def run_pipeline(
                 console.heading(config.name, name, outlook.lines())
                 with console.captured_logs():
                     try:
-                        _execute(config, outlook, name, out, command, console, progress)
+                        check_store(out)
+                        sweep(out / ARTIFACTS)
+                        with temporary_files(out):
+                            _execute(config, outlook, name, out, command, console, progress)
                     except InputError:
                         raise
-                    except Exception:
+                    except Exception as error:
                         logger.exception("the run failed")
-                        raise
+                        reason = one_line(f"{type(error).__name__}: {error}")
+                        stage = progress.record.stage or "start"
+                        raise RunError(
+                            f"run {name}: {stage}: {reason} (all of it in {folder / 'run.log'})"
+                        ) from error
                 manifest = read_local_json(folder / "manifest.json")
                 progress.judged(manifest["verdict"], manifest["version"])
         finally:

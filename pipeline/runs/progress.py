@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.runs.record import RunRecord, write_record
-from schemas.errors import InputError
+from schemas.errors import InputError, RunError
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def recorded(out: Path, record: RunRecord) -> Iterator[Progress]:
         write_record(out, progress.record.ended("stopped", f"stopped by {signal}"))
         raise
     except BaseException as error:
-        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, InputError | RunError) else f"{type(error).__name__}: "
         write_record(out, progress.record.ended("failed", f"{kind}{error}"))
         raise
     write_record(out, progress.record.ended("succeeded"))

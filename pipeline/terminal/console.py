@@ -74,10 +74,13 @@ class Console:
         own.setLevel(logging.INFO)
         own.addHandler(lines)
         logging.captureWarnings(True)
+        # A full disk would have the log file's own errors printed between the lines.
+        printed, logging.raiseExceptions = logging.raiseExceptions, False
         try:
             yield
         finally:
             self._clock.stop()
+            logging.raiseExceptions = printed
             logging.captureWarnings(False)
             own.removeHandler(lines)
             root.handlers, root.level = before[0], before[1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from common.runs.provenance import code_version
 from pipeline.cli import main
 
 HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "matplotlib", "kfp")
@@ -55,7 +57,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "not key=value": (["labelling"], ["--set", "'labelling'", "key=value"]),
     "below a value": (["window_days.x=1"], ["window_days", "holds a value"]),
     "not a date": (["as_of=tomorrow"], ["as_of", "tomorrow", "2026-01-31"]),
-    "too many shared layers": (["model.shared_layers=99"], ["shared_layers 99", "stack"]),
+    "too many shared layers": (["model.shared_layers=30"], ["shared_layers 30", "stack"]),
     "no mature click in the window": (
         ["labelling.delay=mature", "labelling.window_days=30"],
         ["labelling.window_days", "seen 30", "above the attribution window of 30 days"],
@@ -166,3 +168,47 @@ def test_report_without_runs(tmp_path: Path) -> None:
     code, output = invoke("report", "--out", str(tmp_path))
     assert code == 2
     assert "no finished run" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--config", "mine", "--out", "FILE/out"], ["FILE/out", "Not a directory"]),
+        (["run", "--config", "y" * 300], ["File name too long"]),
+        (["simulate", "--out", "FILE/log", "--set", "clicks=300"], ["FILE", "Not a directory"]),
+        (["ab-report", "z" * 300], ["File name too long"]),
+        (["serve", "--serving", ".", "--port", "99999"], ["--port", "99999", "65535"]),
+    ],
+)
+def test_what_the_machine_will_not_do_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+) -> None:
+    """Also for a user whom no permission stops, as in containers."""
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr("pipeline.runs.local_run.check_input", lambda config: None)
+    given = [a.replace("FILE", str(file)).replace("mine", "complete_journey") for a in arguments]
+    code, output = invoke(*given)
+    assert code in (1, 2)
+    for word in words:
+        assert word.replace("FILE", str(file)) in output
+    assert "Traceback" not in output
+    assert output.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize("name", ["a [b]", "a*", "what?"])
+def test_an_output_folder_that_is_a_pattern_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("pipeline.runs.local_run.check_input", lambda config: None)
+    code, output = invoke("run", "--config", "complete_journey", "--out", str(tmp_path / name))
+    assert (code, (tmp_path / name).exists()) == (2, False)
+    assert "wanted a path without" in output
+
+
+def test_the_code_version_does_not_need_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("HARDTOWER_REVISION", raising=False)
+    code_version.cache_clear()
+    assert code_version() == version("hardtower")
+    code_version.cache_clear()

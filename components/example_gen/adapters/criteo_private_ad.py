@@ -52,7 +52,7 @@ FEATURE = "features_"
 class CriteoPrivateAdOptions(Frozen):
     epoch: date = date(2017, 1, 1)
     """The day of `day_int=1` (UTC). The default is arbitrary."""
-    delay_seconds: Annotated[int, Field(ge=1)] = 60
+    delay_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds of one unit of the delay columns."""
     skip_files: tuple[str, ...] = (DUPLICATE,)
     """Names of files to leave out."""

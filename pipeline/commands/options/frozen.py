@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.commands.options.shared import out_option
+from pipeline.commands.options.shared import Number, out_option
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def frozen_options(command: Command) -> Command:
     @click.option(
         "--sample",
         "share",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Number(0, 1, low_open=True),
         default=1.0,
         show_default=True,
         help="Share of the data to use.",
