@@ -41,12 +41,8 @@ class Outlook:
         """What it says, as (name, words)."""
         span, days = self.span, self.window.days
         counts = [
-            f"{number:,} {what}"
-            for number, what in (
-                (span.rows, "rows"),
-                (span.setups, "setups"),
-                (span.files, "files"),
-            )
+            f"{number:,} {what}{'' if number == 1 else 's'}"
+            for number, what in ((span.rows, "row"), (span.setups, "setup"), (span.files, "file"))
             if number is not None
         ]
         if span.first_day is not None and span.last_day is not None:

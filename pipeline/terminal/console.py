@@ -186,7 +186,7 @@ def _table(rows: list[SummaryRow]) -> Table:
     table = Table()
     for name in ("examples (conversions)", "model"):
         table.add_column(name)
-    for name in ("RIG", "AUC", "log loss", "predicted/observed", "RIG, first minus this"):
+    for name in ("RIG", "AUC", "log loss", "calibration", "RIG, first minus this"):
         table.add_column(name, justify="right")
     on = None
     for row in rows:

@@ -63,7 +63,7 @@ def test_a_window_that_is_too_short_is_refused_whatever_the_log(project: Project
     names = "click_time,conversion_time,converted,campaign,goal,vertical,device,user,recency,intent"
     (project.folder / "log.csv").write_text(f"{names}\n")
     lines = dict(look_ahead(config(project)).lines())
-    assert lines["log"] == "1 files"
+    assert lines["log"] == "1 file"
     assert lines["train"].startswith(".. ")
     assert date.fromisoformat(lines["eval"][:10]) > FIRST
     with pytest.raises(InputError, match=r"no day is left.*may begin later than its window of 14"):
