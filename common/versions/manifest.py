@@ -75,6 +75,9 @@ class Manifest(Frozen):
     """sha256 over names and contents of the SavedModel's files; empty when there is no model."""
     one_task_digest: str = ""
     """The same of the one-task model; empty where the version has none."""
+    summed: bool = False
+    """Whether a `SHA256SUMS` lists every file of the version; false in versions pushed before
+    there was one."""
     created: str
     """ISO 8601, UTC, whole seconds."""
     libraries: Mapping[str, str]
@@ -133,6 +136,7 @@ def build_manifest(
         code_version=run.code_version,
         model_digest=model_digest,
         one_task_digest=one_task_digest,
+        summed=True,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         libraries=library_versions(),
     )
