@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.files.arrow import parquet_table
 from schemas.errors import InputError
 
 SETUP, VARIANT, ADVERTISER, DAY = "setup", "variant", "advertiser", "day"
@@ -80,7 +81,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             # Text throughout: setups named 007 or NA stay as they are, and a bad number is shown.
             return pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False), 2
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(path), 1
+            return parquet_table(path).to_pandas(), 1
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error

@@ -23,24 +23,26 @@ def window_files(root: Path, pattern: str, window: Window) -> tuple[str, ...]:
     Raises:
       InputError: nothing matches, or a day after the first partition has no file.
     """
-    whole = pattern if Path(pattern).is_absolute() else str(root / pattern)
+    # The pattern alone is a glob; the root is a folder, whatever its name.
+    whole = pattern if Path(pattern).is_absolute() else str(Path(glob.escape(str(root))) / pattern)
     if not is_partitioned(pattern):
         matching = _matching(whole)
         if not matching:
-            raise InputError(f"input: no file matches {whole}")
+            raise InputError(f"input: no file matches {root / pattern}")
         return tuple(matching)
     by_day = {day: _matching(_of_day(whole, day)) for day in window.days}
     present = [day for day, files in by_day.items() if files]
     if not present:
         raise InputError(
-            f"input: no file matches {whole} for any day of {window.start} .. {window.days[-1]}"
+            f"input: no file matches {root / pattern} for any day of {window.start} .. "
+            f"{window.days[-1]}"
         )
     for day, files in by_day.items():
         if day > present[0] and not files:
             raise InputError(
                 f"input: the partition of {day} is missing: no file matches "
-                f"{_of_day(whole, day)}; the log begins on {present[0]} and the window ends on "
-                f"{window.days[-1]}"
+                f"{_of_day(str(root / pattern), day)}; the log begins on {present[0]} and the "
+                f"window ends on {window.days[-1]}"
             )
     return tuple(f for files in by_day.values() for f in files)
 

@@ -48,7 +48,7 @@ def read_log(
     shards = source.shards()
     for number, shard in enumerate(shards, 1):
         for batch in source.read(shard):
-            sound, faulty = _sound(normalise(batch, contract, shard), contract, window)
+            sound, faulty = _sound(batch, contract, window, shard)
             rows, bad = rows + sound.num_rows + faulty, bad + faulty
             if sound.num_rows == 0:
                 continue
@@ -81,10 +81,14 @@ def read_log(
     )
 
 
-def _sound(batch: pa.RecordBatch, contract: Contract, window: Window) -> tuple[pa.RecordBatch, int]:
+def _sound(
+    rows: pa.RecordBatch, contract: Contract, window: Window, shard: str
+) -> tuple[pa.RecordBatch, int]:
     """The window's rows that keep to the contract, and how many rows do not."""
+    read = normalise(rows, contract, shard)
+    batch = read.batch
     bad = np.zeros(batch.num_rows, bool)
-    for fault in find_faults(batch, contract):
+    for fault in (*read.faults, *find_faults(batch, contract)):
         bad |= fault.rows
     time = pc.fill_null(batch.column(contract.roles.timestamp), 0).to_numpy()
     start, end = window.seconds
