@@ -6,6 +6,7 @@ that names the file and the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,12 @@ class CsvFormat(Frozen):
     columns: tuple[Column, ...] = ()
     """Column names of a file without a header line; empty when the file has one."""
     null_values: tuple[str, ...] = ("",)
+
+    @model_validator(mode="after")
+    def _once(self) -> CsvFormat:
+        if twice := sorted({c for c in self.columns if self.columns.count(c) > 1}):
+            raise ValueError(f"columns: listed twice: {', '.join(twice)}")
+        return self
 
 
 class InputFormat(Frozen):
@@ -128,7 +135,9 @@ class Contract(Frozen):
     licence: str = ""
     provenance: str = ""
     input: InputFormat
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso"] = "s"
+    """Of whole numbers since 1970-01-01 UTC; `iso` reads text such as `2026-01-31T12:00:00+01:00`,
+    whose zone must be there. Arrow timestamps need neither."""
     attribution_window_days: Annotated[int, Field(ge=1, le=366)]
     roles: Roles
     features: Features
@@ -142,6 +151,13 @@ class Contract(Frozen):
             raise ValueError("features: at least one categorical or numeric feature is wanted")
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"features: listed twice: {', '.join(twice)}")
+        # TensorFlow names inputs by letters, digits and underscores.
+        plain = [re.sub(r"\W", "_", n) for n in names]
+        if alike := [n for n, p in zip(names, plain, strict=True) if plain.count(p) > 1]:
+            raise ValueError(
+                f"features: {', '.join(alike)} differ in punctuation alone; wanted names that "
+                "differ in a letter or digit"
+            )
         r = self.roles
         after_the_click = {*self.leaks, r.label, r.conversion_timestamp, r.weight} - {None}
         if leaking := [n for n in names if n in after_the_click]:

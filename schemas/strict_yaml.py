@@ -35,7 +35,7 @@ class _Loader(yaml.SafeLoader):
         return self.construct_document(node)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        if isinstance(node.value, str) and "\0" in node.value:
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
             raise yaml.constructor.ConstructorError(
                 None, None, "a NUL character in a value", node.start_mark
             )

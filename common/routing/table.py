@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from common.files.arrow import parquet_table
 from common.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
 from common.routing.serving_file import (
     PLAIN,
@@ -194,7 +194,7 @@ def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted a routing table")
     try:
-        routing = pq.read_table(path)
+        routing = parquet_table(path)
         if missing := sorted(set(PLAIN) - set(routing.column_names)):
             raise InputError(f"{path}: no column {missing[0]}; wanted {', '.join(PLAIN)}")
         if routing["setup_id"].null_count:

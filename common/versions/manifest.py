@@ -111,6 +111,9 @@ class Manifest(Frozen):
     served_fit: Fit | None = None
     """What serves: the judged fit, or the same recipe with everything known at `data.as_of`. Null
     when nothing was blessed, or the recipe was not fitted again because of that."""
+    summed: bool = False
+    """Whether a `SHA256SUMS` lists every file of the version; false in versions pushed before
+    there was one."""
     created: str
     """ISO 8601, UTC, whole seconds."""
     libraries: Mapping[str, str]
@@ -176,6 +179,7 @@ def build_manifest(
         one_task_digest=one_task_digest,
         judged_fit=judged_fit,
         served_fit=served_fit,
+        summed=True,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         libraries=library_versions(),
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.days import SECONDS_PER_DAY, to_date
-from components.example_gen.readers.normalise import seconds
+from components.example_gen.readers.normalise import click_seconds
 from components.example_gen.readers.partitions import (
     first_partition,
     is_partitioned,
@@ -53,24 +53,32 @@ def peek(contract: Contract, root: Path, window: Window) -> Span:
     if form not in ("parquet", "csv", "tfrecord"):
         return Span()
     files = window_files(root, pattern, window)
-    days = None
     if form == "parquet":
-        days = _days_of(files, contract.roles.timestamp, contract.timestamp_unit)
-    elif is_partitioned(pattern):
-        days = first_partition(root, pattern, window), window.days[-1]
-    rows = sum(pq.read_metadata(f).num_rows for f in files) if form == "parquet" else None
+        try:
+            return _footers(files, contract, window)
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+            # What is wrong with a file, the ingest says with its name.
+            return Span(files=len(files))
+    if is_partitioned(pattern):
+        return Span(first_partition(root, pattern, window), window.days[-1], len(files))
+    return Span(files=len(files))
+
+
+def _footers(files: tuple[str, ...], contract: Contract, window: Window) -> Span:
+    days = _days_of(files, contract)
+    rows = sum(pq.read_metadata(f).num_rows for f in files)
     return Span(
         first_day=max(days[0], window.start) if days else None,
         last_day=min(days[1], window.days[-1]) if days else None,
         files=len(files),
         rows=rows,
-        setups=_setups(files, contract) if rows is not None and rows <= COUNTED_ROWS else None,
+        setups=_setups(files, contract) if rows <= COUNTED_ROWS else None,
     )
 
 
-def _days_of(files: tuple[str, ...], column: str, unit: str) -> tuple[date, date] | None:
+def _days_of(files: tuple[str, ...], contract: Contract) -> tuple[date, date] | None:
     """Days of the first and the last time by the statistics of the files' row groups."""
-    ends: list[int] = []
+    column, ends = contract.roles.timestamp, list[int]()
     for path in files:
         file = pq.ParquetFile(path)
         place = file.metadata.schema.names.index(column)
@@ -80,7 +88,7 @@ def _days_of(files: tuple[str, ...], column: str, unit: str) -> tuple[date, date
             if statistics is None or not statistics.has_min_max:
                 return None
             times = pa.array([statistics.min, statistics.max], kind)
-            ends += seconds(times, unit).to_pylist()
+            ends += click_seconds(times, contract).to_pylist()
     if not ends:
         return None
     return to_date(min(ends) // SECONDS_PER_DAY), to_date(max(ends) // SECONDS_PER_DAY)

@@ -42,6 +42,7 @@ def route(
     from rich.table import Column, Table
 
     from common.routing.table import RoutingTable
+    from common.versions.digest import SUMS, check_sums
     from common.versions.folder import ServingFolder
     from pipeline.terminal.tables import terminal
     from service.routing.router import Router
@@ -54,6 +55,8 @@ def route(
     asked = max(versions, default=None) if version is None else version
     if asked not in versions:
         raise InputError(f"{serving}: no version {asked or ''}; there: {versions or 'none'}")
+    if (folder.path(asked) / SUMS).is_file():
+        check_sums(folder.path(asked))
     table = RoutingTable.load(folder.path(asked))
     found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
     columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())

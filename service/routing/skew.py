@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from common.files.arrow import parquet_table
 from common.files.local import read_local_json
 from schemas.base import Frozen
 from schemas.errors import InputError
@@ -126,7 +126,7 @@ def _causes(wrong: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
 
 def _runs(path: Path) -> pd.DataFrame:
     try:
-        table = pq.read_table(path, columns=list(_COLUMNS))
+        table = parquet_table(path, columns=list(_COLUMNS))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a table of task assignments: {error}") from None
     if not table.num_rows:

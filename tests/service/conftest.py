@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.runs.info import RunInfo
-from common.versions.digest import model_digest
+from common.versions.digest import model_digest, write_sums
 from common.versions.manifest import build_manifest
 from service.models.bundle import BundleLoader, Models
 from service.models.inputs import Columns, InputSchema
@@ -92,6 +92,7 @@ def fill_version(
         version=version,
     )
     (extra / "manifest.json").write_text(manifest.model_dump_json())
+    write_sums(folder)
 
 
 @pytest.fixture

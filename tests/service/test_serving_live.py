@@ -79,17 +79,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no routing table": (
         lambda f: (f / "assets.extra" / "routing.parquet").unlink(),
-        "wanted a routing table",
+        "routing.parquet: missing",
     ),
     "half a routing table": (
         lambda f: (f / "assets.extra" / "routing.parquet").write_bytes(b"PAR1"),
-        "not a parquet file",
+        "routing.parquet: changed",
     ),
     "no routing settings": (
         lambda f: (f / "assets.extra" / "routing.json").unlink(),
-        "No such file",
+        "routing.json: missing",
     ),
-    "another assignment's table": (_change_manifest, "wanted 'zz', the models' own"),
+    "another manifest": (_change_manifest, "manifest.json: changed"),
     "an empty folder": (lambda f: (shutil.rmtree(f), f.mkdir()), "manifest.json"),
 }
 

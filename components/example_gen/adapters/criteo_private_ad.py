@@ -27,11 +27,12 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from common.days import first_second
+from common.files.arrow import parquet_file
 from components.example_gen.adapters.base import Opening, conversions, per_type
+from components.example_gen.readers.head import check_columns
 from schemas.base import Frozen
 from schemas.errors import InputError
 
@@ -83,12 +84,8 @@ class CriteoPrivateAd:
             *self._numeric,
         ]
         try:
-            file = pq.ParquetFile(path)
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise InputError(
-                    f"{path}: no column {missing[0]!r}; wanted {', '.join(columns[:12])} and the "
-                    "contract's features"
-                )
+            file = parquet_file(path)
+            check_columns(str(path), file.schema_arrow.names, columns)
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                 yield self._examples(batch, first_second(self._day(day)), path)
         except (OSError, pa.ArrowException) as error:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from common.clicks.one_valued import single_values
+from common.files.arrow import parquet_file
 from components.trainer.data.columns import Columns
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
@@ -141,7 +141,7 @@ class _Reader:
     def _chunks(self, file: str) -> Iterator[_Chunk]:
         try:
             with tf.io.gfile.GFile(file, "rb") as content:
-                whole = pq.ParquetFile(pa.BufferReader(content.read()))
+                whole = parquet_file(pa.BufferReader(content.read()))
             names = whole.schema_arrow.names
             if lacking := [name for name in self._columns if name not in names]:
                 raise InputError(

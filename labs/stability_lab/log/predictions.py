@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
+from common.files.arrow import parquet_table
 from common.statistics.histogram import Histogram
 from common.statistics.sums import Sums
 from components.evaluator.scores.table import (
@@ -58,7 +58,7 @@ class Predictions:
         Raises:
           InputError: an example's setup has no click in the log on the example's day.
         """
-        table = pq.read_table(path)
+        table = parquet_table(path)
         ids = pa.array(log.setups.ids, pa.string())
         setup = pc.fill_null(pc.index_in(table[labelled.SETUP_ID], value_set=ids), -1).to_numpy()
         day = table[CLICK_TIME].to_numpy() // SECONDS_PER_DAY

@@ -1,0 +1,54 @@
+"""Parquet and Arrow files, opened here and nowhere else.
+
+In pyarrow below 14 a file can name an extension type whose unpickling runs code of the file's
+choosing (CVE-2023-47248); TFX holds us to an older one. `pyarrow_hotfix` takes that type away for
+the whole process, once it has been imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow_hotfix  # noqa: F401  # see above
+
+from schemas.errors import InputError
+
+Source: TypeAlias = str | Path | pa.NativeFile
+
+
+def parquet_file(source: Source) -> pq.ParquetFile:
+    """A file's columns, to be read batch by batch; raises as pyarrow does."""
+    return pq.ParquetFile(source)
+
+
+def parquet_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
+    """The whole file, or some of its columns; raises as pyarrow does."""
+    return pq.ParquetFile(source).read(None if columns is None else list(columns))
+
+
+def mapped_table(path: Path) -> pa.Table:
+    """An Arrow IPC file, still on disk until it is touched; raises as pyarrow does."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def parquet_batches(
+    path: str, file: pq.ParquetFile, columns: Sequence[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Columns of a file that somebody else has written.
+
+    Raises:
+      InputError: a page is damaged.
+    """
+    try:
+        for batch in file.iter_batches(rows, columns=list(columns)):
+            batch.validate(full=False)
+            yield batch
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{path}: damaged: {' '.join(str(error).split())}; wanted a sound Parquet file"
+        ) from error
