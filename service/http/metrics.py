@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter as Count
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.predict import Answer
+from service.workers.wire import Reply
 
 _LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _CANDIDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -86,18 +84,15 @@ class Metrics:
         """One request was answered with this HTTP status."""
         self._requests.labels(str(status)).inc()
 
-    def scored(self, model: str, seconds: float) -> None:
-        """A model was called."""
-        self._scoring.labels(model).observe(seconds)
-
-    def answered(self, answer: Answer, seconds: float) -> None:
-        """Counts the candidates of an answer."""
-        d = answer.decisions
-        self._seconds.observe(seconds)
-        self._size.observe(len(answer.setup_ids))
-        columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
-        for labels, n in Count(zip(*columns, strict=True)).items():
-            self._candidates.labels(*labels).inc(n)
+    def answered(self, reply: Reply) -> None:
+        """A request was answered with predictions."""
+        self._seconds.observe(reply.seconds)
+        self._size.observe(sum(group.candidates for group in reply.groups))
+        for scored in reply.scored:
+            self._scoring.labels(scored.model).observe(scored.seconds)
+        for group in reply.groups:
+            way = (group.task, group.reason, group.model, group.variant)
+            self._candidates.labels(*way).inc(group.candidates)
 
     def lost(self, lines: int) -> None:
         """How many lines the decision log lost so far."""
