@@ -70,9 +70,11 @@ class ArrowDecoder:
         try:
             batch = self._batch(body)
             batch.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError, EOFError) as error:
-            if isinstance(error, BadFieldError):
-                raise
+        except BadFieldError:
+            raise
+        except StopIteration:
+            raise BadFieldError("", "not an Arrow IPC stream of a batch: it ends early") from None
+        except (pa.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadFieldError("", f"not an Arrow IPC stream of a batch: {reason}") from None
         metadata = batch.schema.metadata or {}

@@ -65,7 +65,7 @@ class JsonDecoder:
             [(name, _Text, None) for name in FIELDS]
             + [("features", features, msgspec.field(default_factory=features))],
         )
-        names = column_names(schema)
+        self._features = column_names(schema)
         columnar = _struct(
             "Columnar",
             [(name, list[_Text] | None, None) for name in FIELDS]
@@ -73,10 +73,10 @@ class JsonDecoder:
                 (column, list[float | None] | None, None)
                 if feature in schema.numbers
                 else (column, list[str | None] | None, None)
-                for column, feature in names.items()
+                for column, feature in self._features.items()
             ],
         )
-        self._columns = (*FIELDS, *names.values())
+        self._columns = (*FIELDS, *self._features)
         request = _struct(
             "Request",
             [
@@ -152,29 +152,28 @@ class JsonDecoder:
     def _by_column(
         self, candidates: Any, context: Any
     ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
-        given = {
-            name: values
-            for name, values in zip(self._columns, msgspec.structs.astuple(candidates), strict=True)
-            if values is not None
-        }
+        values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
+        given = {column: own for column, own in values.items() if own is not None}
         if not given:
             raise BadFieldError("candidates", "no column; wanted at least one")
-        first = next(iter(given))
+        first, *others = given
         n = len(given[first])
-        for name, values in given.items():
-            if len(values) != n:
+        for column in others:
+            if (seen := len(given[column])) != n:
                 raise BadFieldError(
-                    f"candidates.{name}", f"{len(values)} values; wanted {n}, as in {first!r}"
+                    f"candidates.{column}", f"{seen} values; wanted {n}, as in {first!r}"
                 )
         refuse_count(n, self._most)
+        fields = {name: given.pop(name) for name in FIELDS if name in given}
+        features = {self._features[column]: own for column, own in given.items()}
         with np.errstate(over="ignore"):
             numbers = {
-                name: np.array(given[name], np.float64).astype(np.float32)
+                name: np.array(features[name], np.float64).astype(np.float32)
                 for name in self._schema.numbers
-                if name in given
+                if name in features
             }
-        columns = to_columns(self._schema, self._shared(context), n, given, numbers)
-        return columns, {name: given[name] for name in FIELDS if name in given}
+        columns = to_columns(self._schema, self._shared(context), n, features, numbers)
+        return columns, fields
 
 
 def refuse_wide(body: bytes, candidates: int, features: int) -> None:

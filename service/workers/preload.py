@@ -10,13 +10,15 @@ import gc
 import sys
 from typing import Any
 
+_OPTIONAL = ("keras", "h5py", "scipy", "googleapiclient", "pandas")
+"""What TensorFlow and pyarrow import where it is there, and do without where it is not."""
+
 _modules: dict[str, Any] = sys.modules
-# TensorFlow imports Keras for its own bookkeeping, 150 MB that serving has no use for.
-_modules["keras"] = None
+# Serving has no use for them, and they are 100 MB in every process.
+_modules.update(dict.fromkeys(_OPTIONAL))
 
 import service.workers.worker  # noqa: E402, F401
 
-del _modules["keras"]
 # What is frozen is not visited by the collector, and so not copied by each process.
 gc.collect()
 gc.freeze()

@@ -18,7 +18,6 @@ from service.models.bundle import Models, OpenModels, load_bundle
 from service.models.inputs import InputSchema
 from service.models.live import Loaded
 from service.models.saved_model import SavedModelScorer, read_schema
-from service.models.tf_serving import TFServingScorer, make_client
 from service.predictor import Predictor
 from service.settings import ServeSettings
 from service.workers import wire
@@ -93,6 +92,8 @@ def _open_models(settings: ServeSettings) -> OpenModels:
     remote = settings.tf_serving
     if remote is None:
         return _open_local
+    from service.models.tf_serving import TFServingScorer, make_client
+
     client = make_client(remote)
 
     def open_remote(number: int, version: Path, schema: InputSchema) -> Models:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,13 @@ import pytest
 from common.runs.info import RunInfo
 from common.versions.digest import model_digest
 from common.versions.manifest import build_manifest
-from service.models.bundle import BundleLoader, Models
+from service.models.bundle import Bundle, Models, OpenModels, load_bundle
 from service.models.inputs import Columns, InputSchema
+from service.models.live import Loaded
 from service.models.scorer import checked
+from service.predictor import Predictor
+from service.settings import ServeSettings
+from service.workers.wire import Reply
 
 SCHEMA = InputSchema(text=("ad", "goal", "shop"), numbers=("price",))
 
@@ -39,14 +45,50 @@ def open_constants(number: int, version: Path, schema: InputSchema) -> Models:
     return Models(Constant(version), Constant(version / "assets.extra" / "one_task"))
 
 
-def make_loader(wanted: InputSchema | None = None) -> BundleLoader:
-    return BundleLoader(open_constants, lambda model: SCHEMA, wanted)
+Load = Callable[[int, Path], Bundle]
+
+
+def loader_of(
+    open_models: OpenModels = open_constants,
+    schema: InputSchema = SCHEMA,
+    wanted: InputSchema | None = None,
+) -> Load:
+    return lambda number, version: load_bundle(
+        number, version, open_models, lambda model: schema, wanted
+    )
 
 
 @pytest.fixture
-def loader() -> BundleLoader:
-    """Loads versions whose models are constants of the features ad, goal, shop and price."""
-    return make_loader()
+def make_loader() -> Callable[..., Load]:
+    """Makes loaders of versions; by default their models are constants of the features ad, goal,
+    shop and price."""
+    return loader_of
+
+
+@pytest.fixture
+def loader() -> Load:
+    """As `make_loader` makes it by default."""
+    return loader_of()
+
+
+class Threads:
+    """A version that answers in threads of this process instead of processes of its own."""
+
+    def __init__(self, settings: ServeSettings, number: int, bundle: Bundle) -> None:
+        self.assignment_id = bundle.table.assignment_id
+        self.schema = bundle.schema
+        self._predictor = Predictor(settings, Loaded(number, bundle))
+        self._pool = ThreadPoolExecutor(settings.workers)
+
+    async def ask(self, body: Sequence[bytes], kind: int) -> Reply:
+        whole = b"".join(body)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._predictor.predict, whole, kind)
+
+
+@pytest.fixture
+def threads() -> type[Threads]:
+    return Threads
 
 
 def fill_version(

@@ -100,7 +100,7 @@ def test_bad_arguments_are_one_line(serving: Path, arguments: list[str], message
 
 
 def test_the_router_and_the_http_face_need_no_tensorflow() -> None:
-    modules = ("router", "live", "variants", "skew", "settings", "app", "tf_serving")
+    modules = ("routing.router", "routing.skew", "models.tf_serving", "http.server")
     imports = "; ".join(f"import service.{name}" for name in modules)
     heavy = "{'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)"
     subprocess.run(
