@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from service.decoding.request import (
     FIELDS,
@@ -29,10 +30,14 @@ from service.decoding.request import (
 )
 from service.models.inputs import Columns, InputSchema
 
-_NO_NUMBER = float("nan")
+_NO_NUMBER = float("inf")
 _NO_TEXT = "\ud800"
 """What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
 may set against the context."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+_SHORT = 2**18
+"""Bytes of a body that builds at most some ten megabytes."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)] | None
 _WORDS = {
@@ -89,7 +94,7 @@ class JsonDecoder:
         self._decoder = msgspec.json.Decoder(request)
         self._context = msgspec.json.Decoder(features)
 
-    def decode(self, body: bytes) -> Request:
+    def decode(self, body: bytes | bytearray) -> Request:
         """The request in a body.
 
         Raises:
@@ -119,7 +124,9 @@ class JsonDecoder:
         width = len(self._schema.numbers)
         values = msgspec.structs.astuple(features)
         with np.errstate(over="ignore"):
-            numbers = np.array(values[:width], object).astype(np.float32)
+            numbers = np.array(
+                [np.nan if v is _NO_NUMBER else v for v in values[:width]], object
+            ).astype(np.float32)
         refuse_infinite(numbers, lambda row: f"context.{self._schema.numbers[row]}")
         return Context(
             ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
@@ -136,14 +143,13 @@ class JsonDecoder:
         flat = chain.from_iterable(rows)
         values = np.fromiter(flat, object, n * height).reshape(n, height).T
         shared = self._shared(context)
-        numbers = np.empty((width, n), np.float32)
-        with np.errstate(over="ignore"):
-            # None becomes NaN.
-            numbers[:] = values[:width].astype(np.float32)
-        refuse_infinite(numbers, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
-        for row in np.flatnonzero(~np.isnan(shared.numbers)).tolist():
-            absent = [v is _NO_NUMBER for v in values[row]]
-            numbers[row, absent] = shared.numbers[row]
+        # None becomes NaN.
+        wide = values[:width].astype(np.float64)
+        absent = np.isinf(wide)
+        if (large := (np.abs(wide) > _LARGEST) & ~absent).any():
+            row, i = (int(axis[0]) for axis in np.nonzero(large))
+            raise BadFieldError(f"candidates.{i}.features.{schema.numbers[row]}", OUT_OF_RANGE)
+        numbers = np.where(absent, shared.numbers[:, None], wide).astype(np.float32)
         text = np.empty((len(schema.text), n), object)
         for row, default in enumerate(shared.text):
             text[row] = [default if v is _NO_TEXT else v or "" for v in values[width + row]]
@@ -176,26 +182,29 @@ class JsonDecoder:
         return columns, fields
 
 
-def refuse_wide(body: bytes, candidates: int, features: int) -> None:
+def refuse_wide(body: bytes | bytearray, candidates: int, features: int) -> None:
     """Bounds what decoding a JSON body can build, in time linear in its bytes.
 
     A request of so many candidates holds at most two brackets for each, or for each column, and
-    as many values as they have features and fields.
+    as many values as they have features and fields. A short body builds little, whatever it holds.
 
     Raises:
       BadFieldError: there are more brackets or values.
     """
-    brackets = 2 * max(candidates, features + len(FIELDS)) + 4
-    values = (candidates + 1) * (features + len(FIELDS) + 1) + 4
-    # Brackets and commas within strings count here too, which only few bodies have in plenty.
-    if _count(body, b"{[") <= brackets and _count(body, b",") + brackets <= values:
+    if len(body) <= _SHORT:
         return
-    plain = _without_strings(body)
-    if (seen := _count(plain, b"{[")) > brackets:
+    most_brackets = 2 * max(candidates, features + len(FIELDS)) + 4
+    most_commas = (candidates + 1) * (features + len(FIELDS) + 1) + 4
+    characters = np.frombuffer(body, np.uint8)
+    # Those within strings count here too, which only few bodies have in plenty.
+    if _brackets(characters) <= most_brackets and _count(characters, ",") <= most_commas:
+        return
+    characters = _outside_strings(body)
+    if (seen := _brackets(characters)) > most_brackets:
         raise BadFieldError(
             "candidates", f"{seen} brackets in the body; wanted at most {candidates} candidates"
         )
-    if (seen := _count(plain, b",")) > values:
+    if (seen := _count(characters, ",")) > most_commas:
         raise BadFieldError(
             "",
             f"more than {seen} values; wanted at most {candidates} candidates of {features} "
@@ -203,17 +212,20 @@ def refuse_wide(body: bytes, candidates: int, features: int) -> None:
         )
 
 
-def _count(body: bytes, characters: bytes) -> int:
-    return sum(body.count(character) for character in characters)
+def _brackets(characters: npt.NDArray[np.uint8]) -> int:
+    return _count(characters, "{") + _count(characters, "[")
 
 
-def _without_strings(body: bytes) -> bytes:
-    """The body's bytes outside of strings."""
+def _count(characters: npt.NDArray[np.uint8], wanted: str) -> int:
+    return int(np.count_nonzero(characters == ord(wanted)))
+
+
+def _outside_strings(body: bytes | bytearray) -> npt.NDArray[np.uint8]:
     # Backslashes come in pairs but for the last of a run, which escapes what follows.
     unescaped = body.replace(rb"\\", b"__").replace(rb"\"", b"__")
     characters = np.frombuffer(unescaped, np.uint8)
     inside = np.cumsum(characters == ord('"'), dtype=np.uint8) & 1
-    return characters[inside == 0].tobytes()
+    return characters[inside == 0]
 
 
 def _features(schema: InputSchema) -> type[msgspec.Struct]:
@@ -232,7 +244,7 @@ def _struct(name: str, fields: Sequence[tuple[Any, ...]]) -> type[msgspec.Struct
     return msgspec.defstruct(name, own, rename=names, forbid_unknown_fields=True, gc=False)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes, root: str) -> Any:
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray, root: str) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -242,7 +254,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes, root: str) -> Any:
         raise BadFieldError(root, f"not JSON in UTF-8: {error}") from None
 
 
-def _bad_field(message: str, path: str, body: bytes, root: str) -> BadFieldError:
+def _bad_field(message: str, path: str, body: bytes | bytearray, root: str) -> BadFieldError:
     """What msgspec says of a field, in the words and with the places of this service."""
     place = re.sub(r"\[(\d+)\]", r".\1", path).lstrip(".")
     if named := _NAMED.fullmatch(message):
@@ -255,8 +267,12 @@ def _bad_field(message: str, path: str, body: bytes, root: str) -> BadFieldError
         return BadFieldError(field, OUT_OF_RANGE)
     if typed := _TYPED.fullmatch(message):
         wanted = " or ".join(_WORDS.get(word, word) for word in typed[1].split(" | "))
-        seen = str(_value_at(msgspec.json.decode(body), place))[:80]
         kind = _WORDS.get(typed[2], typed[2])
+        try:
+            seen = str(_value_at(msgspec.json.decode(body), place))[:80]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # The body goes wrong again behind this field.
+            return BadFieldError(field, f"{kind}; wanted {wanted}")
         return BadFieldError(field, f"{seen!r} is {kind}; wanted {wanted}")
     return BadFieldError(field, message)
 

@@ -151,12 +151,13 @@ def test_a_bad_value_is_named(second: dict[str, Any], field: str, message: str) 
         ({"candidates": [[]]}, "candidates.0", "a list; wanted an object"),
         ({"candidates": []}, "candidates", "0 of them; wanted at least one"),
         ({"candidates": [{}] * 6}, "candidates", "6 of them; wanted at most 5"),
-        ({"candidates": [{}] * 60}, "candidates", "wanted at most 5 candidates"),
+        ({"candidates": [{}] * 60}, "candidates", "60 of them; wanted at most 5"),
+        ({"candidates": [{}] * 99_000}, "candidates", "wanted at most 5 candidates"),
         ({"candidates": [{"id": 3}]}, "candidates.0.id", "unknown field"),
         ({"candidates": {}}, "candidates", "no column"),
         ({"candidates": {"ad": []}}, "candidates", "0 of them"),
         ({"candidates": {"ad": ["x"] * 6}}, "candidates", "6 of them"),
-        ({"candidates": {"ad": ["x"] * 100}}, "", "values; wanted at most 5 candidates"),
+        ({"candidates": {"ad": ["x"] * 99_000}}, "", "values; wanted at most 5 candidates"),
         ({"candidates": {"prize": [1]}}, "candidates.prize", "unknown column"),
         ({"candidates": {"ad": ["x"], "age": [1, 2]}}, "candidates.age", "2 values; wanted 1"),
         ({"candidates": {"age": [1, "x"]}}, "candidates.age.1", "'x' is text; wanted a number"),
@@ -165,9 +166,11 @@ def test_a_bad_value_is_named(second: dict[str, Any], field: str, message: str) 
         (b'{"candidates": [{"key": "\xff"}]}', "", "not JSON in UTF-8"),
         (b'{"candidates": [{"key": "\\ud800"}]}', "", "not JSON in UTF-8"),
         (b'{"candidates": [{"features": {"age": NaN}}]}', "", "not JSON"),
-        (b'{"candidates": ' + b"[" * 100_000, "candidates", "brackets"),
+        (b'{"candidates": ' + b"[" * 100_000, "candidates.0", "a list; wanted an object"),
+        (b'{"candidates": [{"key": 7}, x', "candidates.0.key", "a number; wanted text or null"),
         (b"", "", "not JSON"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_bad_body_is_named(body: Any, field: str, message: str) -> None:
     with pytest.raises(BadFieldError, match=message) as caught:
