@@ -100,10 +100,25 @@ class JsonDecoder:
         Raises:
           BadFieldError: the first thing that is wrong with it.
         """
+        return self.arrange(self.parse(body))
+
+    def parse(self, body: bytes | bytearray) -> msgspec.Struct:
+        """The body's values, bounded and of the right types, as they come.
+
+        Raises:
+          BadFieldError: the first thing that is wrong with it.
+        """
         refuse_wide(body, self._most, len(self._schema.text) + len(self._schema.numbers))
-        candidates, request_id, key, context = msgspec.structs.astuple(
-            _decoded(self._decoder, body, "")
-        )
+        parsed: msgspec.Struct = _decoded(self._decoder, body, "")
+        return parsed
+
+    def arrange(self, parsed: msgspec.Struct) -> Request:
+        """The values of a body in columns.
+
+        Raises:
+          BadFieldError: columns of several lengths, too many candidates, or a number out of range.
+        """
+        candidates, request_id, key, context = msgspec.structs.astuple(parsed)
         if isinstance(candidates, list):
             refuse_count(len(candidates), self._most)
             columns, fields = self._rows(candidates, context)

@@ -66,6 +66,8 @@ class Metrics:
             "Lines that could not be written to the decision log.",
             registry=registry,
         )
+        # Looking a counter up by its labels costs more than counting.
+        self._ways: dict[tuple[str, ...], Counter] = {}
         for outcome in ("ok", "refused"):
             self._loads.labels(outcome)
 
@@ -92,7 +94,9 @@ class Metrics:
             self._scoring.labels(scored.model).observe(scored.seconds)
         for group in reply.groups:
             way = (group.task, group.reason, group.model, group.variant)
-            self._candidates.labels(*way).inc(group.candidates)
+            if (counter := self._ways.get(way)) is None:
+                counter = self._ways[way] = self._candidates.labels(*way)
+            counter.inc(group.candidates)
 
     def lost(self, lines: int) -> None:
         """How many lines the decision log lost so far."""

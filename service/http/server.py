@@ -48,6 +48,7 @@ def serve(settings: ServeSettings, host: str, port: int) -> None:
         host=host,
         port=port,
         access_log=False,
+        proxy_headers=False,
         http=bounded_protocol(settings),
         loop="uvloop",
         timeout_graceful_shutdown=30,

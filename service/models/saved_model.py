@@ -69,9 +69,17 @@ class SavedModelScorer:
 
     def score(self, columns: Columns) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
-        text = tf.constant(columns.text, tf.string)
         try:
-            answer = self._call(text, tf.constant(columns.numbers)).numpy()
+            answer = self.call(*self.tensors(columns))
         except tf.errors.OpError as error:
             raise ScoringError(f"{self._source}: {error.message}") from error
         return checked(answer, columns.numbers.shape[1], self._source)
+
+    def tensors(self, columns: Columns) -> tuple[tf.Tensor, tf.Tensor]:
+        """Text [text features, n] and numbers [number features, n]."""
+        return tf.constant(columns.text, tf.string), tf.constant(columns.numbers)
+
+    def call(self, text: tf.Tensor, numbers: tf.Tensor) -> npt.NDArray[np.float32]:
+        """Probabilities [n]; raises `tf.errors.OpError`."""
+        probabilities: npt.NDArray[np.float32] = self._call(text, numbers).numpy()
+        return probabilities
