@@ -28,6 +28,11 @@ class Backend(Protocol):
 
     assignment_id: str
 
+    @property
+    def whole(self) -> bool: ...
+
+    def retire(self) -> None: ...
+
     async def ask(self, body: Sequence[bytes], kind: int) -> Reply: ...
 
 

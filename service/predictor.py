@@ -94,7 +94,9 @@ def problem(field: str | None, message: str) -> bytes:
 def _groups(answer: Answer) -> tuple[Group, ...]:
     d = answer.decisions
     columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
-    return tuple(Group(*way, n) for way, n in Counter(zip(*columns, strict=True)).items())
+    return tuple(
+        Group(*way, candidates=n) for way, n in Counter(zip(*columns, strict=True)).items()
+    )
 
 
 def to_json(answer: Answer, request_id: str | None) -> bytes:

@@ -13,6 +13,7 @@ from pipeline.commands.options.shared import serving_option
 @serving_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+@click.option("--workers", type=int, help="Model processes; 2 by default.")
 @click.option(
     "--set",
     "overrides",
@@ -43,6 +44,7 @@ def serve(
     serving: Path,
     host: str,
     port: int,
+    workers: int | None,
     overrides: tuple[str, ...],
     contract: str,
     experiment: Path | None,
@@ -57,6 +59,8 @@ def serve(
     from service.settings import ServeSettings
 
     raw: dict[str, object] = {"serving_dir": serving, "contract": contract}
+    if workers is not None:
+        raw["workers"] = workers
     if contract:
         load_contract(contract)
     if experiment is not None:

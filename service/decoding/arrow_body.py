@@ -56,7 +56,7 @@ class ArrowDecoder:
         self._most = max_candidates
         self._context = context
         self._features = column_names(schema)
-        self._kinds = dict.fromkeys(FIELDS, _TEXTS) | {
+        self._kinds: dict[str, tuple[pa.DataType, ...]] = dict.fromkeys(FIELDS, _TEXTS) | {
             column: _NUMBERS if feature in schema.numbers else _TEXTS
             for column, feature in self._features.items()
         }

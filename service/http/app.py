@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.front import Front, UnavailableError
@@ -70,7 +71,7 @@ def _everything_else(front: Front, predict: ASGIApp) -> FastAPI:
         summary="Conversion probabilities of ad candidates, each by the model of its task.",
         lifespan=lifespan,
     )
-    app.add_route(PREDICT, predict, methods=["POST"])
+    app.router.routes.append(Route(PREDICT, predict, methods=["POST"]))
 
     @app.get("/health", response_class=PlainTextResponse)
     async def health() -> Response:

@@ -7,7 +7,7 @@ import logging
 import uvicorn
 
 from schemas.contract import load_contract
-from service.front import Front
+from service.front import Backend, Front
 from service.http.app import create_app
 from service.http.limits import bounded_protocol
 from service.http.metrics import Metrics
@@ -15,7 +15,7 @@ from service.models.inputs import contract_schema
 from service.models.live import Live
 from service.routing.decisions import DecisionLog
 from service.settings import ServeSettings
-from service.workers.pool import OpenPool, Pool
+from service.workers.pool import OpenPool
 
 
 def build_front(settings: ServeSettings) -> Front:
@@ -26,12 +26,12 @@ def build_front(settings: ServeSettings) -> Front:
     """
     wanted = contract_schema(load_contract(settings.contract)) if settings.contract else None
     metrics = Metrics()
-    live: Live[Pool] = Live(
+    live: Live[Backend] = Live(
         settings.serving_dir,
         OpenPool(settings, wanted),
         metrics,
         whole=lambda pool: pool.whole,
-        retire=Pool.retire,
+        retire=lambda pool: pool.retire(),
     )
     log = DecisionLog(settings.decisions) if settings.decisions else None
     return Front(settings, live, metrics, log)

@@ -73,17 +73,13 @@ class Pool:
         finally:
             with self._lock:
                 self._asked -= 1
-                done = self._retired and not self._asked
-            if done:
-                self._stop()
+            self._stop_when_done()
 
     def retire(self) -> None:
         """Ends the processes once they have answered; from any thread."""
         with self._lock:
             self._retired = True
-            done = not self._asked
-        if done:
-            self._stop()
+        self._stop_when_done()
 
     async def _free_line(self) -> Line:
         while self._idle:
@@ -115,9 +111,12 @@ class Pool:
         if not line.lost:
             self._idle.append(line)
 
-    def _stop(self) -> None:
-        for line in self._lines:
-            line.process.terminate()
+    def _stop_when_done(self) -> None:
+        with self._lock:
+            done = self._retired and not self._asked
+        if done:
+            for line in self._lines:
+                line.process.terminate()
 
 
 class Line(asyncio.Protocol):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,61 @@ def fill_version(
 @pytest.fixture
 def fill() -> Callable[..., None]:
     return fill_version
+
+
+def save(path: Path, slope: float, text: str = "the shop") -> None:
+    """sigmoid(slope x price, 1 more where the shop is b"é" and 0 where the price is missing)."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.slope = tf.Variable(slope)
+
+    @tf.function(
+        input_signature=[
+            {
+                "price": tf.TensorSpec([None], tf.float32, name="price"),
+                text: tf.TensorSpec([None], tf.string, name=text.replace(" ", "_")),
+            }
+        ]
+    )
+    def raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        price = tf.where(tf.math.is_nan(features["price"]), 0.0, features["price"])
+        bonus = tf.cast(features[text] == "é".encode(), tf.float32)
+        return {"probability": tf.sigmoid(price * module.slope + bonus)}
+
+    module.raw = raw
+    tf.saved_model.save(module, str(path), {"raw": raw.get_concrete_function()})
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """SavedModels `hard` and `one_task` of slopes 0.5 and -2."""
+    root = tmp_path_factory.mktemp("models")
+    for name, slope in {"hard": 0.5, "one_task": -2.0}.items():
+        save(root / name, slope)
+    return {name: root / name for name in ("hard", "one_task")}
+
+
+def fill_models(folder: Path, version: int, models: Mapping[str, Path], **changes: Any) -> None:
+    """As `fill_version`, with SavedModels `hard` and `one_task` instead of text."""
+    fill_version(folder, version, **changes)
+    places = {"hard": folder, "one_task": folder / "assets.extra" / "one_task"}
+    digests = {}
+    for name, place in places.items():
+        (place / "saved_model.pb").unlink()
+        shutil.copytree(models[name], place, dirs_exist_ok=True)
+        digests[name] = model_digest(place)
+    file = folder / "assets.extra" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest |= {"model_digest": digests["hard"], "one_task_digest": digests["one_task"]}
+    file.write_text(json.dumps(manifest))
+
+
+@pytest.fixture(scope="session")
+def fill_saved(saved: dict[str, Path]) -> Callable[..., None]:
+    return partial(fill_models, models=saved)
+
+
+@pytest.fixture(scope="session")
+def save_model() -> Callable[..., None]:
+    return save

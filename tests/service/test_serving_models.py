@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.versions.digest import model_digest
 from common.versions.folder import ServingFolder
 from schemas.contract import load_contract
 from schemas.errors import InputError
@@ -26,59 +25,14 @@ from service.settings import ServeSettings
 from service.workers.wire import JSON
 from service.workers.worker import open_predictor
 
-
-def save(path: Path, slope: float) -> None:
-    """sigmoid(slope x price, 1 more where the shop is b"é" and 0 where the price is missing)."""
-    module = tf.Module()
-    module.slope = tf.Variable(slope)
-
-    @tf.function(
-        input_signature=[
-            {
-                "price": tf.TensorSpec([None], tf.float32, name="price"),
-                "the shop": tf.TensorSpec([None], tf.string, name="the_shop"),
-            }
-        ]
-    )
-    def raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        price = tf.where(tf.math.is_nan(features["price"]), 0.0, features["price"])
-        bonus = tf.cast(features["the shop"] == "é".encode(), tf.float32)
-        return {"probability": tf.sigmoid(price * module.slope + bonus)}
-
-    module.raw = raw
-    tf.saved_model.save(module, str(path), {"raw": raw.get_concrete_function()})
-
-
 SLOPES = {"hard": 0.5, "one_task": -2.0}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    for name, slope in SLOPES.items():
-        save(root / name, slope)
-    return {name: root / name for name in SLOPES}
+"""Of the two models that `fill_saved` publishes."""
 
 
 @pytest.fixture
-def version(tmp_path: Path, saved: dict[str, Path], fill: Any) -> int:
+def version(tmp_path: Path, fill_saved: Any) -> int:
     """A version with the two models in it."""
-    import shutil
-
-    def contents(folder: Path, number: int) -> None:
-        fill(folder, number)
-        (folder / "saved_model.pb").unlink()
-        one_task = folder / "assets.extra" / "one_task"
-        (one_task / "saved_model.pb").unlink()
-        shutil.copytree(saved["hard"], folder, dirs_exist_ok=True)
-        shutil.copytree(saved["one_task"], one_task, dirs_exist_ok=True)
-        file = folder / "assets.extra" / "manifest.json"
-        manifest = json.loads(file.read_text())
-        manifest["model_digest"] = model_digest(folder)
-        manifest["one_task_digest"] = model_digest(one_task)
-        file.write_text(json.dumps(manifest))
-
-    return ServingFolder(tmp_path / "serving").publish(contents).version
+    return ServingFolder(tmp_path / "serving").publish(fill_saved).version
 
 
 class FakeTFServing(BaseHTTPRequestHandler):
