@@ -94,8 +94,9 @@ def problem(field: str | None, message: str) -> bytes:
 def _groups(answer: Answer) -> tuple[Group, ...]:
     d = answer.decisions
     columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
+    ways = Counter(zip(*columns, strict=True))
     return tuple(
-        Group(*way, candidates=n) for way, n in Counter(zip(*columns, strict=True)).items()
+        Group(task, reason, model, variant, n) for (task, reason, model, variant), n in ways.items()
     )
 
 

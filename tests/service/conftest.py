@@ -81,6 +81,10 @@ class Threads:
         self.schema = bundle.schema
         self._predictor = Predictor(settings, Loaded(number, bundle))
         self._pool = ThreadPoolExecutor(settings.workers)
+        self.whole = True
+
+    def retire(self) -> None:
+        self._pool.shutdown(wait=False)
 
     async def ask(self, body: Sequence[bytes], kind: int) -> Reply:
         whole = b"".join(body)
