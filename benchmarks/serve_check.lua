@@ -1,6 +1,6 @@
 -- wrk script: posts one body and holds every answer against those of whole versions.
--- Arguments: media type and file of the body, then one file a version with the answer's part from "predictions"
--- on, for each assignment id: ID=FILE.
+-- Arguments: media type and file of the body, then one file a version with the answer's part from
+-- "predictions" on, for each assignment id: ID=FILE.
 local expected, threads = {}, {}
 wrk.method = "POST"
 

@@ -57,6 +57,8 @@ from service.routing.router import Router
 ONE_TASK = Path("assets.extra/one_task")
 SCRIPT = Path(__file__).with_name("serve_check.lua")
 SIZES = (50, 500)
+RATES = {50: 100, 500: 20}
+"""Requests a second of each size."""
 SERVICE, BEFORE, GRPC = "service", "before", "grpc"
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 
@@ -195,6 +197,7 @@ class Served:
         """Pushes the other version; its assignment id."""
         name = list(self.versions)[self.pushed % len(self.versions)]
         source = self.versions[name]
+        self.newest = name
         self.folder.publish(lambda path, _: shutil.copytree(source, path, dirs_exist_ok=True))
         self.pushed += 1
         return name
@@ -208,6 +211,12 @@ class Served:
                 pass
             time.sleep(0.1)
         raise RuntimeError(f"no version of assignment {name} serves within a minute")
+
+    def load_seconds(self) -> float:
+        """How long the last version took to load."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        name = "hardtower_version_load_seconds "
+        return float(next(line for line in lines if line.startswith(name)).split()[1])
 
     def expect(self, body: bytes, size: int) -> list[str]:
         """Stores what each version answers; wrk's arguments for it."""
@@ -513,12 +522,15 @@ def main(
             for size in SIZES:
                 others = other_bodies(bodies[size])
                 quiet: dict[str, list[Figures]] = {n: [] for n in (*services, *others, GRPC)}
-                pushed: dict[str, list[Figures]] = {n: [] for n in services}
+                steady: dict[str, list[Figures]] = {n: [] for n in services}
                 examples = _body_examples(bodies[size])
                 for _ in range(rounds):
                     for n, served in services.items():
                         load = files[size], expected[n, size]
                         quiet[n].append(served.load(*load, seconds, connections))
+                    for n, served in services.items():
+                        url = f"{served.url}/v1/predict"
+                        steady[n].append(at_rate(url, bodies[size], RATES[size], seconds, 4))
                     for n, (media, body) in others.items():
                         file = work / f"{size}-{n}"
                         file.write_bytes(body)
@@ -527,11 +539,14 @@ def main(
                         quiet[n].append(served.load(*load, seconds, connections, media))
                     quiet[GRPC].append(peer.load(examples, seconds, connections))
                 for n, served in services.items():
+                    pushed = served.pushed
                     with served.pushes(every):
-                        took_before = served.pushed
                         load = files[size], expected[n, size]
                         found = served.load(*load, push_seconds, connections)
-                    pushed[n].append(found | {"pushes": served.pushed - took_before})
+                    found["pushes"] = served.pushed - pushed
+                    served.await_version(served.newest)
+                    found["load_s"] = served.load_seconds()
+                    tell(f"{size} candidates, {n}, with pushes", found)
                 cpu = {n: median(r["cpu_ms"] for r in turns) for n, turns in quiet.items()}
                 times = stages[str(size)]
                 within = sum(times[stage] for stage in STAGES)
@@ -542,8 +557,8 @@ def main(
                     tell(f"{size} candidates, CPU by stage, {unit}", shares)
                 for n, turns in quiet.items():
                     tell(f"{size} candidates, {n}, quiet", medians(turns))
-                for n, turns in pushed.items():
-                    tell(f"{size} candidates, {n}, with pushes", medians(turns))
+                for n, turns in steady.items():
+                    tell(f"{RATES[size]} requests/s of {size} candidates, {n}", medians(turns))
                 tell(
                     f"{size} candidates, CPU of the service over",
                     {n: cpu[SERVICE] / cpu[n] for n in cpu if n != SERVICE}
@@ -551,11 +566,7 @@ def main(
                     | {ALONE: cpu[SERVICE] / times[ALONE]}
                     | {"the models' calls alone": cpu[SERVICE] / times["graph"]},
                 )
-            # The last versions that were pushed have yet to load.
-            time.sleep(10)
             for n, served in services.items():
-                rate = at_rate(f"{served.url}/v1/predict", bodies[50], 100, 2 * seconds, 4)
-                tell(f"100 requests/s of 50 candidates, {n}", rate)
                 tell(f"memory, {n}, MiB", {"pss": memory_mib(served.process.pid)})
             served = services[SERVICE]
             for what, body in worst_bodies(8 * 2**20, 52).items():

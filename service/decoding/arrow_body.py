@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow_hotfix  # noqa: F401  Without it a schema may name a class to unpickle.
 from flatbuffers import number_types
@@ -82,12 +80,12 @@ class ArrowDecoder:
         given = dict(zip(batch.schema.names, batch.columns, strict=True))
         fields = {name: _ids(given.pop(name), name) for name in FIELDS if name in given}
         features = {self._features[name]: column for name, column in given.items()}
-        text = {n: features[n].to_pylist() for n in self._schema.text if n in features}
-        numbers = {n: _numbers(features[n]) for n in self._schema.numbers if n in features}
+        # Nulls become None and NaN.
+        values = {n: column.to_numpy(zero_copy_only=False) for n, column in features.items()}
         return Request(
             _metadata_text(metadata, "request_id"),
             _metadata_text(metadata, "key"),
-            to_columns(self._schema, context, batch.num_rows, text, numbers),
+            to_columns(self._schema, context, batch.num_rows, values, values),
             fields,
         )
 
@@ -148,13 +146,6 @@ def _root(metadata: bytes) -> Table:
 def _child(table: Table, field: int) -> Table | None:
     place = table.Offset(_slot(field))
     return Table(table.Bytes, table.Indirect(table.Pos + place)) if place else None
-
-
-def _numbers(column: pa.Array) -> npt.NDArray[np.float32]:
-    """float32 [n], NaN where null."""
-    wide = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore"):
-        return wide.astype(np.float32)
 
 
 def _ids(column: pa.Array, name: str) -> list[str | None]:

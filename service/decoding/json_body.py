@@ -25,7 +25,7 @@ from service.decoding.request import (
     Request,
     column_names,
     refuse_count,
-    refuse_infinite,
+    refuse_large,
     to_columns,
 )
 from service.models.inputs import Columns, InputSchema
@@ -35,7 +35,6 @@ _NO_TEXT = "\ud800"
 """What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
 may set against the context."""
 
-_LARGEST = float(np.finfo(np.float32).max)
 _SHORT = 2**18
 """Bytes of a body that builds at most some ten megabytes."""
 
@@ -138,14 +137,11 @@ class JsonDecoder:
     def _shared(self, features: Any) -> Context:
         width = len(self._schema.numbers)
         values = msgspec.structs.astuple(features)
-        with np.errstate(over="ignore"):
-            numbers = np.array(
-                [np.nan if v is _NO_NUMBER else v for v in values[:width]], object
-            ).astype(np.float32)
-        refuse_infinite(numbers, lambda row: f"context.{self._schema.numbers[row]}")
+        numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
+        refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
         return Context(
             ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
-            numbers,
+            numbers.astype(np.float32),
         )
 
     def _rows(
@@ -161,9 +157,8 @@ class JsonDecoder:
         # None becomes NaN.
         wide = values[:width].astype(np.float64)
         absent = np.isinf(wide)
-        if (large := (np.abs(wide) > _LARGEST) & ~absent).any():
-            row, i = (int(axis[0]) for axis in np.nonzero(large))
-            raise BadFieldError(f"candidates.{i}.features.{schema.numbers[row]}", OUT_OF_RANGE)
+        wide[absent] = np.nan
+        refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
         numbers = np.where(absent, shared.numbers[:, None], wide).astype(np.float32)
         text = np.empty((len(schema.text), n), object)
         for row, default in enumerate(shared.text):
@@ -187,13 +182,7 @@ class JsonDecoder:
         refuse_count(n, self._most)
         fields = {name: given.pop(name) for name in FIELDS if name in given}
         features = {self._features[column]: own for column, own in given.items()}
-        with np.errstate(over="ignore"):
-            numbers = {
-                name: np.array(features[name], np.float64).astype(np.float32)
-                for name in self._schema.numbers
-                if name in features
-            }
-        columns = to_columns(self._schema, self._shared(context), n, features, numbers)
+        columns = to_columns(self._schema, self._shared(context), n, features, features)
         return columns, fields
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ FIELDS = ("setup_id", "category", "advertiser_type", "key")
 ESCAPED = "features."
 """In a body of columns, what stands before a feature that is named like one of `FIELDS`."""
 
+LARGEST = float(np.finfo(np.float32).max)
 OUT_OF_RANGE = "out of range; wanted a number that float32 can hold"
 
 Texts = Sequence[str | None]
@@ -85,8 +86,8 @@ def to_columns(
     schema: InputSchema,
     context: Context,
     n: int,
-    text: Mapping[str, Texts],
-    numbers: Mapping[str, npt.NDArray[np.float32]],
+    text: Mapping[str, Iterable[str | None]],
+    numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
 ) -> Columns:
     """Columns of n candidates; the context stands where a feature has no column of its own.
 
@@ -94,24 +95,27 @@ def to_columns(
       text, numbers: columns [n] by feature, null or NaN where missing.
 
     Raises:
-      BadFieldError: an infinite number.
+      BadFieldError: a number out of float32's range.
     """
-    columns = Columns(
-        np.empty((len(schema.text), n), object), np.empty((len(schema.numbers), n), np.float32)
-    )
+    texts = np.empty((len(schema.text), n), object)
     for row, name in enumerate(schema.text):
-        own = text.get(name)
-        columns.text[row] = context.text[row] if own is None else [v or "" for v in own]
-    for row, name in enumerate(schema.numbers):
-        columns.numbers[row] = numbers.get(name, context.numbers[row])
-    refuse_infinite(columns.numbers, lambda row, i: f"candidates.{schema.numbers[row]}.{i}")
-    return columns
+        texts[row] = [v or "" for v in text[name]] if name in text else context.text[row]
+    packed = np.empty((len(schema.numbers), n), np.float32)
+    packed[:] = context.numbers[:, None]
+    own = [(row, name) for row, name in enumerate(schema.numbers) if name in numbers]
+    if own:
+        # None becomes NaN.
+        wide = np.array([numbers[name] for _, name in own], np.float64)
+        refuse_large(wide, lambda row, i: f"candidates.{own[row][1]}.{i}")
+        packed[[row for row, _ in own]] = wide
+    return Columns(texts, packed)
 
 
-def refuse_infinite(numbers: npt.NDArray[np.float32], place: Callable[..., str]) -> None:
-    """Raises `BadFieldError` at the first infinite number; `place` names it by its indices."""
-    if (infinite := np.isinf(numbers)).any():
-        raise BadFieldError(place(*(int(axis[0]) for axis in np.nonzero(infinite))), OUT_OF_RANGE)
+def refuse_large(wide: npt.NDArray[np.float64], place: Callable[..., str]) -> None:
+    """Raises `BadFieldError` at the first number that float32 cannot hold; `place` names it by its
+    indices."""
+    if (large := np.abs(wide) > LARGEST).any():
+        raise BadFieldError(place(*(int(axis[0]) for axis in np.nonzero(large))), OUT_OF_RANGE)
 
 
 def refuse_count(n: int, most: int) -> None:

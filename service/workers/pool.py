@@ -191,9 +191,12 @@ class OpenPool:
           InputError: one refused it, ended, or took too long.
         """
         settings = self._settings
-        lines = [self._line(number, version) for _ in range(settings.workers)]
+        lines: list[tuple[BaseProcess, socket.socket]] = []
         try:
-            ready, *_ = [_await_ready(end, settings.load_seconds) for _, end in lines]
+            # One after the other: those that serve meanwhile need the cores.
+            for _ in range(settings.workers):
+                lines.append(self._line(number, version))
+                ready = _await_ready(lines[-1][1], settings.load_seconds)
         except BaseException:
             for process, end in lines:
                 process.kill()
