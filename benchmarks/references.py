@@ -13,7 +13,6 @@ adaptation", ACL 2007).
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 from scipy import sparse
@@ -21,14 +20,13 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from benchmarks.frozen import frozen_data
+from common.arrays import Floats
 from common.statistics.sums import log_loss
-from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
 from components.trainer.calibrate.platt import fit_platt
 from components.trainer.data.columns import Columns
 from labs.experiment.judging.statistics import calibration, rig
 from labs.experiment.trainings.data import FrozenData
-
-Floats = npt.NDArray[np.float64]
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0)
 """Halved, times the squared weights, added to the summed log loss."""

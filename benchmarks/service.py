@@ -198,7 +198,11 @@ class Served:
         name = list(self.versions)[self.pushed % len(self.versions)]
         source = self.versions[name]
         self.newest = name
-        self.folder.publish(lambda path, _: shutil.copytree(source, path, dirs_exist_ok=True))
+
+        def fill(path: Path, _version: int) -> None:
+            shutil.copytree(source, path, dirs_exist_ok=True)
+
+        self.folder.publish(fill)
         self.pushed += 1
         return name
 
@@ -488,7 +492,7 @@ def main(
     newest = ServingFolder(serving).newest()
     if newest is None:
         raise click.UsageError(f"{serving}: no version")
-    source = serving / str(newest)
+    source = newest.path
     figures: Figures = {"machine": machine()}
 
     def tell(what: str, found: Figures) -> None:
@@ -573,8 +577,9 @@ def main(
                 tell(f"worst bodies, {what}", attack(served, body))
             tell("endless header", endless_header(served, 256))
         finally:
-            for one in (*services.values(), peer):
-                one.close()
+            for served in services.values():
+                served.close()
+            peer.close()
     write(report, figures)
 
 

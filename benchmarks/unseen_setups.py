@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.frozen import frozen_data
-from components.task_labeler.calendar import EVAL, TRAIN
-from schemas.labelled import SETUP_ID
+from schemas.labelled import EVAL, SETUP_ID, TRAIN
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Small pieces that several stages share."""
+"""What several floors share: files, versions, routing, pages, statistics. Imports `schemas`."""

@@ -1,1 +1,1 @@
-"""The stages of the pipeline, one package each. Imports `schemas` only."""
+"""The stages of the DAG, one package each, and nothing else. Imports `common` and `schemas`."""

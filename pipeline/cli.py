@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from pipeline.terminal.exit_noise import silence_late_deletions
+from pipeline.terminal.quiet import silence_late_deletions
 from schemas.errors import InputError
 
 BAD_INPUT = 2

@@ -16,6 +16,7 @@ from common.runs.info import RunInfo
 from common.runs.parameters import RUN_PARAMETERS, value_in
 from common.runs.properties import ParameterValues
 from common.runs.provenance import code_fingerprint
+from common.versions.folder import ServingFolder
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
 from components.data_gate.component import DataGate
@@ -23,15 +24,14 @@ from components.evaluator.component import HardTowerEvaluator
 from components.example_gen.bigquery import bigquery_example_gen
 from components.example_gen.component import ClickLogGen
 from components.last_blessed.component import LastBlessed
-from components.last_blessed.find import fingerprint
 from components.pusher.component import HardTowerPusher
 from components.reporter.component import RunReport
-from components.task_labeler.calendar import CALIBRATION, TRAIN
 from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
 from components.trainer.settings import ModelSettings
 from pipeline.config import PipelineConfig
 from schemas.contract import Contract
+from schemas.labelled import CALIBRATION, TRAIN
 
 BIGQUERY = "bigquery"
 ONE_TASK: Literal["one_task"] = "one_task"
@@ -48,8 +48,8 @@ class Places:
       metadata: connection of the metadata store; None where the orchestrator has its own.
       checkpoints: folder of unfinished trainings' checkpoints, which a second attempt goes on from;
         empty keeps none.
-      served: `fingerprint` of the push folder, which keys the reuse of earlier results; empty where
-        nothing is reused.
+      served: `ServingFolder.fingerprint` of the push folder, which keys the reuse of earlier
+        results; empty where nothing is reused.
     """
 
     root: str
@@ -68,7 +68,12 @@ class Places:
         serving = str(out / "serving")
         root = str(out / "artifacts")
         return cls(
-            root, serving, str(out), store, fingerprint(serving), checkpoints=f"{root}/checkpoints"
+            root,
+            serving,
+            str(out),
+            store,
+            ServingFolder(Path(serving)).fingerprint(),
+            checkpoints=f"{root}/checkpoints",
         )
 
 

@@ -1,4 +1,11 @@
-"""Names of the fields that the TaskLabeler appends to every click, reserved in all contracts."""
+"""What the TaskLabeler makes of clicks: splits, and fields that every click gets.
+
+The fields' names are reserved in all contracts.
+"""
+
+TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
+SPLITS = (TRAIN, CALIBRATION, EVAL)
+"""Consecutive periods of clicks, in their order."""
 
 SETUP_ID = "setup_id"
 """bytes: the conversion setup, see `schemas.setup_id`."""
@@ -19,6 +26,10 @@ HISTORICAL_CVR = "historical_cvr"
 CVR_BUCKET = "cvr_bucket"
 """bytes: the range that `historical_cvr` falls in, for slices."""
 
+ROUTED_TO = "routed_to"
+"""bytes: what the routing table of the day of the click says of the setup: `hard`, `soft` or
+`fallback`. It differs from `task` where the two thresholds do, see `THRESHOLD_BAND`."""
+
 THRESHOLD_BAND = "threshold_band"
 """bytes: `between` when online alpha < historical CVR <= alpha, else `outside`."""
 
@@ -33,11 +44,14 @@ ADVERTISER_TYPE = "setup_advertiser_type"
 
 HARD = "hard"
 SOFT = "soft"
+FALLBACK = "fallback"
+"""Sends a candidate to the one-task model: nothing is known of its setup."""
 
 BYTES_FIELDS = (
     SETUP_ID,
     TASK,
     TASK_REASON,
+    ROUTED_TO,
     CVR_BUCKET,
     THRESHOLD_BAND,
     SETUP_HISTORY,

@@ -12,6 +12,7 @@ from schemas.contract import Contract
 _DOMAINS = {
     labelled.TASK: (labelled.HARD, labelled.SOFT),
     labelled.TASK_REASON: ("cold_start", "held", "history", "pinned", "prior"),
+    labelled.ROUTED_TO: (labelled.FALLBACK, labelled.HARD, labelled.SOFT),
     labelled.THRESHOLD_BAND: ("between", "outside"),
     labelled.SETUP_HISTORY: ("known", "new"),
 }

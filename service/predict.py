@@ -17,7 +17,7 @@ from service.models.inputs import Columns, InputSchema, fill_in
 from service.models.live import Loaded
 from service.models.scorer import Scorer
 from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
-from service.routing.variants import Experiment
+from service.routing.variants import AbTest
 
 Timed = Callable[[str, float], None]
 """Told a model's name and the seconds that it took."""
@@ -42,7 +42,7 @@ class Answer:
 def answer(
     request: Request,
     loaded: Loaded[Bundle],
-    experiment: Experiment | None,
+    experiment: AbTest | None,
     timed: Timed = lambda model, seconds: None,
 ) -> Answer:
     """Routes the candidates, scores each by its model, and puts the answers in their order.
@@ -106,7 +106,7 @@ def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) ->
     return [joined(i) if s is None else s for i, s in enumerate(given)]
 
 
-def _keys(request: Request, experiment: Experiment | None) -> list[str] | None:
+def _keys(request: Request, experiment: AbTest | None) -> list[str] | None:
     if experiment is None:
         return None
     by_request = experiment.unit == "request"

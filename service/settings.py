@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from schemas.base import Frozen
-from service.routing.variants import Experiment
+from service.routing.variants import AbTest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -70,7 +70,7 @@ class ServeSettings(Frozen):
     contract: str = ""
     """Data set contract whose features versions must take; empty for those of the first version
     that loads."""
-    experiment: Experiment | None = None
+    experiment: AbTest | None = None
     """A/B test; None routes every candidate by its task."""
     tf_serving: TFServingSettings | None = None
     """None scores in this process."""

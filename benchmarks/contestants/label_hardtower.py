@@ -15,11 +15,11 @@ from common.clicks.tfrecords import shard_files
 from components.example_gen.readers.source import Window
 from components.example_gen.run import ingest as ingest_log
 from components.example_gen.settings import IngestSettings
-from components.task_labeler.calendar import SPLITS
 from components.task_labeler.passes.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import load_contract
+from schemas.labelled import SPLITS
 
 LABELLING = LabellingSettings(
     alpha=task.ALPHA,

@@ -15,10 +15,10 @@ from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
 from components.example_gen.component import ClickLogGen
 from components.example_gen.settings import IngestSettings
-from components.task_labeler.calendar import SPLITS
 from components.task_labeler.component import TaskLabeler
 from components.trainer.data.load import load_columns
 from schemas.contract import load_contract
+from schemas.labelled import SPLITS
 
 SAMPLED, WHOLE = "StatisticsGen.sampled", "StatisticsGen.whole"
 

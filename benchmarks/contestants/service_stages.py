@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,22 +30,21 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
 
     from common.versions.folder import ServingFolder
     from common.versions.reference import ONE_TASK_DIRECTORY
-    from common.versions.signatures import EXAMPLES, SERVING_DEFAULT
+    from common.versions.signatures import SERVING_DEFAULT
     from service import predict
     from service.decoding.json_body import JsonDecoder, refuse_wide
     from service.predictor import to_json
     from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Router
     from service.settings import ServeSettings
-    from service.workers.wire import JSON
     from service.workers.worker import open_predictor
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     folder = ServingFolder(Path(serving))
-    number = folder.newest()
-    assert number is not None
+    newest = folder.newest()
+    assert newest is not None
     settings = ServeSettings(serving_dir=folder.root)
-    predictor = open_predictor(settings, number, folder.path(number), None)
+    predictor = open_predictor(settings, newest.number, newest.path, None)
     bundle = predictor.bundle
     decoder = JsonDecoder(bundle.schema, settings.max_candidates)
     width = len(bundle.schema.text) + len(bundle.schema.numbers)
@@ -54,14 +54,14 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
         ONE_TASK_MODEL: bundle.models.one_task,
     }
     paths = {HARD_TOWER_MODEL: Path(), ONE_TASK_MODEL: Path(ONE_TASK_DIRECTORY)}
-    loaded = {n: tf.saved_model.load(str(folder.path(number) / p)) for n, p in paths.items()}
+    loaded = {n: tf.saved_model.load(str(newest.path / p)) for n, p in paths.items()}
     from_examples = {n: model.signatures[SERVING_DEFAULT] for n, model in loaded.items()}
     found = {}
     for size, file in bodies.items():
         body = Path(file).read_bytes()
         parsed = decoder.parse(body)
         request = decoder.arrange(parsed)
-        ids = list(request.field("setup_id"))
+        ids = [setup or "" for setup in request.field("setup_id")]
         model = router.route(ids).model
         parts = [
             (scorers[name], from_examples[name], np.flatnonzero(model == name))
@@ -76,17 +76,14 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
         ]
         whole = predict.answer(request, predictor._loaded, None)
         stages: dict[str, Callable[[], object]] = {
-            BOUNDS: lambda b=body: refuse_wide(b, settings.max_candidates, width),
-            PARSING: lambda b=body: decoder.parse(b),
-            COLUMNS: lambda p=parsed: decoder.arrange(p),
-            ROUTING: lambda i=ids: router.route(i),
-            TENSORS: lambda c=columns: [scorer.tensors(own) for scorer, own in c],
-            GRAPH: lambda t=tensors: [scorer.call(*own) for scorer, own in t],
-            ANSWER: lambda w=whole: to_json(w, None),
-            "all": lambda b=body: predictor.predict(b, JSON),
-            ALONE: lambda e=examples: [
-                [t.numpy() for t in call(**{EXAMPLES: own}).values()] for call, own in e
-            ],
+            BOUNDS: partial(refuse_wide, body, settings.max_candidates, width),
+            PARSING: partial(decoder.parse, body),
+            COLUMNS: partial(decoder.arrange, parsed),
+            ROUTING: partial(router.route, ids),
+            TENSORS: partial(_each, [partial(scorer.tensors, own) for scorer, own in columns]),
+            GRAPH: partial(_each, [partial(scorer.call, *own) for scorer, own in tensors]),
+            ANSWER: partial(to_json, whole, None),
+            ALONE: partial(_each, [partial(_called, call, own) for call, own in examples]),
         }
         times = {name: _cpu_ms(stage) for name, stage in stages.items()}
         times[PARSING] -= times[BOUNDS]
@@ -111,6 +108,15 @@ def _examples(schema: Any, columns: Any) -> list[bytes]:
                 feature[name].float_list.value.append(value)
         made.append(example.SerializeToString())
     return made
+
+
+def _each(calls: list[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _called(signature: Any, examples: Any) -> list[Any]:
+    return [answer.numpy() for answer in signature(examples=examples).values()]
 
 
 def _cpu_ms(stage: Callable[[], object]) -> float:

@@ -14,7 +14,7 @@ from components.trainer.data.batches import shuffled_batches
 from components.trainer.data.columns import Columns
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, TrainingSettings
-from components.trainer.step.scoring import Scorer
+from components.trainer.step.scoring import TowerScorer
 from components.trainer.step.step import TrainStep
 
 
@@ -40,7 +40,7 @@ class Training:
         }
         training = TrainingSettings.model_validate(settings)
         self._step = TrainStep(self._network, LossSettings(), training)
-        self._scorer = Scorer(self._network, "hard", training.evaluation_batch_size)
+        self._scorer = TowerScorer(self._network, "hard", training.evaluation_batch_size)
         self._epoch = 0
 
     def block(self) -> dict[str, float]:

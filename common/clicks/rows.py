@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY, first_second
 from schemas.contract import Contract
-
-Bools = npt.NDArray[np.bool_]
 
 EARLIEST, LATEST = first_second(date(1990, 1, 1)), first_second(date(2100, 1, 1))
 NO_CONVERSION = -1

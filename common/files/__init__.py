@@ -1,0 +1,1 @@
+"""Reading and writing whole files: on this machine, atomically, and wherever TensorFlow reaches."""

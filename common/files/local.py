@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,17 @@ def local_path(setting: str, value: str) -> Path:
     return Path(value)
 
 
-def read_json(path: Path, default: Any = None) -> Any:
+def read_local_json(path: Path, default: Any = None) -> Any:
     """Contents of a JSON file, or `default` where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+
+
+def finite(value: Any) -> Any:
+    """The value with null for every number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,1 +1,1 @@
-"""Where each candidate goes, for serving processes: no TensorFlow, TFX or Beam here."""
+"""The routing table: where candidates go. For serving processes: no TensorFlow, TFX or Beam."""

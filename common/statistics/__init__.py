@@ -1,0 +1,1 @@
+"""Sums over examples, histograms of predictions, and the paired bootstrap clustered by setup."""

@@ -1,26 +1,27 @@
-"""Paired bootstrap, clustered by setup, of the difference between two models.
+"""Paired bootstrap, clustered by setup, of metrics and of differences between models.
 
 Clicks of one setup share an advertiser, a landing page and a product: they are not independent,
 and an interval that resamples clicks is too narrow. Here whole setups are drawn with replacement,
-as many as there are; both models are measured on the same draw.
+as many as there are; all models are measured on the same draw.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from common.statistics.sums import Floats, base_loss, log_loss
-
-Counts = npt.NDArray[np.int64]
+from common.arrays import Floats, Ints
+from common.statistics.sums import base_loss, log_loss
 
 CHUNK_BYTES = 1 << 26
 """Memory for resamples that are computed together."""
+
+RIG, LOG_LOSS, CALIBRATION, AUC = "rig", "log_loss", "calibration", "auc"
 
 MIN_DEFINED = 0.95
 """Share of resamples on which the metric must be defined for an interval to be given."""
@@ -50,10 +51,30 @@ class Scored:
         predictions = {model: p[rows] for model, p in self.predictions.items()}
         return Scored(self.setup[rows], self.setups, self.label[rows], predictions)
 
+    def only(self, models: Iterable[str]) -> Scored:
+        """The same examples with the predictions of some of the models."""
+        predictions = {model: self.predictions[model] for model in models}
+        return Scored(self.setup, self.setups, self.label, predictions)
+
 
 @dataclass(frozen=True)
-class Difference:
-    """Metric of one model minus that of another, on the same examples.
+class Draws:
+    """How intervals are drawn.
+
+    Attributes:
+      resamples: how many.
+      seed: of the generator.
+      confidence: two-sided level of the intervals.
+    """
+
+    resamples: int
+    seed: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric, or that of one model minus that of another on the same examples.
 
     Attributes:
       estimate: on the examples themselves; NaN where the metric is not defined.
@@ -70,55 +91,101 @@ class Difference:
     setups: int
 
 
-def loss_differences(
-    scored: Scored, model: str, other: str, *, resamples: int, seed: int, confidence: float
-) -> dict[str, Difference]:
-    """Differences of `rig` and `log_loss` (nats), `model` minus `other`.
+@dataclass(frozen=True)
+class SetupSums:
+    """The sums over examples that log loss, RIG and calibration follow from, setup by setup.
 
-    Both are functions of sums over examples, so a resample needs only each setup's sums.
+    Attributes:
+      weight, label: float64 [setups], number of examples, none of them 0, and of conversions.
+      loss: float64 [setups] of each model, log loss in nats.
+      prediction: float64 [setups] of each model, predicted probabilities.
     """
-    columns = [
-        np.ones(len(scored)),
-        scored.label,
-        log_loss(scored.label, scored.predictions[model]),
-        log_loss(scored.label, scored.predictions[other]),
-    ]
-    per_setup = [np.bincount(scored.setup, column, scored.setups) for column in columns]
-    sums: Floats = np.stack(per_setup, axis=1).astype(np.float64)
-    sums = sums[sums[:, 0] > 0.0]
 
-    def differences(totals: Floats) -> Floats:
-        weight, label, loss, other_loss = totals.T
+    weight: Floats
+    label: Floats
+    loss: dict[str, Floats]
+    prediction: dict[str, Floats]
+
+    @classmethod
+    def of(cls, scored: Scored) -> SetupSums:
+        """Of examples; setups without any are left out."""
+        weight = np.bincount(scored.setup, minlength=scored.setups).astype(np.float64)
+        present = weight > 0.0
+
+        def by_setup(values: Floats) -> Floats:
+            return np.bincount(scored.setup, values, scored.setups)[present].astype(np.float64)
+
+        return cls(
+            weight[present],
+            by_setup(scored.label),
+            {m: by_setup(log_loss(scored.label, p)) for m, p in scored.predictions.items()},
+            {m: by_setup(p) for m, p in scored.predictions.items()},
+        )
+
+    def metrics(self, counts: Ints) -> dict[tuple[str, str], Floats]:
+        """(model, metric) -> `rig`, `log_loss` and `calibration` (mean prediction over mean label)
+        [resamples] of draw counts [resamples, setups]."""
+        weight, label = counts @ self.weight, counts @ self.label
+        base = base_loss(weight, label)
+        found: dict[tuple[str, str], Floats] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
-            rig = (other_loss - loss) / base_loss(weight, label)
-            return np.stack([rig, (loss - other_loss) / weight], axis=1)
-
-    drawn = resampled(len(sums), resamples, seed, lambda counts: differences(counts @ sums))
-    estimate = differences(sums.sum(axis=0, keepdims=True))[0]
-    return {
-        name: summarised(float(estimate[i]), drawn[:, i], confidence, len(sums))
-        for i, name in enumerate(("rig", "log_loss"))
-    }
+            for model, by_setup in self.loss.items():
+                loss = counts @ by_setup
+                found[model, RIG] = 1.0 - loss / base
+                found[model, LOG_LOSS] = loss / weight
+                predicted = counts @ self.prediction[model]
+                found[model, CALIBRATION] = np.where(label > 0.0, predicted / label, np.nan)
+        return found
 
 
-def auc_difference(
-    scored: Scored, model: str, other: str, *, resamples: int, seed: int, confidence: float
-) -> Difference:
-    """Difference of AUC, `model` minus `other`; ties count half, labels are 0 or 1."""
-    present, setup = np.unique(scored.setup, return_inverse=True)
-    clusters = len(present)
-    areas = [
-        ResampledAuc(setup, clusters, scored.label, scored.predictions[name])
-        for name in (model, other)
-    ]
+class Bootstrap:
+    """Metrics of models on the same examples and on the same resamples of their setups.
 
-    def differences(counts: Counts) -> Floats:
-        return (areas[0](counts) - areas[1](counts))[:, None]
+    Args:
+      scored: the examples.
+      draws: how the setups are drawn.
+      with_auc: whether AUC is measured too, which takes more than sums.
+    """
 
-    width = max(clusters, round(float(scored.label.sum())))
-    drawn = resampled(clusters, resamples, seed, differences, width)
-    estimate = differences(np.ones((1, clusters), np.int64))[0, 0]
-    return summarised(float(estimate), drawn[:, 0], confidence, clusters)
+    def __init__(self, scored: Scored, draws: Draws, *, with_auc: bool) -> None:
+        self._draws = draws
+        sums = SetupSums.of(scored)
+        self.setups = len(sums.weight)
+        areas: dict[str, ResampledAuc] = {}
+        if with_auc:
+            _, setup = np.unique(scored.setup, return_inverse=True)
+            areas = {
+                model: ResampledAuc(setup, self.setups, scored.label, prediction)
+                for model, prediction in scored.predictions.items()
+            }
+        keys = [(m, metric) for m in scored.predictions for metric in (RIG, LOG_LOSS, CALIBRATION)]
+        keys += [(model, AUC) for model in areas]
+        self._place = {key: i for i, key in enumerate(keys)}
+
+        def measured(counts: Ints) -> Floats:
+            found = sums.metrics(counts)
+            found |= {(model, AUC): area(counts) for model, area in areas.items()}
+            return np.stack([found[key] for key in keys], axis=1)
+
+        width = round(float(scored.label.sum())) if areas else 0
+        self._estimate = measured(np.ones((1, self.setups), np.int64))[0]
+        self._drawn = resampled(
+            self.setups, draws.resamples, draws.seed, measured, max(self.setups, width)
+        )
+
+    def value(self, model: str, metric: str) -> Estimate:
+        """`rig`, `log_loss` (nats), `calibration` or, where measured, `auc` of a model."""
+        i = self._place[model, metric]
+        return self._summary(float(self._estimate[i]), self._drawn[:, i])
+
+    def difference(self, model: str, other: str, metric: str) -> Estimate:
+        """The metric of `model` minus that of `other`."""
+        i, j = self._place[model, metric], self._place[other, metric]
+        estimate = float(self._estimate[i] - self._estimate[j])
+        return self._summary(estimate, self._drawn[:, i] - self._drawn[:, j])
+
+    def _summary(self, estimate: float, drawn: Floats) -> Estimate:
+        return summarised(estimate, drawn, self._draws.confidence, self.setups)
 
 
 class ResampledAuc:
@@ -152,7 +219,7 @@ class ResampledAuc:
         self._negatives = np.bincount(their_setup, minlength=clusters)
         self._defined = bool(np.isfinite(prediction).all())
 
-    def __call__(self, counts: Counts) -> Floats:
+    def __call__(self, counts: Ints) -> Floats:
         """AUC [resamples] of draw counts [resamples, setups]; NaN where it is not defined."""
         pairs = (counts @ self._positives) * (counts @ self._negatives)
         if not self._defined:
@@ -167,7 +234,7 @@ def resampled(
     clusters: int,
     resamples: int,
     seed: int,
-    metric: Callable[[Counts], Floats],
+    metric: Callable[[Ints], Floats],
     width: int | None = None,
 ) -> Floats:
     """The metric's values [resamples, k] on draw counts [resamples, clusters].
@@ -176,7 +243,7 @@ def resampled(
       width: numbers that the metric holds for one resample; the clusters if not given.
     """
     if clusters == 0 or resamples == 0:
-        return np.empty((0, 2))
+        return metric(np.empty((0, clusters), np.int64))
     generator = np.random.default_rng(seed)
     chunk = max(1, CHUNK_BYTES // (8 * (width or clusters)))
     values = []
@@ -188,7 +255,7 @@ def resampled(
     return np.concatenate(values)
 
 
-def summarised(estimate: float, drawn: Floats, confidence: float, setups: int) -> Difference:
+def summarised(estimate: float, drawn: Floats, confidence: float, setups: int) -> Estimate:
     """An estimate with the percentiles of its resamples [n].
 
     Args:
@@ -200,4 +267,4 @@ def summarised(estimate: float, drawn: Floats, confidence: float, setups: int) -
     if len(drawn) and len(defined) >= MIN_DEFINED * len(drawn):
         tail = (1.0 - confidence) / 2.0
         low, high = (float(q) for q in np.quantile(defined, (tail, 1.0 - tail)))
-    return Difference(estimate, low, high, len(drawn), setups)
+    return Estimate(estimate, low, high, len(drawn), setups)

@@ -10,9 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.statistics.sums import Floats
+from common.arrays import Floats, Ints32
 
 BIN_WIDTH = 2.0**-11
 """Width of a bin in logits: predictions closer than 0.05% of p (1-p) count as tied."""
@@ -22,8 +21,6 @@ LOGIT_RANGE = 32.0
 
 UNDEFINED = np.iinfo(np.int32).max
 """Bin of predictions that are NaN; a histogram that holds any has no ranking metric."""
-
-Bins = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Histogram:
       negatives, positives: float64 [k], weights.
     """
 
-    bins: Bins
+    bins: Ints32
     negatives: Floats
     positives: Floats
 
@@ -92,7 +89,7 @@ class Histogram:
         return math.nan if undefined or pairs <= 0.0 else pairs
 
 
-def logit_bins(prediction: Floats) -> Bins:
+def logit_bins(prediction: Floats) -> Ints32:
     """The bin of each prediction, int32 [n]; `UNDEFINED` for NaN."""
     p = prediction.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -103,7 +100,7 @@ def logit_bins(prediction: Floats) -> Bins:
     return bins
 
 
-def _collect(bins: Bins, negatives: Floats, positives: Floats) -> Histogram:
+def _collect(bins: Ints32, negatives: Floats, positives: Floats) -> Histogram:
     unique, place = np.unique(bins, return_inverse=True)
     return Histogram(
         unique,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from common.arrays import Floats
 
 CLIP = 1e-7
 """Probabilities are clipped to [CLIP, 1 - CLIP] before their logarithm is taken: a float32

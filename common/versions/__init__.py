@@ -1,0 +1,1 @@
+"""The push folder: numbered versions, their manifests, and what a later run takes from them."""

@@ -9,6 +9,7 @@ volume), which object stores mounted as folders are not.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -29,7 +30,23 @@ ONE_TASK_MODEL = "one_task"
 LOCK = ".lock"
 """Held by whoever changes the folder; holds the highest number ever given out."""
 
+MODEL_FILE = "saved_model.pb"
+MANIFEST_FILE = "assets.extra/manifest.json"
+
 _NUMBER = re.compile(r"0|[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A pushed model: `number` is its name in the serving folder, `path` the SavedModel."""
+
+    number: int
+    path: Path
+
+    @property
+    def manifest_digest(self) -> str:
+        """`sha256:` and 64 hex digits over its manifest; empty when it has none."""
+        return _digest(self.path / MANIFEST_FILE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,15 @@ class ServingFolder:
         self._clock = clock
 
     def versions(self) -> list[int]:
-        """Numbers of the versions that are there, increasing."""
+        """Numbers of the versions that are there, increasing.
+
+        A version is a folder named by a number without leading zeros that holds a SavedModel. A
+        folder that somebody is still copying files into is none yet.
+        """
+        return [n for n in self.numbered() if (self.path(n) / MODEL_FILE).is_file()]
+
+    def numbered(self) -> list[int]:
+        """Numbers of all folders that a model server would try, increasing, whatever they hold."""
         if not self.root.is_dir():
             return []
         return sorted(
@@ -78,9 +103,17 @@ class ServingFolder:
     def path(self, version: int) -> Path:
         return self.root / str(version)
 
-    def newest(self) -> int | None:
+    def newest(self) -> Version | None:
         """The version that serves, if any."""
-        return max(self.versions(), default=None)
+        number = max(self.versions(), default=None)
+        return None if number is None else Version(number, self.path(number))
+
+    def fingerprint(self) -> str:
+        """Changes whenever the version that serves does; empty while there is none."""
+        newest = self.newest()
+        if newest is None:
+            return ""
+        return f"{newest.number}:{newest.manifest_digest or _digest(newest.path / MODEL_FILE)}"
 
     def publish(
         self,
@@ -96,19 +129,26 @@ class ServingFolder:
           fill: writes the version's files.
           already: asked about the newest version's folder, under the lock; true means that there
             is nothing to publish.
+
+        Raises:
+          ValueError: `fill` wrote no SavedModel.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with self._lock() as lock:
             self._sweep()
             newest = self.newest()
-            if newest is not None and already(self.path(newest)):
-                return Published(newest, self.path(newest), new=False)
-            version = max(int(self._clock()), (newest or 0) + 1, _last_number(lock) + 1)
+            if newest is not None and already(newest.path):
+                return Published(newest.number, newest.path, new=False)
+            names = [int(n) for n in os.listdir(self.root) if _NUMBER.fullmatch(n)]
+            taken = max(_last_number(lock), *names, 0)
+            version = max(int(self._clock()), taken + 1)
             # Not tempfile: its folders are closed to the user that TF Serving runs as.
             staging = self.root / f"{STAGING}{version}"
             staging.mkdir()
             try:
                 fill(staging, version)
+                if not (staging / MODEL_FILE).is_file():
+                    raise ValueError(f"version {version}: no {MODEL_FILE}; wanted a SavedModel")
                 _sync_tree(staging)
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -180,6 +220,12 @@ class ServingFolder:
         for entry in list(os.scandir(self.root)):
             if entry.name.startswith((STAGING, REMOVED)):
                 shutil.rmtree(entry.path)
+
+
+def _digest(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
 def _last_number(lock: int) -> int:

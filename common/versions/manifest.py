@@ -46,6 +46,8 @@ class VerdictSummary(Frozen):
     """What the evaluator decided."""
 
     blessed: bool
+    headline: str = ""
+    """The verdict in one sentence; empty in manifests of versions that had none."""
     summary: str
     baseline: str | None
     """What the candidate was compared with; null when there was nothing."""
@@ -124,6 +126,7 @@ def build_manifest(
         metrics=hard_metrics(metrics),
         verdict=VerdictSummary(
             blessed=bool(verdict.get("blessed", False)),
+            headline=str(verdict.get("headline", "")),
             summary=str(verdict.get("summary", "")),
             baseline=verdict.get("baseline"),
         ),

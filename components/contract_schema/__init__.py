@@ -1,0 +1,1 @@
+"""TensorFlow Metadata schemas from the data set contract, as artifacts."""

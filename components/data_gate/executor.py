@@ -15,11 +15,13 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from common.files.gfile import write_json
+from common.files.local import local_path
+from common.versions.folder import ServingFolder
 from common.versions.reference import TRAIN_STATISTICS
 from components.data_gate.distances import distances
 from components.data_gate.gate import compare, judge, require_sound, warned
 from components.data_gate.settings import DataGateSettings
-from components.last_blessed.find import newest_version
+from schemas.labelled import EVAL, TRAIN
 
 logger = logging.getLogger("hardtower")
 
@@ -38,7 +40,7 @@ class Executor(base_executor.BaseExecutor):
         schema = artifact_utils.get_single_instance(input_dict["schema"])
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
         splits = artifact_utils.decode_split_names(anomalies.split_names)
-        newest = newest_version(exec_properties["serving_dir"])
+        newest = ServingFolder(local_path("serving_dir", exec_properties["serving_dir"])).newest()
         reference = os.path.join(newest.path, TRAIN_STATISTICS) if newest else ""
         known = bool(reference) and fileio.exists(reference)
         comparisons = compare(
@@ -47,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
                 s: tfdv.load_stats_binary(
                     os.path.join(artifact_utils.get_split_uri([statistics], s), "FeatureStats.pb")
                 )
-                for s in ("train", "eval")
+                for s in (TRAIN, EVAL)
             },
             reference=tfdv.load_stats_binary(reference) if known else None,
         )

@@ -13,13 +13,14 @@ from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatistics
 
 from components.data_gate.settings import DataGateSettings
 from schemas.errors import InputError
+from schemas.labelled import EVAL, TRAIN
 
 COMPARISONS = frozenset(
     value for name, value in AnomalyInfo.Type.items() if name.startswith("COMPARATOR_")
 )
 """Anomaly types that compare two sets of statistics."""
 
-COMPARED_SPLIT = {"drift": "train", "skew": "eval"}
+COMPARED_SPLIT = {"drift": TRAIN, "skew": EVAL}
 """Kind of comparison -> the split that is told apart by it."""
 
 
@@ -56,8 +57,8 @@ def compare(
       reference: train statistics of the last pushed model, None when there is none: then there is
         no drift.
     """
-    train = statistics["train"]
-    skew = tfdv.validate_statistics(train, schema, serving_statistics=statistics["eval"])
+    train = statistics[TRAIN]
+    skew = tfdv.validate_statistics(train, schema, serving_statistics=statistics[EVAL])
     if reference is None:
         return {"skew": skew}
     drift = tfdv.validate_statistics(train, schema, previous_statistics=reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,18 @@ from common.files.gfile import write_json
 from common.statistics.bootstrap import Scored
 from components.evaluator.metrics.calibration_curve import Bin, calibration_curve
 from components.evaluator.metrics.deciles import Decile, deciles
-from components.evaluator.metrics.evaluation import WriteEvaluation, load_records
-from components.evaluator.metrics.slices import HARD, slice_columns, usable_slices
+from components.evaluator.metrics.evaluation import Record, WriteEvaluation, load_records
+from components.evaluator.metrics.slices import ALL, HARD, slice_columns, usable_slices
 from components.evaluator.scores.score_shards import ScoreShards, merge_parts
-from components.evaluator.scores.table import CANDIDATE, scored_examples
+from components.evaluator.scores.table import (
+    AS_SERVED,
+    CANDIDATE,
+    ONE_TASK,
+    evaluated,
+    scored_examples,
+)
 from components.evaluator.settings import EvaluationSettings, GateSettings
-from components.evaluator.verdict.comparisons import Comparison, compare
+from components.evaluator.verdict.comparisons import Comparison, intervals
 from components.evaluator.verdict.gate import Baseline, Verdict, judge
 from schemas import labelled
 from schemas.contract import Contract
@@ -36,7 +42,8 @@ class Inputs:
 
     Attributes:
       shards: TFRecord files of labelled examples, at least one.
-      models: SavedModel folder of each model by name.
+      models: SavedModel folder of each model by name; without `logistic`, the candidate came
+        without a reference and the verdict says so.
       baseline: the last blessed model, if `models` has it.
     """
 
@@ -73,20 +80,24 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
             parts,
             settings.batch_size,
         )
-        _ = pipeline | "Predict" >> scores | WriteEvaluation(inputs.models, slices, output)
+        # TFMA shows where each model lies; what needs no graph lies nowhere.
+        places = {model: inputs.models.get(model, "") for model in evaluated(inputs.models)}
+        _ = pipeline | "Predict" >> scores | WriteEvaluation(places, slices, output)
     table = merge_parts(parts, len(inputs.shards), f"{output}/predictions.parquet")
     logger.info("Evaluator: scored %d models on %s examples", len(inputs.models), f"{len(table):,}")
 
-    records = load_records(output, slices)
+    drawn = intervals(table, slices, settings)
+    records = load_records(output, slices, drawn.values)
     write_json(records, f"{output}/metrics.json")
-    _log_hard(records)
-    comparisons = compare(table, slices, settings)
-    write_json([_flat(c) for c in comparisons], f"{output}/comparisons.json")
+    _log_metrics(records)
+    write_json([_flat(c) for c in drawn.comparisons], f"{output}/comparisons.json")
     hard = scored_examples(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
     write_json(_calibration(hard, settings), f"{output}/calibration.json")
     judged = _deciles(hard, inputs.gate, settings)
-    verdict = judge(records, comparisons, inputs.gate, inputs.baseline, judged)
-    write_json(dataclasses.asdict(verdict), f"{output}/verdict.json")
+    verdict = judge(records, drawn.comparisons, inputs.gate, inputs.baseline, judged)
+    write_json(
+        {**dataclasses.asdict(verdict), "summary": verdict.summary}, f"{output}/verdict.json"
+    )
     logger.info("Evaluator: %s", verdict.summary)
     return verdict
 
@@ -109,6 +120,7 @@ def _calibration(hard: Scored, settings: EvaluationSettings) -> dict[str, Any]:
             hard.label, prediction, settings.calibration_bins, settings.confidence
         )
         for model, prediction in hard.predictions.items()
+        if model != AS_SERVED
     }
     return {"slice": HARD, "confidence": settings.confidence, "models": curves}
 
@@ -116,7 +128,7 @@ def _calibration(hard: Scored, settings: EvaluationSettings) -> dict[str, Any]:
 def _flat(comparison: Comparison) -> dict[str, Any]:
     difference = dataclasses.asdict(comparison.difference)
     return {
-        "model": CANDIDATE,
+        "model": comparison.model,
         "other": comparison.other,
         "slice": comparison.slice,
         "metric": comparison.metric,
@@ -126,14 +138,16 @@ def _flat(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _log_hard(records: list[Any]) -> None:
-    for model in dict.fromkeys(record["model"] for record in records):
-        values = {
-            r["metric"]: r["value"] for r in records if r["model"] == model and r["slice"] == HARD
-        }
+def _log_metrics(records: Sequence[Record]) -> None:
+    """Each model where it is judged: on hard examples, or on all as the system is served."""
+    values = {(r["model"], r["slice"], r["metric"]): r["value"] for r in records}
+    models = dict.fromkeys(record["model"] for record in records)
+    places = [(model, HARD) for model in models if model != AS_SERVED]
+    for model, where in [*places, (AS_SERVED, ALL), (ONE_TASK, ALL)]:
         shown = ", ".join(
-            f"{metric} {values[metric]:.4f}"
+            f"{metric} {value:.4f}"
             for metric in ("rig", "auc", "calibration")
-            if values.get(metric) is not None
+            if (value := values.get((model, where, metric))) is not None
         )
-        logger.info("Evaluator: %s on hard examples: %s", model, shown or "no figures")
+        on = "all" if where == ALL else "hard"
+        logger.info("Evaluator: %s on %s examples: %s", model, on, shown or "no figures")

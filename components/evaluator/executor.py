@@ -16,14 +16,15 @@ from tfx.utils import io_utils, path_utils
 from common.clicks.tfrecords import read_batches, shard_files
 from common.files.gfile import read_json
 from components.evaluator.evaluate import Inputs, evaluate
-from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, ONE_TASK
+from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, LOGISTIC, ONE_TASK
 from components.evaluator.settings import EvaluationSettings, GateSettings
 from components.evaluator.verdict.baseline import why_unusable
 from components.evaluator.verdict.gate import Baseline, Verdict
+from components.trainer.export.export import REFERENCE_DIRECTORY
 from schemas.contract import Contract, parse_contract
 from schemas.errors import InputError
+from schemas.labelled import EVAL
 
-EVAL_SPLIT = "eval"
 PROBES = 64
 """Examples that the last blessed model is tried on."""
 
@@ -39,14 +40,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         contract = parse_contract(exec_properties["contract"])
-        split = artifact_utils.get_split_uri(input_dict["examples"], EVAL_SPLIT)
+        split = artifact_utils.get_split_uri(input_dict["examples"], EVAL)
         shards = shard_files(split)
         if not shards:
-            raise InputError(f"examples: split {EVAL_SPLIT!r} at {split} holds no examples")
+            raise InputError(f"examples: split {EVAL!r} at {split} holds no examples")
         models = {
             CANDIDATE: _serving_path(input_dict["model"]),
             ONE_TASK: _serving_path(input_dict["one_task"]),
         }
+        reference = f"{artifact_utils.get_single_uri(input_dict['model'])}/{REFERENCE_DIRECTORY}"
+        if fileio.exists(f"{reference}/saved_model.pb"):
+            models[LOGISTIC] = reference
+        else:
+            logger.warning(
+                "Evaluator: no logistic regression beside the candidate at %s", reference
+            )
         baseline = _baseline(input_dict.get(LAST_BLESSED, []), contract, shards)
         if baseline.name is not None:
             models[LAST_BLESSED] = _serving_path(input_dict[LAST_BLESSED])

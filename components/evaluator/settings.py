@@ -65,6 +65,7 @@ class EvaluationSettings(Frozen):
 
 
 Rule = Literal["proven_not_worse", "not_proven_worse"]
+ReferenceRule = Literal["reported", "not_proven_worse", "proven_not_worse"]
 
 
 class GateSettings(Frozen):
@@ -95,6 +96,12 @@ class GateSettings(Frozen):
     max_slice_rig_loss: NonNegativeFloat | None = 0.02
     """The same for each slice of hard examples that is large enough, judged by
     `not_proven_worse` because slices are small; none leaves slices unjudged."""
+    references: ReferenceRule = "not_proven_worse"
+    """What RIG on hard examples must be against the simple references, the logistic regression and
+    the historical CVR. `not_proven_worse`: a candidate whose interval of the difference lies wholly
+    below zero is not blessed. `proven_not_worse`: no part of the interval may lie below zero.
+    `reported`: the verdict only tells. Whatever is asked for, the verdict's first sentence says of
+    which references the candidate is not proven better."""
     require_lift_over_one_task: bool = False
     """Whether RIG on hard examples must beat the one-task model; otherwise it is only reported."""
     min_rig_lift_over_one_task: float = 0.0

@@ -12,7 +12,8 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from common.as_of import recorded_as_of, resolve_as_of
-from components.last_blessed.find import newest_version
+from common.files.local import local_path
+from common.versions.folder import ServingFolder
 
 RECORD_FILE = "last_blessed.json"
 """Written even before the first push: object stores know no empty folders."""
@@ -31,7 +32,7 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         folder = exec_properties["serving_dir"]
         model = artifact_utils.get_single_instance(output_dict["model"])
-        newest = newest_version(folder)
+        newest = ServingFolder(local_path("serving_dir", folder)).newest()
         ingest = input_dict.get("ingest")
         recorded = recorded_as_of(artifact_utils.get_single_instance(ingest)) if ingest else ""
         as_of = resolve_as_of(recorded or exec_properties["as_of"])

@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 
 from common.clicks.tfrecords import read_batches, shard_files
 from common.files.artifact_dirs import local_dir
-from common.files.local import local_path, read_json
+from common.files.local import local_path, read_local_json
 from common.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
 from common.runs.info import RunInfo
 from common.versions.digest import model_digest
@@ -30,9 +30,8 @@ from components.pusher.settings import PushSettings
 from components.pusher.warmup import only_features, raw_features, warmup_requests, write_warmup
 from components.trainer.export.export import FULL_DIRECTORY
 from components.trainer.export.pruning import prove_pruning
+from schemas.labelled import EVAL, TRAIN
 
-EVAL_SPLIT = "eval"
-TRAIN_SPLIT = "train"
 STATISTICS_FILE = "FeatureStats.pb"
 
 logger = logging.getLogger("hardtower")
@@ -63,10 +62,10 @@ class Executor(base_executor.BaseExecutor):
             one_task = _one_task_model(input_dict, stack)
             manifest = build_manifest(
                 run=run,
-                assignment=read_json(assignments / "settings.json", {}),
-                splits=read_json(assignments / "splits.json", {}),
-                metrics=read_json(evaluation / "metrics.json", []),
-                verdict=read_json(evaluation / "verdict.json", {}),
+                assignment=read_local_json(assignments / "settings.json", {}),
+                splits=read_local_json(assignments / "splits.json", {}),
+                metrics=read_local_json(evaluation / "metrics.json", []),
+                verdict=read_local_json(evaluation / "verdict.json", {}),
                 model_digest=model_digest(serving),
                 one_task_digest=model_digest(one_task) if one_task is not None else "",
                 created=datetime.now(UTC),
@@ -93,7 +92,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _eval_examples(artifacts: list[types.Artifact], count: int) -> list[bytes]:
-    uri = artifact_utils.get_split_uri(artifacts, EVAL_SPLIT)
+    uri = artifact_utils.get_split_uri(artifacts, EVAL)
     batches = chain.from_iterable(read_batches(file, count) for file in shard_files(uri))
     return list(islice(chain.from_iterable(batches), count))
 
@@ -109,7 +108,7 @@ def _routing_files(assignments: Path) -> dict[str, Path]:
 def _train_statistics(input_dict: dict[str, list[types.Artifact]], stack: ExitStack) -> Path | None:
     if not (artifacts := input_dict.get("statistics")):
         return None
-    uri = artifact_utils.get_split_uri(artifacts, TRAIN_SPLIT)
+    uri = artifact_utils.get_split_uri(artifacts, TRAIN)
     return stack.enter_context(local_dir(uri)) / STATISTICS_FILE
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from common.routing.table import RoutingTable
 from common.versions.digest import ASSETS_EXTRA, model_digest, model_files
 from common.versions.folder import ServingFolder
@@ -142,7 +142,7 @@ def _later(version: Path, manifest: Manifest) -> str:
 
 
 def _manifest(version: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
+    found: dict[str, Any] = read_local_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
     return found
 
 

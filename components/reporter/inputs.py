@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 
 Json = Mapping[str, Any]
 
@@ -97,7 +97,7 @@ def read_run_files(
 
 
 def _json(folder: Path | None, name: str, default: Any = None) -> Any:
-    return default if folder is None else read_json(folder / name, default)
+    return default if folder is None else read_local_json(folder / name, default)
 
 
 def _table(folder: Path | None, name: str) -> pa.Table | None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.files.local import read_json
-from components.last_blessed.find import MANIFEST_FILE, newest_version
+from common.files.local import local_path, read_local_json
+from common.versions.folder import MANIFEST_FILE, ServingFolder
 from schemas.base import Frozen
 
 SUCCEEDED, FAILED, UNKNOWN = "SUCCEEDED", "FAILED", "UNKNOWN"
@@ -79,11 +79,11 @@ def judge_run(
       serving_dir: push folder; it may be missing or empty.
       written: an aware time.
     """
-    manifest: dict[str, Any] = read_json(folder / RUN_MANIFEST, {})
+    manifest: dict[str, Any] = read_local_json(folder / RUN_MANIFEST, {})
     state, error = final_status(status_text, reported=bool(manifest))
     found = manifest.get("verdict", {})
-    newest = newest_version(serving_dir)
-    served: dict[str, Any] = read_json(newest.path / MANIFEST_FILE, {}) if newest else {}
+    newest = ServingFolder(local_path("serving_dir", serving_dir)).newest()
+    served: dict[str, Any] = read_local_json(newest.path / MANIFEST_FILE, {}) if newest else {}
     maker = str(served.get("run_id", ""))
     return Verdict(
         run_id=run_id,

@@ -8,9 +8,7 @@ from datetime import date
 from common.days import to_date, to_day
 from components.task_labeler.settings import SplitSettings
 from schemas.errors import InputError
-
-TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
-SPLITS = (TRAIN, CALIBRATION, EVAL)
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from tfx.types import artifact_utils
 from common.as_of import recorded_as_of, resolve_as_of
 from common.clicks.tfrecords import shard_files
 from common.runs.parameters import LABELLING, changed
-from components.task_labeler.calendar import SPLITS
 from components.task_labeler.passes.label import SplitPlaces
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import parse_contract
+from schemas.labelled import SPLITS
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -19,7 +19,7 @@ from components.task_labeler.decide.context import Context
 from components.task_labeler.decide.stability import Reason, posterior
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
-from schemas.labelled import HARD, SOFT
+from schemas.labelled import FALLBACK, HARD, SOFT
 
 ROUTING_SCHEMA = pa.schema(
     [
@@ -32,8 +32,6 @@ ROUTING_SCHEMA = pa.schema(
         ("advertiser_type", pa.string()),
     ]
 )
-FALLBACK = "fallback"
-"""Task of the routing table that sends a candidate to the one-task model."""
 
 
 def assignment_runs(history: pa.Table) -> pa.Table:
@@ -70,10 +68,8 @@ def routing_table(
     category, advertiser_type. A pinned setup without a click is there too, by the prior of all.
     """
     today = history.filter(pc.equal(history["day"], as_of_day))
-    task = task_names(today["online_hard"].to_numpy())
+    task = routed_to(today, settings)
     reason = today["online_reason"].to_numpy()
-    if settings.cold_start == "fallback":
-        task = np.where(reason == Reason.COLD_START, FALLBACK, task)
     known = set(today["setup_id"].to_pylist())
     pins = [p for p in settings.pins if p.holds(as_of_day) and p.setup not in known]
     n = len(pins)
@@ -92,6 +88,21 @@ def routing_table(
         },
         schema=ROUTING_SCHEMA,
     )
+
+
+def routed_to(history: pa.Table, settings: LabellingSettings) -> npt.NDArray[np.str_]:
+    """Where the routing table of each row's day sends its setup: `hard`, `soft`, `fallback`.
+
+    Args:
+      history: n rows of `assign.HISTORY_SCHEMA`.
+
+    Returns:
+      str [n].
+    """
+    task = task_names(history["online_hard"].to_numpy())
+    if settings.cold_start != FALLBACK:
+        return task
+    return np.where(history["online_reason"].to_numpy() == Reason.COLD_START, FALLBACK, task)
 
 
 def unknown_setups(context: Context, settings: LabellingSettings) -> list[dict[str, Any]]:

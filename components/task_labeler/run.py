@@ -16,7 +16,7 @@ from common.files.gfile import read_json, read_parquet, write_bytes, write_json,
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from components.task_labeler import outputs
-from components.task_labeler.calendar import SPLITS, split_periods
+from components.task_labeler.calendar import split_periods
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.passes.assign_pass import (
     GROUPS,
@@ -31,6 +31,7 @@ from components.task_labeler.passes.label_pass import label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError
+from schemas.labelled import SPLITS
 
 logger = logging.getLogger("hardtower")
 

@@ -1,0 +1,1 @@
+"""A two-tower network: data, network, step, loop, calibrate, warm, export; joined in `run_fn`."""

@@ -27,7 +27,7 @@ from components.trainer.warm.warm_start import choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.contract import parse_contract
-from schemas.labelled import HARD, SOFT
+from schemas.labelled import CALIBRATION, HARD, SOFT, TRAIN
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -89,16 +89,16 @@ def run_fn(fn_args: FnArgs) -> None:
     phases = Phases()
 
     splits: dict[str, Columns] = {}
-    for split, files in (("train", fn_args.train_files), ("calibration", fn_args.eval_files)):
+    for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
         with phases.time(f"load {split}"):
             splits[split] = load_columns(files, graph_dir, contract, progress=_reading(split))
         _log.info("Trainer: %s: %s", split, _in_words(_examples(splits[split])))
 
-    check_calibration(splits["calibration"], model, training.calibration)
+    check_calibration(splits[CALIBRATION], model, training.calibration)
     with phases.time("train"):
         result = train(
-            splits["train"],
-            splits["calibration"],
+            splits[TRAIN],
+            splits[CALIBRATION],
             FeatureLayout.from_contract(contract),
             model,
             loss,
@@ -118,7 +118,7 @@ def run_fn(fn_args: FnArgs) -> None:
     with phases.time("calibrate"):
         fitted = fit_calibrator(
             result.network,
-            splits["calibration"],
+            splits[CALIBRATION],
             training.calibration,
             training.evaluation_batch_size,
         )

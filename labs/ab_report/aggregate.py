@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+from common.arrays import Floats, Ints
 
 
-def median(ratios: Floats, counts: Counts) -> Floats:
+def median(ratios: Floats, counts: Ints) -> Floats:
     """Median over drawn units, [resamples]; the mean of the middle two of an even number."""
     order = np.argsort(ratios, kind="stable")
     ranked = ratios[order]
@@ -26,14 +25,14 @@ def median(ratios: Floats, counts: Counts) -> Floats:
     return _defined((ranked[lower] + ranked[upper]) / 2, total[:, 0] > 0)
 
 
-def weighted_geometric_mean(ratios: Floats, spend: Floats, counts: Counts) -> Floats:
+def weighted_geometric_mean(ratios: Floats, spend: Floats, counts: Ints) -> Floats:
     """exp(sum_i s_i ln m_i / sum_j s_j) over drawn units, [resamples]."""
     weight = counts @ spend
     with np.errstate(divide="ignore", invalid="ignore"):
         return _defined(np.exp(counts @ (spend * np.log(ratios)) / weight), weight > 0)
 
 
-def pooled(amounts: pd.DataFrame, counts: Counts) -> tuple[Floats, Floats]:
+def pooled(amounts: pd.DataFrame, counts: Ints) -> tuple[Floats, Floats]:
     """CPA ratio and conversion ratio of all drawn units' spend and conversions added up.
 
     Units without conversions count too.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from labs.ab_report.read import ADVERTISER, SETUP
 from labs.ab_report.settings import AbReportSettings
-
-Floats = npt.NDArray[np.float64]
 
 HALF = 0.5
 """Added to the conversions of both variants under the policy `add_half`."""

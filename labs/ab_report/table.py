@@ -10,14 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from labs.ab_report.aggregate import (
-    Counts,
-    Floats,
-    median,
-    nested_groups,
-    pooled,
-    weighted_geometric_mean,
-)
+from common.arrays import Floats, Ints
+from labs.ab_report.aggregate import median, nested_groups, pooled, weighted_geometric_mean
 from labs.ab_report.ratios import Ratios
 from labs.ab_report.read import ADVERTISER
 from labs.ab_report.settings import AbReportSettings
@@ -29,7 +23,7 @@ CHUNK_BYTES = 1 << 26
 MIN_DEFINED = 0.95
 """Share of resamples on which a row must be defined for it to have an interval."""
 
-Both = Callable[[Counts], tuple[Floats, Floats]]
+Both = Callable[[Ints], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ def _row(
 
 def _resamples(
     advertiser: npt.NDArray[np.intp], advertisers: int, settings: AbReportSettings
-) -> Iterator[Counts]:
+) -> Iterator[Ints]:
     """How often each unit was drawn when whole advertisers are, with replacement."""
     rng = np.random.default_rng(settings.seed)
     chunk = max(1, CHUNK_BYTES // (8 * max(len(advertiser), advertisers)))

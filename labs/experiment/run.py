@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.statistics.bootstrap import Draws
 from labs.experiment.judging.judge import Bench, Trained
 from labs.experiment.judging.results import SetResults, measure
-from labs.experiment.judging.statistics import Draws
 from labs.experiment.studies.arms import Experiment
 from labs.experiment.studies.assignments import Log, assigned
 from labs.experiment.studies.cuts import Sample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.queue import Progress, work_off
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import Task, check
+from labs.experiment.trainings.training import Job, check
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run_experiment(
     """
     facts: dict[str, dict[str, Any]] = {}
     trained: dict[str, list[Trained]] = {}
-    queue: dict[str, tuple[str, Task]] = {}
+    queue: dict[str, tuple[str, Job]] = {}
     for arm in plan.experiment.arms:
         folder, digest = None, "frozen"
         if arm.assignment is not None:
@@ -80,8 +80,8 @@ def run_experiment(
             folder, digest, facts[arm.name] = found.folder, found.digest, found.facts
         trained[arm.name] = []
         for seed in plan.seeds:
-            tasks = [
-                Task(
+            jobs = [
+                Job(
                     plan.data,
                     arm.settings,
                     seed,
@@ -94,19 +94,19 @@ def run_experiment(
                 )
                 for fold in range(arm.folds or 1)
             ]
-            keyed = tuple((task.key(plan.code), task) for task in tasks)
+            keyed = tuple((job.key(plan.code), job) for job in jobs)
             trained[arm.name].append(Trained(arm, keyed))
     # Seed by seed, so that an interrupted experiment has whole comparisons of its first seeds.
     for turn in range(len(plan.seeds)):
         for name, seeds in trained.items():
-            for key, task in seeds[turn].tasks:
-                fold = f", fold {task.fold + 1}" if task.folds else ""
-                queue.setdefault(key, (f"{name}, seed {task.seed}{fold}", task))
-    for key, (_, task) in queue.items():
+            for key, job in seeds[turn].jobs:
+                fold = f", fold {job.fold + 1}" if job.folds else ""
+                queue.setdefault(key, (f"{name}, seed {job.seed}{fold}", job))
+    for key, (_, job) in queue.items():
         if not store.has(key):
-            check(task)
+            check(job)
     work_off(queue, store, plan.jobs, report)
-    bench = Bench(plan.data, [task for _, task in queue.values()])
+    bench = Bench(plan.data, [job for _, job in queue.values()])
     sets = measure(
         plan.experiment,
         bench,
@@ -118,13 +118,13 @@ def run_experiment(
         lambda name: note(f"measuring on {name}"),
     )
     trainings = {
-        name: [_short(key, task, store) for one in seeds for key, task in one.tasks]
+        name: [_short(key, job, store) for one in seeds for key, job in one.jobs]
         for name, seeds in trained.items()
     }
     return Ended(sets, facts, trainings)
 
 
-def _short(key: str, task: Task, store: Store) -> dict[str, Any]:
+def _short(key: str, job: Job, store: Store) -> dict[str, Any]:
     record = store.record(key)
     kept = ("seconds", "best_step", "stopped_by", "parameters", "calibration")
-    return {"key": key, "seed": task.seed, **{name: record[name] for name in kept}}
+    return {"key": key, "seed": job.seed, **{name: record[name] for name in kept}}

@@ -17,15 +17,15 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
+from common.statistics.bootstrap import Draws
 from labs.experiment.judging.judge import held_out_judged
 from labs.experiment.judging.lead import Lead, lead
-from labs.experiment.judging.statistics import Draws
 from labs.experiment.knobs import Value, changes, effective, search_space
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import ON_CALIBRATION, Outcome, Task, fit, held_out, served
+from labs.experiment.trainings.training import ON_CALIBRATION, Job, Outcome, fit, held_out, served
 from schemas.errors import InputError
 
 OBJECTIVE = "calibration_log_loss_hard"
@@ -56,11 +56,11 @@ class Search:
     @property
     def key(self) -> str:
         """Sixteen hex digits that change with everything but the number of trials."""
-        first = self.tasks({})[0]
+        first = self.jobs({})[0]
         text = json.dumps([first.key(self.code), self.names, self.seeds, self.seed])
         return sha256(text.encode()).hexdigest()[:16]
 
-    def tasks(self, values: Mapping[str, Value]) -> list[Task]:
+    def jobs(self, values: Mapping[str, Value]) -> list[Job]:
         """The trainings of a trial, one a seed.
 
         Raises:
@@ -68,7 +68,7 @@ class Search:
         """
         settings = self.settings.but(**changes(values, self.settings))
         first = self.settings.training.seed
-        return [Task(self.data, settings, first + turn, self.sample) for turn in range(self.seeds)]
+        return [Job(self.data, settings, first + turn, self.sample) for turn in range(self.seeds)]
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         """The objective of a trial's settings."""
         began, number = time.monotonic(), int(trial.trial_id) + 1
         try:
-            scores = [
-                self._score(task) for task in self._search.tasks(trial.hyperparameters.values)
-            ]
+            scores = [self._score(job) for job in self._search.jobs(trial.hyperparameters.values)]
         except InputError as error:
             spent = time.monotonic() - began
             self._report(number, self._search.trials, None, self._best(), spent)
@@ -143,12 +141,12 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._report(number, self._search.trials, score, best, seconds)
         return {OBJECTIVE: score}
 
-    def _score(self, task: Task) -> float:
-        key = task.key(self._search.code)
+    def _score(self, job: Job) -> float:
+        key = job.key(self._search.code)
         if not self._store.has(key):
-            network, record = fit(task)
-            predictions = {ON_CALIBRATION: served(network, held_out(task), None)}
-            self._store.keep(key, Outcome(predictions, record), task.identity())
+            network, record = fit(job)
+            predictions = {ON_CALIBRATION: served(network, held_out(job), None)}
+            self._store.keep(key, Outcome(predictions, record), job.identity())
         history = self._store.record(key)["history"]
         return min(float(row[OBJECTIVE]) for row in history)
 
@@ -206,8 +204,8 @@ def lead_of(search: Search, folder: Path, trials: Sequence[Trial], draws: Draws)
     store = kept_in(folder)
     predictions = [
         [
-            store.predictions(task.key(search.code), ON_CALIBRATION).astype(np.float64)
-            for task in search.tasks(trial.values)
+            store.predictions(job.key(search.code), ON_CALIBRATION).astype(np.float64)
+            for job in search.jobs(trial.values)
         ]
         for trial in (trials[present[0]], *trials)
     ]

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Places = npt.NDArray[np.intp]
+from common.arrays import Floats, Indices, Ints32
 
 UNSOLD = -1
 """Winner of an auction without a bid that reaches the reserve."""
@@ -24,7 +22,7 @@ class Sales:
       price: what it pays for the impression, [requests], 0 where unsold.
     """
 
-    winner: Places
+    winner: Indices
     price: Floats
 
 
@@ -48,7 +46,7 @@ def clear(bids: Floats, *, second_price: bool, reserve: float) -> Sales:
 
 def clear_under_budgets(
     bids: Floats,
-    setup: Ints,
+    setup: Ints32,
     left: Floats,
     stopped: npt.NDArray[np.bool_],
     *,
@@ -92,7 +90,7 @@ def clear_under_budgets(
     return Sales(winner, price)
 
 
-def _running_totals(group: Ints, values: Floats) -> Floats:
+def _running_totals(group: Ints32, values: Floats) -> Floats:
     """Running total of the values within each group, in the order given, [n]."""
     order = np.argsort(group, kind="stable")
     grouped = group[order]

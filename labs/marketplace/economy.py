@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from common.arrays import Floats
 from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
-from labs.marketplace.pacing import adjusted
 from labs.marketplace.quality import Quality
-from labs.marketplace.scorers import Scorer
+from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.log.requests import Requests, RequestSource
 from labs.simulator.log.seasonality import daily_clicks
@@ -22,8 +22,6 @@ from labs.simulator.log.tables import LogTables
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.setup_id import setup_ids
-
-Floats = npt.NDArray[np.float64]
 
 VARIANTS = ("control", "variant")
 DRAWS = ("coin", "click", "conversion", "participation")
@@ -49,7 +47,7 @@ class Market:
 
 def run_market(
     world: World,
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, AdScorer],
     settings: MarketSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> Market:
@@ -190,7 +188,7 @@ def _play(
     )
 
 
-def _scored(requests: Requests, scorer: Scorer, batch: int) -> Floats:
+def _scored(requests: Requests, scorer: AdScorer, batch: int) -> Floats:
     ads = requests.ads
     parts = [scorer(ads.rows(i, min(i + batch, len(ads)))) for i in range(0, len(ads), batch)]
     return np.concatenate(parts) if parts else np.empty(0)
@@ -228,3 +226,21 @@ class _Names:
                 "budget": pa.array(budgets[index]),
             }
         )
+
+
+LOWEST = 1e-3
+"""Floor of the share, so that a setup finds its way back."""
+
+
+def adjusted(share: Floats, spent: Floats, planned: Floats, step: float) -> Floats:
+    """Next share, [setups]: less by `step` where more was spent than planned, otherwise more.
+
+    The rule of Agarwal, Ghosh, Wei and You, "Budget Pacing for Targeted Online Advertisements at
+    LinkedIn" (KDD 2014).
+
+    Args:
+      share: share of its auctions (or of its bid) that each setup goes for, in (0, 1].
+      spent, planned: so far in the day, US dollars.
+      step: relative change.
+    """
+    return np.clip(np.where(spent > planned, share * (1 - step), share * (1 + step)), LOWEST, 1.0)

@@ -24,7 +24,7 @@ SIGNATURE, OUTPUT = "raw", "probability"
 CONTRACT = "simulator"
 
 
-class ModelScorer:
+class PushedModelScorer:
     """Calls a serving SavedModel with the features that the log would show of the ads."""
 
     def __init__(self, path: Path, world: World, option: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import xlog1py, xlogy
 
-Floats = npt.NDArray[np.float64]
+from common.arrays import Floats
 
 CLIP = 1e-7
 """Predictions are kept this far from 0 and 1 when their loss is taken."""

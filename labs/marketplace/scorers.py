@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit, ndtri
 
+from common.arrays import Floats
 from labs.simulator.log.clicks import Clicks
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 ORACLE, MEAN, NOISY = "oracle", "mean", "noisy"
 SMALLEST = 1e-16
 """Uniforms from here on, so that their normals are finite."""
 
 
-class Scorer(Protocol):
+class AdScorer(Protocol):
     """Predicts P(conversion | click) of ads, [n], in [0, 1]."""
 
     def __call__(self, ads: Clicks) -> Floats: ...
@@ -64,7 +61,7 @@ class Noisy:
         return noisy
 
 
-def make_scorer(spec: str, world: World, seed: int, stream: int, option: str) -> Scorer:
+def make_scorer(spec: str, world: World, seed: int, stream: int, option: str) -> AdScorer:
     """The scorer that a word or a folder names.
 
     Args:
@@ -94,6 +91,6 @@ def make_scorer(spec: str, world: World, seed: int, stream: int, option: str) ->
             f"{option}: seen {spec!r}, which holds no saved_model.pb; wanted the folder of a "
             f"pushed version, or {ORACLE}, {MEAN} or {NOISY}:<sd>"
         )
-    from labs.marketplace.model import ModelScorer
+    from labs.marketplace.model import PushedModelScorer
 
-    return ModelScorer(Path(spec), world, option)
+    return PushedModelScorer(Path(spec), world, option)

@@ -117,7 +117,7 @@ class Intent(Frozen):
     """Share of variance of logged user signals that is signal."""
 
 
-class Context(Frozen):
+class PlacementSettings(Frozen):
     """Effects of where and when the ad was clicked, and of the creative."""
 
     publisher_sd: Spread = 0.35
@@ -162,7 +162,7 @@ class SimulatorSettings(Frozen):
     rates: Rates = Rates()
     drift: Drift = Drift()
     intent: Intent = Intent()
-    context: Context = Context()
+    context: PlacementSettings = PlacementSettings()
     types: Annotated[tuple[ConversionType, ...], Field(min_length=2)] = CONVERSION_TYPES
     advertiser_types: Annotated[tuple[AdvertiserType, ...], Field(min_length=1)] = ADVERTISER_TYPES
     missing: Mapping[str, Share] = Field(default_factory=lambda: dict(MISSING))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.arrays import Bools
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.frontier import ALPHA_STEP
 from labs.stability_lab.replay.measures import Measures, flips_of, measure, share
-from labs.stability_lab.replay.replay import Bools, Replay, changed, replay
+from labs.stability_lab.replay.replay import Replay, changed, replay
 
 FACTORS = (0.25, 0.5, 0.75, 1.5, 2.0, 4.0)
 """Alphas looked at by default, as multiples of the chosen one."""

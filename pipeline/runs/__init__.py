@@ -1,0 +1,1 @@
+"""Runs on this machine: the run itself, its lock, record, progress and artifacts; all runs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from pipeline.config import PipelineConfig
 from pipeline.runs.finished import find_run
 from schemas.checked import first_problem
@@ -52,7 +52,7 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         are gone.
     """
     folder = find_run(out, run_id)
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_local_json(folder / "manifest.json")
     try:
         config = PipelineConfig.model_validate(manifest["config"])
     except ValidationError as error:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
 
@@ -73,8 +73,8 @@ def _line(folder: Path, alive: str | None) -> RunLine:
 
 def _unrecorded(folder: Path) -> RunLine:
     """A run of Kubeflow, told by what its last steps wrote."""
-    manifest: dict[str, Any] = read_json(folder / "manifest.json", {})
-    ending: dict[str, Any] = read_json(folder / "verdict.json", {})
+    manifest: dict[str, Any] = read_local_json(folder / "manifest.json", {})
+    ending: dict[str, Any] = read_local_json(folder / "verdict.json", {})
     verdict = manifest.get("verdict", {})
     blessed = verdict.get("blessed")
     state = str(ending.get("status", "succeeded" if manifest else "")).lower()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.as_of import resolve_as_of
 from common.files.atomic import run_folder
-from common.files.local import read_json
+from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from components.example_gen.readers.source import Window
@@ -91,7 +91,7 @@ def run_pipeline(
                 except Exception:
                     logger.exception("the run failed")
                     raise
-            manifest = read_json(folder / "manifest.json")
+            manifest = read_local_json(folder / "manifest.json")
             progress.judged(manifest["verdict"], manifest["version"])
         return console.summary(out, folder)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from common.files.atomic import write_files
-from common.files.local import read_json
+from common.files.local import read_local_json
 from schemas.base import Frozen
 
 RECORD_FILE = "run.json"
@@ -91,7 +91,7 @@ def write_record(out: Path, record: RunRecord) -> None:
 def read_record(folder: Path) -> RunRecord | None:
     """The record in a run's folder, if there is a sound one."""
     try:
-        return RunRecord.model_validate(read_json(folder / RECORD_FILE))
+        return RunRecord.model_validate(read_local_json(folder / RECORD_FILE))
     except (ValidationError, ValueError):
         return None
 

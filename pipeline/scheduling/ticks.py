@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from common.files.atomic import write_files
-from common.files.local import read_json
+from common.files.local import read_local_json
 from pipeline.runs.record import stamp
 from pipeline.scheduling.cron import Cron
 from schemas.base import Frozen
@@ -102,7 +102,7 @@ class ScheduleFile:
         """
         path = self._out / STATE_FILE
         try:
-            found = read_json(path)
+            found = read_local_json(path)
             return None if found is None else ScheduleState.model_validate(found)
         except (ValidationError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]

@@ -1,0 +1,1 @@
+"""Experiments and searches on a finished run, frozen: its settings, its data, its folder."""

@@ -35,6 +35,7 @@ def conduct(
       InputError: the run, a setting or the data is not fit for it.
     """
     from common.files.atomic import write_files
+    from common.files.local import finite
     from components.transform.layout import FeatureLayout
     from labs.experiment.judging.truth import has_truth
     from labs.experiment.run import Plan, run_experiment
@@ -43,7 +44,6 @@ def conduct(
     from labs.experiment.studies.facts import RunFacts
     from labs.experiment.studies.registry import build
     from labs.experiment.trainings.store import Store
-    from pipeline.commands.shared.studies import finite
 
     run, settings = frozen.run, frozen.settings
     contract, root = run.config.data_contract, Path(run.config.input.root)

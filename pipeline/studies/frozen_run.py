@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from common.runs.provenance import code_fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.overrides import with_overrides
@@ -17,7 +17,7 @@ from pipeline.terminal.quiet import quiet_libraries
 from schemas.checked import checked
 
 if TYPE_CHECKING:
-    from labs.experiment.judging.statistics import Draws
+    from common.statistics.bootstrap import Draws
     from labs.experiment.studies.arms import Settings
     from labs.experiment.trainings.data import FrozenData
 
@@ -48,7 +48,7 @@ class FrozenRun:
         """
         from labs.experiment.trainings.data import Source, keep
 
-        frozen = read_json(Path(self.run.task_assignments) / "settings.json")
+        frozen = read_local_json(Path(self.run.task_assignments) / "settings.json")
         source = Source(
             self.run.labelled_columns,
             self.run.transform_graph,
@@ -61,7 +61,7 @@ class FrozenRun:
     @property
     def draws(self) -> Draws:
         """How the run's config wants intervals drawn."""
-        from labs.experiment.judging.statistics import Draws
+        from common.statistics.bootstrap import Draws
 
         evaluation = self.run.config.evaluation
         return Draws(evaluation.resamples, evaluation.seed, evaluation.confidence)

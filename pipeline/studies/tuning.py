@@ -38,9 +38,9 @@ def tune_run(
       InputError: a knob is not one, or no trial succeeds.
     """
     from common.files.atomic import write_files
+    from common.files.local import finite
     from labs.experiment.knobs import KNOBS, search_space
     from labs.experiment.tune import Search, chosen_changes, lead_of, run_search
-    from pipeline.commands.shared.studies import finite
 
     names = tuple(knobs) or tuple(KNOBS)
     search_space(frozen.settings, names)

@@ -1,0 +1,1 @@
+"""The prediction service as an HTTP server: messages, metrics, and its start."""

@@ -1,0 +1,1 @@
+"""One version in memory: inputs, scorers, the bundle of them, and its change while it serves."""

@@ -122,7 +122,7 @@ class Live(Generic[T]):
         """
         with self._one_at_a_time:
             try:
-                versions = self._folder.versions()
+                versions = self._folder.numbered()
             except OSError as error:
                 logger.error("serving folder %s: %s", self._folder.root, error)
                 return

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from common.routing.table import RoutingTable
 from schemas.errors import InputError
 from schemas.labelled import HARD
-from service.routing.variants import ONE_TASK, Experiment
+from service.routing.variants import ONE_TASK, AbTest
 
 HARD_TOWER_MODEL, ONE_TASK_MODEL = "hard_tower", "one_task"
 
@@ -38,7 +38,7 @@ class Decisions:
 class Router:
     """A routing table and, while an A/B test runs, its variants; safe to share by threads."""
 
-    def __init__(self, table: RoutingTable, experiment: Experiment | None = None) -> None:
+    def __init__(self, table: RoutingTable, experiment: AbTest | None = None) -> None:
         self.table = table
         self.experiment = experiment
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.files.local import read_json
+from common.files.local import read_local_json
 from schemas.base import Frozen
 from schemas.errors import InputError
 from schemas.labelled import HARD
@@ -71,7 +71,7 @@ def compare(decisions: Path, assignments: Path) -> Skew:
       InputError: a file is missing or is no such file, or the log holds no decision.
     """
     runs = _runs(assignments / "assignments.parquet")
-    settings = read_json(assignments / "settings.json", {})
+    settings = read_local_json(assignments / "settings.json", {})
     online, bad_lines = _decisions(decisions)
     last_day = runs["last_day"].max()
     online["beyond"] = online["day"] > last_day

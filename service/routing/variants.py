@@ -34,7 +34,7 @@ class Variant(Frozen):
     """`routed`: hard candidates go to the hard tower. `one_task`: all go to the one-task model."""
 
 
-class Experiment(Frozen):
+class AbTest(Frozen):
     """An A/B test."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -45,7 +45,7 @@ class Experiment(Frozen):
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _whole(self) -> Experiment:
+    def _whole(self) -> AbTest:
         names = [v.name for v in self.variants]
         if len(set(names)) < len(names):
             raise ValueError(f"variants: a name is listed twice in {names}")
@@ -66,7 +66,7 @@ def point(experiment: str, key: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
-def load_experiment(path: Path) -> Experiment:
+def load_experiment(path: Path) -> AbTest:
     """Reads an experiment from YAML.
 
     Raises:
@@ -76,4 +76,4 @@ def load_experiment(path: Path) -> Experiment:
         text = path.read_bytes()
     except OSError as error:
         raise InputError(f"experiment: {path}: {error.strerror}") from error
-    return checked_yaml(Experiment, text, str(path))
+    return checked_yaml(AbTest, text, str(path))

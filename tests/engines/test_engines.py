@@ -22,10 +22,10 @@ from two_goals import CONTRACT
 from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import SPLITS
 from components.task_labeler.passes.label import SplitPlaces
 from components.task_labeler.run import label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.labelled import SPLITS
 
 pytestmark = pytest.mark.engines
 

@@ -167,6 +167,7 @@ def test_validation_finds_what_breaks_the_contract(
         **{name: [0.0, 1.0] for name in labelled.FLOAT_FIELDS},
         "task": ["hard", "soft"],
         "task_reason": ["history", "prior"],
+        "routed_to": ["hard", "fallback"],
         "threshold_band": ["between", "outside"],
         "setup_history": ["new", "known"],
     }

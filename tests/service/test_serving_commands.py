@@ -101,7 +101,10 @@ def test_bad_arguments_are_one_line(serving: Path, arguments: list[str], message
 
 
 def test_the_router_and_the_http_face_need_no_tensorflow() -> None:
-    modules = ("routing.router", "routing.skew", "models.tf_serving", "http.server")
+    modules = (
+        *("settings", "http.server", "models.live", "models.tf_serving"),
+        *("routing.router", "routing.variants", "routing.skew"),
+    )
     imports = "; ".join(f"import service.{name}" for name in modules)
     heavy = "{'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)"
     subprocess.run(

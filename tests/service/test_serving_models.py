@@ -100,9 +100,9 @@ LOGITS = [SLOPES["hard"] * 1.5 + 1, SLOPES["one_task"] * 1.5, 0.0]
 
 def opened(folder: Path, wanted: InputSchema | None = None, **settings: Any) -> Predictor:
     made = ServeSettings.model_validate({"serving_dir": folder / "serving"} | settings)
-    number = ServingFolder(made.serving_dir).newest()
-    assert number is not None
-    return open_predictor(made, number, made.serving_dir / str(number), wanted)
+    newest = ServingFolder(made.serving_dir).newest()
+    assert newest is not None
+    return open_predictor(made, newest.number, newest.path, wanted)
 
 
 def probabilities(predictor: Predictor) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from common.routing.table import RoutingTable
 from schemas.errors import InputError
 from service.routing.router import Router
-from service.routing.variants import Experiment
+from service.routing.variants import AbTest
 
 IDS = ["a|buy", "a|visit", "new|buy", "new|x", "a|buy"]
 CATEGORIES = ["buy", "visit", "buy", "x", "buy"]
@@ -40,7 +40,7 @@ def test_hard_goes_to_the_hard_tower_and_everything_else_to_the_one_task_model(
 
 
 def test_a_control_arm_sends_hard_candidates_to_the_one_task_model(table: RoutingTable) -> None:
-    experiment = Experiment.model_validate(
+    experiment = AbTest.model_validate(
         {
             "name": "ab",
             "unit": "candidate",

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InputError
-from service.routing.variants import Experiment, load_experiment, point
+from service.routing.variants import AbTest, load_experiment, point
 
-AB = Experiment.model_validate(
+AB = AbTest.model_validate(
     {
         "name": "mtl",
         "variants": [

@@ -62,14 +62,14 @@ def log_rows() -> Rows:
     rng = np.random.default_rng(5)
     rows = []
     for i in range(120):
-        row = {
+        row: dict[str, Any] = {
             "clicked": 1_700_000_000 + i,
             "converted": int(i % 7 == 0),
             "converted at": 1_700_000_100 + i if i % 7 == 0 else -1,
             "advertiser": f"advertiser {i % 4}",
             "goal": "buy" if i % 3 else "visit",
             "cost": 0.5,
-            "user type": ("web",) * 3 + ("app",) * 2 + ("tablet", None),
+            "user type": (("web",) * 3 + ("app",) * 2 + ("tablet", None))[i % 7],
             "c-1.x": f"é{i % 13}" if i % 5 else None,
             "price": float(np.float32(rng.normal(1e4, 3.0))) if i % 6 else None,
             "seen": float(np.float32(rng.normal(0, 100.0))),
@@ -81,7 +81,6 @@ def log_rows() -> Rows:
             "task": "hard" if i % 3 else "soft",
             "historical_cvr": 0.01,
         }
-        row["user type"] = row["user type"][i % 7]
         rows.append({name: value for name, value in row.items() if value is not None})
     rows[7]["price"] = math.inf
     return rows

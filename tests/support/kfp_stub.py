@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import kfp_server_api
+import kfp_server_api  # type: ignore[import-untyped]
 import yaml
 
 API = "/apis/v2beta1"

@@ -38,8 +38,10 @@ def lab_log(rows: list[Clicks], as_of: int, attribution_days: int = 2) -> LabLog
         seen = np.full(n, -1)
         if row.day + row.delay < as_of:
             seen[: row.conversions] = (FIRST + row.day + row.delay) * DAY + 9
-        texts = [pa.array([text] * n) for text in (row.setup, row.category, row.kind)]
-        parts.append(count_clicks(*texts, time, seen))
+        setup, category, kind = (
+            pa.array([text] * n) for text in (row.setup, row.category, row.kind)
+        )
+        parts.append(count_clicks(setup, category, kind, time, seen))
     spend = pa.table(
         {
             "setup_id": [r.setup for r in rows],

@@ -10,14 +10,14 @@ from experiment_settings import frozen_in, settings_of
 from labs.experiment.studies.cuts import Sample
 from labs.experiment.trainings.queue import work_off
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import Task
+from labs.experiment.trainings.training import Job
 
 
 def main(data: Path, store: Path, settings: str) -> None:
     chosen, frozen = settings_of(settings), frozen_in(data)
-    made = [Task(frozen, chosen, seed, Sample()) for seed in range(4)]
-    tasks = {task.key("code"): (f"seed {task.seed}", task) for task in made}
-    work_off(tasks, Store(store), 2, lambda _: None)
+    made = [Job(frozen, chosen, seed, Sample()) for seed in range(4)]
+    jobs = {job.key("code"): (f"seed {job.seed}", job) for job in made}
+    work_off(jobs, Store(store), 2, lambda _: None)
 
 
 if __name__ == "__main__":

@@ -43,17 +43,17 @@ class Job:
         self.form: dict[str, Any] = json.loads((folder / "job.json").read_text())
         self.own = folder / ("chief" if distribution.chief else "worker")
         self.own.mkdir()
-        arrays = dict(np.load(folder / "columns.npz"))
-        self.splits = [
-            Columns(
-                **{f.name: arrays.get(f"{split}/{f.name}") for f in dataclasses.fields(Columns)}
-            )
+        arrays = np.load(folder / "columns.npz")
+        parts: list[dict[str, Any]] = [
+            {f.name: arrays.get(f"{split}/{f.name}") for f in dataclasses.fields(Columns)}
             for split in ("train", "calibration")
         ]
+        self.examples, self.calibration = (Columns(**part) for part in parts)
 
     def train(self, changes: dict[str, Any], **more: Any) -> TrainResult:
         return train(
-            *self.splits,
+            self.examples,
+            self.calibration,
             FeatureLayout(**self.form["layout"]),
             ModelSettings.model_validate(self.form["model"]),
             LossSettings(),

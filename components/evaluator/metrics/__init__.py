@@ -1,0 +1,1 @@
+"""Metrics as TFMA combiners (RIG, AUC, calibration), and the slices they are taken on."""

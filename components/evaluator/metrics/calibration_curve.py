@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from common.statistics.sums import Floats
+from common.arrays import Floats
 
 
 class Bin(TypedDict):

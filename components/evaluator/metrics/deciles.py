@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-from common.statistics.sums import Floats
+from common.arrays import Floats
 from components.evaluator.metrics.calibration_curve import equal_mass
 
 

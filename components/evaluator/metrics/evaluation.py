@@ -10,6 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
 
+from common.statistics.bootstrap import Estimate
 from components.evaluator.metrics import averages as sum_metrics
 from components.evaluator.metrics import ranking as ranking_metrics
 from components.evaluator.metrics import rig
@@ -31,12 +32,17 @@ METRICS: tuple[type[tfma.metrics.Metric], ...] = (
 
 
 class Record(TypedDict):
-    """One figure: `value` is null where the metric is not defined on the slice."""
+    """One figure: `value` is null where the metric is not defined on the slice.
+
+    `low` and `high` bound it by the bootstrap; null where it gave no interval.
+    """
 
     model: str
     slice: str
     metric: str
     value: float | None
+    low: float | None
+    high: float | None
     examples: int
     positives: int
 
@@ -102,12 +108,17 @@ class WriteEvaluation(beam.PTransform):
         )
 
 
-def load_records(output_path: str, slices: Iterable[Columns]) -> list[Record]:
+def load_records(
+    output_path: str,
+    slices: Iterable[Columns],
+    intervals: Mapping[tuple[str, str, str], Estimate] | None = None,
+) -> list[Record]:
     """TFMA's output as flat records, ordered by model, slice and metric.
 
     Args:
       output_path: where `WriteEvaluation` wrote.
       slices: the slices given to it; they order the columns in the slices' names.
+      intervals: of some metrics, by model, slice and metric.
     """
     places = {frozenset(columns): (i, columns) for i, columns in enumerate(slices)}
     found: list[tuple[tuple[Any, ...], Record]] = []
@@ -121,13 +132,20 @@ def load_records(output_path: str, slices: Iterable[Columns]) -> list[Record]:
             if not item.key.is_diff
         }
         for (model, metric), value in values.items():
+            bounds = (intervals or {}).get((model, name, metric))
             record = Record(
                 model=model,
                 slice=name,
                 metric=metric,
-                value=value if math.isfinite(value) else None,
+                value=_known(value),
+                low=_known(bounds.low) if bounds else None,
+                high=_known(bounds.high) if bounds else None,
                 examples=round(values[model, "example_count"]),
                 positives=round(values[model, "positive_count"]),
             )
             found.append(((MODELS.index(model), place, name, metric), record))
     return [record for _, record in sorted(found, key=lambda item: item[0])]
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

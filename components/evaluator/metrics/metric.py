@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from common.statistics.sums import Floats
+from common.arrays import Floats
 
 Reader = Callable[[Any], tuple[Floats, Floats, Floats]]
 """Labels, predictions and weights of an extract, float64 [n] each, n >= 1."""

@@ -1,0 +1,1 @@
+"""The predictions table: labelled examples scored by every exported serving graph."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
@@ -17,8 +19,18 @@ from apache_beam.utils.shared import Shared
 
 from common.clicks.tfrecords import read_batches
 from common.files.gfile import read_parquet, write_parquet
-from components.evaluator.scores.scorer import Scorer, one_line
-from components.evaluator.scores.table import CLICK_TIME, LABEL, prediction_column, table_schema
+from components.evaluator.scores.scorer import ServingGraph, one_line
+from components.evaluator.scores.table import (
+    AS_SERVED,
+    CANDIDATE,
+    CLICK_TIME,
+    HISTORICAL_CVR,
+    LABEL,
+    ONE_TASK,
+    evaluated,
+    prediction_column,
+    table_schema,
+)
 from schemas import labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
@@ -27,19 +39,20 @@ ROWS = 1 << 16
 """Rows of an emitted record batch: metrics cost a little per batch and slice."""
 
 
-class _Scorers(dict[str, Scorer]):
+class _Graphs(dict[str, ServingGraph]):
     """The loaded models, by name: a class of its own because `Shared` holds it weakly."""
 
 
 class ScoreShards(beam.PTransform):
     """Scores files of examples; one element, and one Parquet file, a shard.
 
-    Emits record batches of the predictions table (see `table_schema`), which the Parquet files
-    hold as well.
+    Besides the models there are the predictions that need no graph: the historical CVR and the
+    system as served. Emits record batches of the predictions table (see `table_schema`), which the
+    Parquet files hold as well.
 
     Args:
       shards: TFRecord files of labelled examples.
-      models: SavedModel folders by model name.
+      models: SavedModel folders by model name, the candidate and the one-task model among them.
       contract: names the label and the time.
       slice_columns: string columns to copy into the table.
       output_path: existing folder for the Parquet files.
@@ -83,14 +96,14 @@ class _ScoreShard(beam.DoFn):
         self._models = dict(models)
         self._roles = contract.roles
         self._columns = tuple(c for c in slice_columns if c != labelled.SETUP_ID)
-        self._schema = table_schema(self._columns, tuple(models))
+        self._schema = table_schema(self._columns, evaluated(models))
         self._output_path = output_path
         self._batch_size = batch_size
         self._shared = shared
 
     def setup(self) -> None:
-        self._scorers = self._shared.acquire(
-            lambda: _Scorers((name, Scorer(name, path)) for name, path in self._models.items())
+        self._graphs = self._shared.acquire(
+            lambda: _Graphs((name, ServingGraph(name, path)) for name, path in self._models.items())
         )
 
     def process(self, element: tuple[int, str]) -> Iterator[pa.RecordBatch]:
@@ -111,16 +124,27 @@ class _ScoreShard(beam.DoFn):
                 parsed = tf.io.parse_example(records, features)
             except tf.errors.InvalidArgumentError as error:
                 raise InputError(f"{path}: not labelled examples: {one_line(error)}") from error
+            scores = self._scores(records, parsed)
             arrays = {
                 labelled.SETUP_ID: _text(parsed[labelled.SETUP_ID]),
                 CLICK_TIME: pa.array(parsed[self._roles.timestamp].numpy()),
                 LABEL: pa.array(parsed[self._roles.label].numpy().astype("int8")),
                 **{column: _text(parsed[column]) for column in self._columns},
-                **{prediction_column(n): pa.array(s(records)) for n, s in self._scorers.items()},
+                **{prediction_column(model): pa.array(p) for model, p in scores.items()},
             }
             yield pa.RecordBatch.from_arrays(
                 [arrays[name] for name in self._schema.names], schema=self._schema
             )
+
+    def _scores(
+        self, records: list[bytes], parsed: Mapping[str, tf.Tensor]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Probabilities [n] of every model, those without a graph last."""
+        scores = {name: graph(records) for name, graph in self._graphs.items()}
+        scores[HISTORICAL_CVR] = parsed[labelled.HISTORICAL_CVR].numpy()
+        to_tower = parsed[labelled.ROUTED_TO].numpy() == labelled.HARD.encode()
+        scores[AS_SERVED] = np.where(to_tower, scores[CANDIDATE], scores[ONE_TASK])
+        return scores
 
     def _features(self) -> dict[str, tf.io.FixedLenFeature]:
         roles = self._roles
@@ -128,6 +152,8 @@ class _ScoreShard(beam.DoFn):
         absent = {c: None if c in labelled.RESERVED else "" for c in self._columns}
         return {
             labelled.SETUP_ID: tf.io.FixedLenFeature([], tf.string),
+            labelled.HISTORICAL_CVR: tf.io.FixedLenFeature([], tf.float32),
+            labelled.ROUTED_TO: tf.io.FixedLenFeature([], tf.string),
             roles.timestamp: tf.io.FixedLenFeature([], tf.int64),
             roles.label: tf.io.FixedLenFeature([], tf.int64),
             **{c: tf.io.FixedLenFeature([], tf.string, default) for c, default in absent.items()},

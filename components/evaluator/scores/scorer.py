@@ -18,7 +18,7 @@ class ModelError(ValueError):
     """A SavedModel that cannot be loaded, or lacks the signature, or gives no probabilities."""
 
 
-class Scorer:
+class ServingGraph:
     """Predicted probabilities of serialized tf.Examples.
 
     Args:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,13 +16,28 @@ LABEL = "label"
 CANDIDATE = "candidate"
 ONE_TASK = "one_task"
 LAST_BLESSED = "last_blessed"
-MODELS = (CANDIDATE, ONE_TASK, LAST_BLESSED)
+LOGISTIC = "logistic"
+"""The penalised logistic regression that the Trainer exports beside the candidate."""
+HISTORICAL_CVR = labelled.HISTORICAL_CVR
+"""The labeller's CVR of the setup, as a prediction."""
+AS_SERVED = "as_served"
+"""The candidate where the routing table of the click's day says hard, else the one-task model."""
+REFERENCES = (LOGISTIC, HISTORICAL_CVR)
+"""What a candidate has to beat to be worth its keep."""
+MODELS = (CANDIDATE, ONE_TASK, LAST_BLESSED, *REFERENCES, AS_SERVED)
 """Every model that may be evaluated, in the order of reports."""
 
 
 def prediction_column(model: str) -> str:
     """The column of a model's predicted probabilities, float32."""
     return f"p_{model}"
+
+
+def evaluated(graphs: Iterable[str]) -> tuple[str, ...]:
+    """The models that are evaluated where there are graphs of some: those, and the ones that need
+    none of their own."""
+    have = {*graphs, HISTORICAL_CVR, AS_SERVED}
+    return tuple(model for model in MODELS if model in have)
 
 
 def models_of(schema: pa.Schema) -> tuple[str, ...]:

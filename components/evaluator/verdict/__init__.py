@@ -1,0 +1,1 @@
+"""From metrics and predictions to a blessing: baseline, comparisons with intervals, the gate."""

@@ -1,13 +1,22 @@
-"""The candidate against each other model, slice by slice, with bootstrap intervals."""
+"""Models against each other, slice by slice, with bootstrap intervals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from common.statistics.bootstrap import Difference, Scored, auc_difference, loss_differences
+from common.statistics.bootstrap import (
+    AUC,
+    CALIBRATION,
+    LOG_LOSS,
+    RIG,
+    Bootstrap,
+    Draws,
+    Estimate,
+    Scored,
+)
 from components.evaluator.metrics.slices import (
     ALL,
     HARD,
@@ -17,71 +26,96 @@ from components.evaluator.metrics.slices import (
     split_by_slice,
     within_hard,
 )
-from components.evaluator.scores.table import CANDIDATE, scored_examples
+from components.evaluator.scores.table import AS_SERVED, CANDIDATE, ONE_TASK, scored_examples
 from components.evaluator.settings import EvaluationSettings
-
-
-class _Options(TypedDict):
-    resamples: int
-    seed: int
-    confidence: float
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A metric of the candidate minus that of `other`, on the same examples of a slice."""
+    """A metric of `model` minus that of `other`, on the same examples of a slice."""
 
+    model: str
     other: str
     slice: str
     metric: str
     examples: int
     positives: int
-    difference: Difference
+    difference: Estimate
 
 
-def compare(
+@dataclass(frozen=True)
+class Intervals:
+    """What the bootstrap tells.
+
+    Attributes:
+      comparisons: differences between models.
+      values: (model, slice, metric) -> the metric itself.
+    """
+
+    comparisons: list[Comparison] = field(default_factory=list)
+    values: dict[tuple[str, str, str], Estimate] = field(default_factory=dict)
+
+
+def intervals(
     table: pa.Table, slices: tuple[Columns, ...], settings: EvaluationSettings
-) -> list[Comparison]:
-    """Differences of RIG and log loss, and of AUC on the hard examples.
+) -> Intervals:
+    """The system as served against one task for all on all examples, and the candidate, which is
+    served on hard ones alone, against each other model there.
 
-    Compared are all examples, the hard ones, and every part of the hard ones that has the
-    settings' least examples and conversions.
+    RIG and log loss are compared on all, on the hard examples, and on every part of the hard ones
+    that has the settings' least examples and conversions; AUC on all and on the hard ones, where
+    RIG, log loss, AUC and calibration of each model get an interval as well.
 
     Args:
       table: the predictions table.
       slices: columns to slice by, crossed.
     """
+    found = Intervals()
     if table.num_rows == 0:
-        return []
+        return found
     scored = scored_examples(table)
-    others = [model for model in scored.predictions if model != CANDIDATE]
-    columns = slice_columns(slices)
-    found: list[Comparison] = []
-    batch = table.select(list(columns)).combine_chunks().to_batches()[0]
+    batch = table.select(list(slice_columns(slices))).combine_chunks().to_batches()[0]
     for pairs, rows in split_by_slice(batch, slices):
         name = slice_name(pairs)
-        part = scored.take(rows)
-        positives = round(float(part.label.sum()))
-        enough = len(part) >= settings.min_examples and positives >= settings.min_positives
-        if name not in (ALL, HARD) and not (within_hard(name) and enough):
+        if name == ALL:
+            model, others = AS_SERVED, [ONE_TASK]
+        elif name == HARD or within_hard(name):
+            model = CANDIDATE
+            others = [m for m in scored.predictions if m not in (CANDIDATE, AS_SERVED)]
+        else:
             continue
-        for other in others:
-            found += [
-                Comparison(other, name, metric, len(part), positives, difference)
-                for metric, difference in _differences(part, other, name, settings).items()
-            ]
+        part = scored.only([model, *others]).take(rows)
+        if within_hard(name) and not _enough(part, settings):
+            continue
+        _add(found, part, name, model, others, settings)
     return found
 
 
-def _differences(
-    part: Scored, other: str, name: str, settings: EvaluationSettings
-) -> dict[str, Difference]:
-    options: _Options = {
-        "resamples": settings.resamples,
-        "seed": settings.seed,
-        "confidence": settings.confidence,
-    }
-    differences = loss_differences(part, CANDIDATE, other, **options)
-    if name == HARD:
-        differences["auc"] = auc_difference(part, CANDIDATE, other, **options)
-    return differences
+def _enough(part: Scored, settings: EvaluationSettings) -> bool:
+    return len(part) >= settings.min_examples and part.label.sum() >= settings.min_positives
+
+
+def _add(
+    found: Intervals,
+    part: Scored,
+    name: str,
+    model: str,
+    others: Iterable[str],
+    settings: EvaluationSettings,
+) -> None:
+    draws = Draws(settings.resamples, settings.seed, settings.confidence)
+    whole = not within_hard(name)
+    drawn = Bootstrap(part, draws, with_auc=whole)
+    positives = round(float(part.label.sum()))
+    for other in others:
+        found.comparisons.extend(
+            Comparison(
+                *(model, other, name, metric, len(part), positives),
+                drawn.difference(model, other, metric),
+            )
+            for metric in ((RIG, LOG_LOSS, AUC) if whole else (RIG, LOG_LOSS))
+        )
+    if whole:
+        for each in (model, *others):
+            for metric in (RIG, LOG_LOSS, AUC, CALIBRATION):
+                found.values[each, name, metric] = drawn.value(each, metric)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.evaluator.metrics.deciles import Decile
 from components.evaluator.metrics.slices import HARD, within_hard
-from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, ONE_TASK
+from components.evaluator.scores.table import (
+    CANDIDATE,
+    HISTORICAL_CVR,
+    LAST_BLESSED,
+    LOGISTIC,
+    ONE_TASK,
+    REFERENCES,
+)
 from components.evaluator.settings import GateSettings, Rule
 from components.evaluator.verdict.comparisons import Comparison
 
-NO_BASELINE = "no baseline: decided by the absolute floors alone"
+NO_BASELINE = "no baseline to compare with"
+IN_WORDS = {LOGISTIC: "the logistic regression", HISTORICAL_CVR: "the historical CVR"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,25 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer; `blessed` is true when every condition passed."""
+    """The gate's answer; `blessed` is true when every condition passed.
+
+    Attributes:
+      headline: the answer in one sentence without figures, and of which references the candidate
+        is not proven better.
+      details: sentences with the figures of what failed and of what was compared.
+      baseline: the last blessed model that the candidate was compared with, if any.
+    """
 
     blessed: bool
-    summary: str
+    headline: str
+    details: tuple[str, ...]
     baseline: str | None
     conditions: tuple[Condition, ...]
+
+    @property
+    def summary(self) -> str:
+        """All of it on one line."""
+        return ". ".join([self.headline, *self.details])
 
 
 def judge(
@@ -79,14 +100,24 @@ def judge(
       Blessed only when every condition passed; a figure that is missing or NaN passes none.
     """
     conditions = _floors(records, settings) + [_decile(decile, settings) for decile in deciles]
-    rig = {(c.other, c.slice): c for c in comparisons if c.metric == "rig"}
+    rig = {(c.other, c.slice): c for c in comparisons if (c.model, c.metric) == (CANDIDATE, "rig")}
+    references = {name: rig[name, HARD] for name in REFERENCES if (name, HARD) in rig}
+    if settings.references != "reported":
+        conditions += [
+            _change(f"not_below_{name}", comparison, HARD, name, 0.0, settings.references)
+            for name, comparison in references.items()
+        ]
     if baseline.name is not None:
         conditions += _changes(rig, settings)
     if settings.require_lift_over_one_task:
         conditions.append(_lift(rig.get((ONE_TASK, HARD)), settings))
-    blessed = all(condition.passed for condition in conditions)
-    summary = _summary(conditions, baseline, rig.get((ONE_TASK, HARD)), settings)
-    return Verdict(blessed, summary, baseline.name, tuple(conditions))
+    return Verdict(
+        all(condition.passed for condition in conditions),
+        _headline(conditions, references),
+        tuple(_details(conditions, baseline, references, rig.get((ONE_TASK, HARD)), settings)),
+        baseline.name,
+        tuple(conditions),
+    )
 
 
 def _floors(records: Iterable[Mapping[str, Any]], settings: GateSettings) -> list[Condition]:
@@ -207,32 +238,53 @@ def _change(
     return Condition(name, where, "rig", CANDIDATE, value, wanted, passed, detail)
 
 
-def _summary(
+def _headline(conditions: Sequence[Condition], references: Mapping[str, Comparison]) -> str:
+    failed = [condition for condition in conditions if not condition.passed]
+    names = dict.fromkeys(condition.name.replace("_", " ") for condition in failed)
+    opening = (
+        f"not blessed: {len(failed)} of {len(conditions)} conditions failed ({', '.join(names)})"
+        if failed
+        else f"blessed: all {len(conditions)} conditions hold"
+    )
+    below = [n for n, c in references.items() if c.difference.high < 0.0]
+    open_ = [n for n, c in references.items() if n not in below and not c.difference.low > 0.0]
+    remarks = [
+        f"{relation} {' and '.join(IN_WORDS[name] for name in names)}"
+        for relation, names in (("below", below), ("not proven better than", open_))
+        if names
+    ]
+    if remarks:
+        return f"{opening}; on hard examples the candidate is {' and '.join(remarks)}"
+    if references:
+        better = " and ".join(IN_WORDS[name] for name in references)
+        return f"{opening}; on hard examples the candidate is better than {better}"
+    return opening
+
+
+def _details(
     conditions: Sequence[Condition],
     baseline: Baseline,
+    references: Mapping[str, Comparison],
     one_task: Comparison | None,
     settings: GateSettings,
-) -> str:
-    failed = [condition.detail for condition in conditions if not condition.passed]
-    if failed:
-        opening = f"not blessed: {'; '.join(failed)}"
-    else:
-        opening = f"blessed: all {len(conditions)} conditions hold"
-    parts = [opening]
+) -> Iterator[str]:
+    yield from (condition.detail for condition in conditions if not condition.passed)
     if baseline.name is None:
-        parts.append(f"{baseline.note}; {NO_BASELINE}" if baseline.note else NO_BASELINE)
+        yield f"{baseline.note}; {NO_BASELINE}" if baseline.note else NO_BASELINE
     else:
         slices = sum(condition.name == "slice_rig_change" for condition in conditions)
-        parts.append(f"judged against {baseline.name} on {HARD} and {slices} slices of it")
+        yield f"judged against {baseline.name} on {HARD} and {slices} slices of it"
+    yield from (_compared(comparison) for comparison in references.values())
+    if missing := [IN_WORDS[name] for name in REFERENCES if name not in references]:
+        yield f"not compared with {' and '.join(missing)}"
     if one_task is not None and not settings.require_lift_over_one_task:
-        parts.append(f"{_compared(one_task)} (reported, not required)")
-    return ". ".join(parts)
+        yield f"{_compared(one_task)} (reported, not required)"
 
 
 def _compared(comparison: Comparison) -> str:
     d = comparison.difference
     return (
-        f"rig of the {CANDIDATE} on {comparison.slice} minus that of {comparison.other} is "
+        f"rig of the {comparison.model} on {comparison.slice} minus that of {comparison.other} is "
         f"{_figure(d.estimate, '+')} [{_figure(d.low, '+')}, {_figure(d.high, '+')}] "
         f"({comparison.positives:,} conversions, {d.setups:,} setups)"
     )

@@ -1,0 +1,1 @@
+"""What is decided of a setup on a day (NumPy): decay, completeness, prior, pins, hysteresis."""

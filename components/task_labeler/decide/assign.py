@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from common.arrays import Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.context import (
     Context,
@@ -17,7 +18,7 @@ from components.task_labeler.decide.context import (
     log_moments,
     observed_sums,
 )
-from components.task_labeler.decide.decay import DailyCounts, Floats, Ints
+from components.task_labeler.decide.decay import DailyCounts
 from components.task_labeler.decide.miscalls import miscalls
 from components.task_labeler.decide.pins import pinned_sides
 from components.task_labeler.decide.prior import smooth

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.task_labeler.decide.decay import DailyCounts, Floats, Ints
+from common.arrays import Floats, Ints
+from components.task_labeler.decide.decay import DailyCounts
 
 SHRINKAGE = 20.0
 """Conversions that the curve of all categories counts for in each category's own."""

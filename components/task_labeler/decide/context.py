@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from common.arrays import Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.completeness import completeness
-from components.task_labeler.decide.decay import DailyCounts, Floats, Ints, decayed
+from components.task_labeler.decide.decay import DailyCounts, decayed
 from components.task_labeler.decide.prior import group_priors
 from components.task_labeler.decide.setups import SetupCounts, daily_counts
 from components.task_labeler.decide.strength import (

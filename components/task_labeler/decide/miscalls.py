@@ -6,8 +6,9 @@ from typing import get_args
 
 import numpy as np
 
+from common.arrays import Floats, Ints
 from components.task_labeler.decide.context import Context, Delay, observed_sums
-from components.task_labeler.decide.decay import DailyCounts, Floats, Ints, hindsight
+from components.task_labeler.decide.decay import DailyCounts, hindsight
 from components.task_labeler.decide.prior import smooth
 from components.task_labeler.settings import LabellingSettings
 

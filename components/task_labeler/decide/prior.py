@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.task_labeler.decide.decay import Floats, Ints
+from common.arrays import Floats, Ints
 from components.task_labeler.decide.strength import PriorStrength
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Ints
 from components.task_labeler.calendar import Calendar
-from components.task_labeler.decide.decay import DailyCounts, Ints
+from components.task_labeler.decide.decay import DailyCounts
 
 
 @dataclass(frozen=True)

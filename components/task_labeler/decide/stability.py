@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from components.task_labeler.decide.decay import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from components.task_labeler.settings import LabellingSettings
 
-Bools = npt.NDArray[np.bool_]
 Where = tuple[slice | Ints, int | Ints]
 """Index of setups and days into arrays [R, D]."""
 

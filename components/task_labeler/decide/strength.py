@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.task_labeler.decide.decay import Floats, Ints
+from common.arrays import Floats, Ints
 
 WEAKEST, STRONGEST = 1.0, 10_000.0
 """Bounds of an estimated strength, clicks."""

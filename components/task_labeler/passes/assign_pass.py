@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from common.arrays import Floats
 from common.days import SECONDS_PER_DAY, to_day
 from common.files.gfile import write_json, write_parquet, write_text
 from components.task_labeler.calendar import Calendar
@@ -28,7 +29,6 @@ from components.task_labeler.decide.context import (
     build_curves,
     log_moments,
 )
-from components.task_labeler.decide.decay import Floats
 from components.task_labeler.passes.buckets import Shard, split_by_bucket
 from components.task_labeler.passes.clicks import ClickReader
 from components.task_labeler.passes.counts import GROUP_KEYS, group_counts, merge_counts

@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
+from common.arrays import Ints
 from common.clicks.one_valued import one_valued
 from common.clicks.parquet_shard import ParquetShard
 from common.clicks.tfrecords import ShardWriter
 from common.days import SECONDS_PER_DAY
 from components.task_labeler.calendar import Period
 from components.task_labeler.decide.stability import Reason
+from components.task_labeler.outputs import routed_to
 from components.task_labeler.passes.clicks import ClickReader
 from components.task_labeler.settings import LabellingSettings
 from schemas import labelled
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def labelled_fields(history: pa.Table, settings: LabellingSettings) -> pa.Record
         labelled.WEIGHT_HARD: pa.array(hard.astype("f4")),
         labelled.WEIGHT_SOFT: pa.array((~hard).astype("f4")),
         labelled.TASK_REASON: pa.array(reasons[history["reason"].to_numpy()]),
+        labelled.ROUTED_TO: pa.array(routed_to(history, settings)),
         labelled.HISTORICAL_CVR: pa.array(cvr.astype("f4")),
         labelled.CVR_BUCKET: pa.array(buckets[np.searchsorted(settings.cvr_buckets, cvr)]),
         labelled.THRESHOLD_BAND: pa.array(np.where(between, "between", "outside")),

@@ -1,0 +1,1 @@
+"""The calibrator of the served tower, fitted on the calibration split: Platt or isotonic."""

@@ -16,7 +16,7 @@ from components.trainer.data.columns import Columns
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import CalibrationSettings, ModelSettings
 from components.trainer.step.metrics import calibration_error, log_loss
-from components.trainer.step.scoring import Scorer
+from components.trainer.step.scoring import TowerScorer
 from schemas.errors import InputError
 
 Calibrator = Platt | Isotonic
@@ -80,7 +80,7 @@ def fit_calibrator(
     if settings.method == NONE:
         return None
     examples = _examples(columns, network.settings, settings)
-    z = Scorer(network, network.serving_tower, batch_size).logits(examples).astype(np.float64)
+    z = TowerScorer(network, network.serving_tower, batch_size).logits(examples).astype(np.float64)
     label = examples.label.astype(np.float64)
     weight = np.ones_like(z) if examples.weight is None else examples.weight.astype(np.float64)
     calibrator: Calibrator

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
+from common.arrays import Floats
 from components.trainer.calibrate.platt import mean_shift
-
-Floats = npt.NDArray[np.float64]
 
 RANGE = (-700.0, 36.0)
 """Logits beyond are taken as these: the float64 probabilities of others are 0 or 1."""

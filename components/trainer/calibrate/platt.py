@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-Floats = npt.NDArray[np.float64]
+from common.arrays import Floats
 
 MAX_STEPS = 100
 CONVERGED = 1e-12

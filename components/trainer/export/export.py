@@ -23,6 +23,9 @@ SERVING_DIRECTORY = "Format-Serving"
 FULL_DIRECTORY = "Format-Full"
 """Where a Model artifact holds the two graphs; the first is TFX's own name."""
 
+REFERENCE_DIRECTORY = "reference"
+"""Where it holds the logistic regression that the network has to beat."""
+
 
 def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
     """Inputs of the `raw` signature by column: a [batch] tensor of each feature."""

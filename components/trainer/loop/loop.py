@@ -23,7 +23,7 @@ from components.trainer.loop.conflict import GradientConflict
 from components.trainer.loop.divergence import Place, batch_in_words, diverged
 from components.trainer.loop.identity import training_identity
 from components.trainer.loop.monitor import (
-    Calibration,
+    HeldOut,
     Interval,
     Progress,
     Row,
@@ -37,6 +37,7 @@ from components.trainer.step.distribution import ONE_REPLICA, Distribution
 from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
+from schemas.labelled import CALIBRATION, TRAIN
 
 _log = logging.getLogger("hardtower")
 
@@ -113,8 +114,8 @@ def train(
         loss stops being finite.
       ValueError: the arrays don't fit the layout.
     """
-    check_columns(columns, layout, "train")
-    check_columns(calibration, layout, "calibration")
+    check_columns(columns, layout, TRAIN)
+    check_columns(calibration, layout, CALIBRATION)
     with distribution.scope():
         network = TwoTowerDCN(layout, model, training.seed)
         step_of_one = TrainStep(network, loss, training)
@@ -124,7 +125,7 @@ def train(
         initialize(network)
     feed = Feed(columns, model, training)
     take_step, observed = distribution.spread(step_of_one), distribution.observe(network)
-    looks = Calibration(observed.network, calibration, training.evaluation_batch_size)
+    looks = HeldOut(observed.network, calibration, training.evaluation_batch_size)
     conflict = GradientConflict(observed.network, feed.examples, loss, training)
     state, best = TrainingState(training.patience), BestWeights(observed.network.variables)
     checkpoints = None

@@ -12,7 +12,7 @@ from components.trainer.data.columns import Columns
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.step.loss import Losses
 from components.trainer.step.metrics import auc, log_loss
-from components.trainer.step.scoring import OwnScorer
+from components.trainer.step.scoring import OwnTowerScorer
 from schemas.labelled import HARD, SOFT
 
 Row = dict[str, float | int | None]
@@ -82,12 +82,12 @@ class Look(NamedTuple):
     row: Row
 
 
-class Calibration:
+class HeldOut:
     """Scores the calibration split, each task's examples by the tower that learns from them."""
 
     def __init__(self, network: TwoTowerDCN, columns: Columns, batch_size: int) -> None:
         """Takes a split that holds hard examples."""
-        scorer = OwnScorer(network, batch_size)
+        scorer = OwnTowerScorer(network, batch_size)
         if columns.weight is not None:
             columns = columns.take(columns.weight > 0)
         parts = {HARD: columns.take(columns.hard), SOFT: columns.take(~columns.hard)}

@@ -63,7 +63,7 @@ def _affine(x: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))
 
 
-class Gate(tf.Module):
+class MixtureGate(tf.Module):
     """y = sum_k g_k f_k with g = softmax(s W), W [width of s, experts].
 
     s is what the gate decides by, f_k the output of expert k. Source: Ma et al., "Modeling Task

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.trainer.network.layers import Gate
+from components.trainer.network.layers import MixtureGate
 from components.trainer.network.stack import INFERENCE, Forward, Stack
 from components.trainer.settings import ModelSettings
 
@@ -22,7 +22,7 @@ class MultiGateMixture(tf.Module):
       gates: by tower, named `<tower>/gate`.
     """
 
-    def __init__(self, experts: Sequence[Stack], gates: Mapping[str, Gate]) -> None:
+    def __init__(self, experts: Sequence[Stack], gates: Mapping[str, MixtureGate]) -> None:
         super().__init__()
         self.experts = list(experts)
         self.gates = dict(gates)
@@ -35,7 +35,7 @@ class MultiGateMixture(tf.Module):
             for k in range(model.experts)
         ]
         gates = {
-            tower: Gate(width, model.experts, scope=f"{tower}/gate", seed=seed)
+            tower: MixtureGate(width, model.experts, scope=f"{tower}/gate", seed=seed)
             for tower in model.towers
         }
         return cls(experts, gates)

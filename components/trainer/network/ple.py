@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.trainer.network.layers import Gate
+from components.trainer.network.layers import MixtureGate
 from components.trainer.network.stack import INFERENCE, Forward, Stack
 from components.trainer.settings import ModelSettings
 
@@ -24,7 +24,9 @@ class Level(tf.Module):
       gates: by task, and `shared` where another level follows.
     """
 
-    def __init__(self, experts: Mapping[str, Sequence[Stack]], gates: Mapping[str, Gate]) -> None:
+    def __init__(
+        self, experts: Mapping[str, Sequence[Stack]], gates: Mapping[str, MixtureGate]
+    ) -> None:
         super().__init__()
         self.experts = {name: list(of_name) for name, of_name in experts.items()}
         self.gates = dict(gates)
@@ -125,7 +127,7 @@ class ProgressiveExtraction(tf.Module):
                 for name in (*towers, SHARED)
             }
             gates = {
-                name: Gate(
+                name: MixtureGate(
                     widths[layers.start],
                     model.experts + model.own_experts * (len(towers) if name == SHARED else 1),
                     scope=scope(name, "gate", own=following <= 1),

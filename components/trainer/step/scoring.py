@@ -13,7 +13,7 @@ from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.network.network import TwoTowerDCN
 
 
-class Scorer:
+class TowerScorer:
     """One tower's logits in float32, traced once for many calls."""
 
     def __init__(self, network: TwoTowerDCN, tower: str, batch_size: int) -> None:
@@ -36,12 +36,12 @@ class Scorer:
         return found
 
 
-class OwnScorer:
+class OwnTowerScorer:
     """Each example's logit from the tower that learns from its task, traced once a tower."""
 
     def __init__(self, network: TwoTowerDCN, batch_size: int) -> None:
         self._network = network
-        self._scorers = {tower: Scorer(network, tower, batch_size) for tower in network.towers}
+        self._scorers = {tower: TowerScorer(network, tower, batch_size) for tower in network.towers}
 
     def covers(self, columns: Columns) -> bool:
         """Whether every one of the examples has a tower."""
@@ -84,4 +84,4 @@ def predict(
     network: TwoTowerDCN, tower: str, columns: Columns, batch_size: int = 8192
 ) -> npt.NDArray[np.float32]:
     """One tower's probabilities of conversion, float32 [n]."""
-    return expit(Scorer(network, tower, batch_size).logits(columns))
+    return expit(TowerScorer(network, tower, batch_size).logits(columns))

@@ -10,10 +10,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from pydantic import ValidationError
 
+from common.arrays import Ints
 from common.as_of import resolve_as_of
 from common.days import to_date, to_day
 from common.files.gfile import read_json
@@ -26,6 +26,7 @@ from components.transform.graph import TRANSFORM_FN
 from components.transform.layout import FeatureLayout
 from components.transform.vocabulary_file import read_vocabularies
 from schemas.contract import Categorical, Contract, Features
+from schemas.labelled import CALIBRATION, TRAIN
 
 LAST_BLESSED_FILE = "last_blessed.json"
 """Beside the copy of the served version: its number and the run's as-of date."""
@@ -128,7 +129,7 @@ def _saw_too_late(base_model: str, as_of: date, contract: Contract, eval_days: i
     manifest = read_json(file)
     first = to_day(as_of) - contract.attribution_window_days - eval_days
     splits = manifest["data"]["splits"]
-    seen = max(splits[name]["last_day"] for name in ("train", "calibration") if name in splits)
+    seen = max(splits[name]["last_day"] for name in (TRAIN, CALIBRATION) if name in splits)
     if to_day(date.fromisoformat(seen)) < first:
         return None
     return (
@@ -181,15 +182,12 @@ def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> N
         variable.assign(old)
 
 
-Rows = npt.NDArray[np.int64]
-
-
 class Move(NamedTuple):
     """Rows `old` of a fused table that become rows `new` of the same table of the new network."""
 
     table: str
-    old: Rows
-    new: Rows
+    old: Ints
+    new: Ints
 
 
 def moves(

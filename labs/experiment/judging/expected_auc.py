@@ -14,14 +14,9 @@ twice has the same label twice: copies of one example make no pairs.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from common.statistics.bootstrap import Counts
-from common.statistics.sums import Floats
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from common.arrays import Bools, Floats, Ints
 
 DENSE = 0.3
 """Share of a matrix that is not zero from which on dense products are quicker."""
@@ -66,7 +61,7 @@ class ResampledExpectedAuc:
         if self._defined and len(prediction):
             self._wins = _wins(setup, clusters, truth, prediction)
 
-    def __call__(self, counts: Counts) -> Floats:
+    def __call__(self, counts: Ints) -> Floats:
         """Expected AUC [resamples] of draw counts [resamples, setups]; NaN where it is not
         defined."""
         found = np.full(len(counts), np.nan)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from common.statistics.sums import CLIP, Floats
-from components.task_labeler.calendar import CALIBRATION, EVAL
+from common.arrays import Bools, Floats
+from common.statistics.sums import CLIP
 from components.trainer.calibrate.platt import fit_platt
 from labs.experiment.judging.statistics import Judged
 from labs.experiment.studies.arms import Arm
@@ -20,10 +20,9 @@ from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.examples import codes
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import HARD_TOWER, ON_CALIBRATION, OWN_TOWER, Task
+from labs.experiment.trainings.training import HARD_TOWER, ON_CALIBRATION, OWN_TOWER, Job
 from schemas import labelled
-
-Bools = npt.NDArray[np.bool_]
+from schemas.labelled import CALIBRATION, EVAL
 
 SETS: Mapping[str, str] = {
     "hard": "hard examples of the run's frozen assignment",
@@ -38,18 +37,18 @@ class Trained:
     """An arm's finished trainings in one seed, one a fold."""
 
     arm: Arm
-    tasks: tuple[tuple[str, Task], ...]
+    jobs: tuple[tuple[str, Job], ...]
 
 
 class Bench:
     """The sampled eval examples, in the order of every stored prediction."""
 
-    def __init__(self, data: FrozenData, tasks: list[Task]) -> None:
+    def __init__(self, data: FrozenData, jobs: list[Job]) -> None:
         """
         Args:
-          tasks: all trainings of the experiment, of one sample.
+          jobs: all trainings of the experiment, of one sample.
         """
-        sample = tasks[0].sample
+        sample = jobs[0].sample
         facts, columns = data.facts(EVAL), data.columns(EVAL)
         rows = sampled(facts, EVAL, sample)
         self._rows = np.arange(len(columns)) if rows is None else np.flatnonzero(rows)
@@ -57,7 +56,7 @@ class Bench:
         self._label = np.asarray(columns.label, np.float64)
         self._truth = data.truth
         self._hard = np.asarray(columns.hard)
-        self._facts, self._data, self._tasks = facts, data, tasks
+        self._facts, self._data, self._jobs = facts, data, jobs
         self._calibration_label = held_out_judged(data, sample).label
 
     def rows(self, name: str, root: Path, alpha: float) -> Bools:
@@ -71,7 +70,7 @@ class Bench:
 
             whole = true_sides(root, self._facts, alpha)
         else:
-            sides = [np.load(t.assignment / f"{EVAL}.npy") for t in self._tasks if t.assignment]
+            sides = [np.load(t.assignment / f"{EVAL}.npy") for t in self._jobs if t.assignment]
             whole = reduce(np.logical_and, sides, self._hard)
         return whole[self._rows]
 
@@ -103,11 +102,11 @@ class Bench:
 
     def _assembled(self, trained: Trained, rows: Bools, scores: Callable[[str], Floats]) -> Floats:
         if not trained.arm.folds:
-            return scores(trained.tasks[0][0])[rows]
+            return scores(trained.jobs[0][0])[rows]
         fold = advertiser_fold(self._facts, trained.arm.folds)[self._rows][rows]
         found = np.empty(len(fold))
-        for key, task in trained.tasks:
-            mine = fold == task.fold
+        for key, job in trained.jobs:
+            mine = fold == job.fold
             found[mine] = scores(key)[rows][mine]
         return found
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.statistics.bootstrap import Counts, Difference, resampled
-from common.statistics.sums import Floats, log_loss
-from labs.experiment.judging.statistics import Draws, Judged, loss_difference
+from common.arrays import Floats, Ints
+from common.statistics.bootstrap import Draws, Estimate, resampled
+from common.statistics.sums import log_loss
+from labs.experiment.judging.statistics import Judged, loss_difference
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Lead:
         that is best on the setups drawn is compared on the setups not drawn. NaN when none are.
     """
 
-    difference: Difference
+    difference: Estimate
     left_out: float
 
     @property
@@ -49,7 +50,7 @@ def _left_out(judged: Judged, trials: Sequence[Sequence[Floats]], draws: Draws) 
     loss = np.stack([np.bincount(judged.setup, v, judged.setups) for v in losses], axis=1)
     examples = np.bincount(judged.setup, minlength=judged.setups)
 
-    def gains(counts: Counts) -> Floats:
+    def gains(counts: Ints) -> Floats:
         chosen = np.argmin(counts @ loss, axis=1)
         others = (counts == 0).astype(np.float64)
         unseen = others @ loss

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.statistics.bootstrap import Difference
-from common.statistics.sums import Floats
+from common.arrays import Floats
+from common.statistics.bootstrap import Estimate
 from labs.experiment.judging.expected_auc import expected_auc
 from labs.experiment.judging.judge import SETS, Bench, Trained
 from labs.experiment.judging.statistics import (
@@ -56,7 +56,7 @@ class Finding:
 
     claim: Claim
     metric: str
-    difference: Difference
+    difference: Estimate
 
     @property
     def supported(self) -> bool:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.statistics.bootstrap import Counts, Difference, ResampledAuc, resampled, summarised
-from common.statistics.sums import Floats, base_loss, log_loss
+from common.arrays import Floats, Ints
+from common.statistics.bootstrap import Draws, Estimate, ResampledAuc, resampled, summarised
+from common.statistics.sums import base_loss, log_loss
 from labs.experiment.judging.expected_auc import ResampledExpectedAuc
 
 SEED_STREAM = 7919
@@ -50,15 +51,6 @@ class Judged:
         return cls(number, len(present), label, truth)
 
 
-@dataclass(frozen=True)
-class Draws:
-    """How intervals are drawn."""
-
-    resamples: int
-    seed: int
-    confidence: float
-
-
 def rig(target: Floats, prediction: Floats) -> float:
     """Relative information gain (paper, equation 2); NaN when all labels are alike.
 
@@ -83,7 +75,7 @@ def rig_difference(
     ones: Sequence[Floats],
     others: Sequence[Floats],
     draws: Draws,
-) -> Difference:
+) -> Estimate:
     """RIG of the one arm minus that of the other.
 
     Args:
@@ -95,7 +87,7 @@ def rig_difference(
 
 def loss_difference(
     judged: Judged, ones: Sequence[Floats], others: Sequence[Floats], draws: Draws
-) -> Difference:
+) -> Estimate:
     """Mean log loss of the other arm minus that of the one, nats: above 0 the one is better.
 
     Args: see `rig_difference`.
@@ -110,7 +102,7 @@ def _gain(
     others: Sequence[Floats],
     draws: Draws,
     scale: Callable[[Floats, Floats], Floats],
-) -> Difference:
+) -> Estimate:
     """What the one arm loses less, by a scale of the number and the sum of the targets."""
     gains = [
         _by_setup(judged, log_loss(target, other) - log_loss(target, one))
@@ -120,7 +112,7 @@ def _gain(
     examples, total = _by_setup(judged, np.ones(len(judged))), _by_setup(judged, target)
     seeds = np.random.default_rng([draws.seed, SEED_STREAM])
 
-    def differences(counts: Counts) -> Floats:
+    def differences(counts: Ints) -> Floats:
         shares = _seed_shares(seeds, len(ones), len(counts))
         drawn = ((counts @ gain) * shares).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,7 +162,7 @@ def expected_areas(
 
 
 def _areas(
-    judged: Judged, found: Iterable[Callable[[Counts], Floats]], draws: Draws, width: int
+    judged: Judged, found: Iterable[Callable[[Ints], Floats]], draws: Draws, width: int
 ) -> Areas:
     """What functions of draw counts, one a seed, give; each is let go before the next."""
     whole = np.ones((1, judged.setups), np.int64)
@@ -184,7 +176,7 @@ def _areas(
     return Areas(np.array([e for e, _ in seeds]), np.stack([d for _, d in seeds], axis=1))
 
 
-def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Difference:
+def auc_difference(judged: Judged, one: Areas, other: Areas, draws: Draws) -> Estimate:
     """AUC of the one arm minus that of the other, both of the same examples, seeds and draws."""
     seeds = np.random.default_rng([draws.seed, SEED_STREAM])
     gain = one.drawn - other.drawn

@@ -10,15 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
-from common.statistics.sums import Floats
 from components.evaluator.scores.table import CLICK_TIME
 from labs.simulator.log.truth import read_setups, read_truth
 from labs.simulator.simulate import SETUPS
 from schemas import labelled
 from schemas.errors import InputError
-
-Ints = npt.NDArray[np.int64]
 
 
 def has_truth(root: Path) -> bool:

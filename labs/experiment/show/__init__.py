@@ -1,0 +1,1 @@
+"""An experiment's figures as tables, a plot and a page."""

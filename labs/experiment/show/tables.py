@@ -18,6 +18,7 @@ from labs.experiment.judging.results import (
     Finding,
     SetResults,
 )
+from schemas.labelled import EVAL, TRAIN
 
 METRICS: Mapping[str, tuple[str, str]] = {
     EXPECTED_RIG: (
@@ -96,7 +97,7 @@ def assignments(facts: Mapping[str, Mapping[str, Any]]) -> Table | None:
     rows = [
         [
             arm,
-            *(f"{found['hard_share'][s]:.1%}" for s in ("train", "eval")),
+            *(f"{found['hard_share'][s]:.1%}" for s in (TRAIN, EVAL)),
             *(f"{found[n]:,}" if n in found else "" for n in ("flips", "churned_clicks")),
         ]
         for arm, found in facts.items()

@@ -1,0 +1,1 @@
+"""The named experiments: their arms, and which rows and assignments these see."""

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY, to_day
 from components.evaluator.scores.table import CLICK_TIME
-from components.task_labeler.calendar import SPLITS, TRAIN
 from components.task_labeler.settings import LabellingSettings
 from labs.experiment.studies.arms import Assignment, ByCategory, ByHistory
 from labs.experiment.trainings.data import FrozenData, digest, move_into_place
@@ -27,8 +27,7 @@ from labs.stability_lab.replay.replay import changed
 from schemas import labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
-
-Bools = npt.NDArray[np.bool_]
+from schemas.labelled import SPLITS, TRAIN
 
 COUNTS = "counts.parquet"
 FACTS = "assignment.json"

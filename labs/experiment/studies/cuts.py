@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY
 from components.evaluator.scores.table import CLICK_TIME
-from components.task_labeler.calendar import TRAIN
 from labs.experiment.trainings.examples import ADVERTISER, codes
 from schemas import labelled
 from schemas.base import Frozen
 from schemas.errors import InputError
+from schemas.labelled import TRAIN
 
-Bools = npt.NDArray[np.bool_]
 CutBy = Literal["setup", "day"]
 
 _SPAN = 2**32

@@ -1,0 +1,1 @@
+"""Trainings on frozen columns: cached arrays, a queue of processes, results kept by their key."""

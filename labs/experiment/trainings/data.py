@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.arrays import Floats
 from common.runs.provenance import code_fingerprint
-from common.statistics.sums import Floats
-from components.task_labeler.calendar import EVAL, SPLITS
 from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
+from schemas.labelled import EVAL, SPLITS
 
 FACTS = "facts.parquet"
 TRUTH = "truth.npy"

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import Task, perform
+from labs.experiment.trainings.training import Job, perform
 
 
 @dataclass(frozen=True)
@@ -37,37 +37,37 @@ class Progress:
 
 
 def work_off(
-    tasks: Mapping[str, tuple[str, Task]],
+    jobs: Mapping[str, tuple[str, Job]],
     store: Store,
-    jobs: int,
+    processes: int,
     report: Callable[[Progress], None],
 ) -> None:
     """Trains what is not stored yet, in the order given.
 
     Args:
-      tasks: name for reports and task, by key.
-      jobs: processes; 1 trains in this one.
+      jobs: what reports call it and the job, by key.
+      processes: how many train at a time; 1 trains in this one.
     """
-    waiting = [key for key in tasks if not store.has(key)]
-    before = len(tasks) - len(waiting)
-    report(Progress(before, len(tasks), before))
+    waiting = [key for key in jobs if not store.has(key)]
+    before = len(jobs) - len(waiting)
+    report(Progress(before, len(jobs), before))
     began, done = time.monotonic(), 0
 
     def ended(key: str, seconds: float) -> None:
         nonlocal done
         done += 1
         left = (time.monotonic() - began) / done * (len(waiting) - done)
-        report(Progress(before + done, len(tasks), before, tasks[key][0], seconds, left))
+        report(Progress(before + done, len(jobs), before, jobs[key][0], seconds, left))
 
-    if jobs == 1:
+    if processes == 1:
         for key in waiting:
-            ended(key, _train(key, tasks[key][1], store))
+            ended(key, _train(key, jobs[key][1], store))
         return
     # Spawned: TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
-        futures = {pool.submit(_train, key, tasks[key][1], store): key for key in waiting}
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ProcessPoolExecutor(processes, context, _start_worker, (threads,)) as pool:
+        futures = {pool.submit(_train, key, jobs[key][1], store): key for key in waiting}
         try:
             for future in as_completed(futures):
                 ended(futures[future], future.result())
@@ -76,9 +76,9 @@ def work_off(
             raise
 
 
-def _train(key: str, task: Task, store: Store) -> float:
+def _train(key: str, job: Job, store: Store) -> float:
     began = time.monotonic()
-    store.keep(key, perform(task), task.identity())
+    store.keep(key, perform(job), job.identity())
     return time.monotonic() - began
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.task_labeler.calendar import CALIBRATION, EVAL, TRAIN
 from components.trainer.data.columns import Columns
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 if TYPE_CHECKING:
     from components.trainer.calibrate.calibrator import Calibrator
@@ -33,7 +33,7 @@ the served tower says is calibrated where the settings want that."""
 
 
 @dataclass(frozen=True)
-class Task:
+class Job:
     """One network to train.
 
     Attributes:
@@ -94,25 +94,25 @@ class Outcome:
     record: dict[str, Any]
 
 
-def columns_of(task: Task, split: str) -> Columns:
-    """The columns that the task trains on or scores."""
-    columns = task.data.columns(split)
-    if task.assignment is not None:
-        hard = np.load(task.assignment / f"{split}.npy")
+def columns_of(job: Job, split: str) -> Columns:
+    """The columns that the job trains on or scores."""
+    columns = job.data.columns(split)
+    if job.assignment is not None:
+        hard = np.load(job.assignment / f"{split}.npy")
         columns = replace(columns, hard=hard)
-    if task.swapped:
+    if job.swapped:
         columns = replace(columns, hard=~columns.hard)
-    if task.sample.share >= 1 and not task.folds:
+    if job.sample.share >= 1 and not job.folds:
         return columns
-    facts = task.data.facts(split)
-    kept = sampled(facts, split, task.sample)
+    facts = job.data.facts(split)
+    kept = sampled(facts, split, job.sample)
     rows = np.ones(len(columns), bool) if kept is None else kept
-    if task.folds and split != EVAL:
-        rows = rows & (advertiser_fold(facts, task.folds) != task.fold)
+    if job.folds and split != EVAL:
+        rows = rows & (advertiser_fold(facts, job.folds) != job.fold)
     return columns if rows.all() else columns.take(rows)
 
 
-def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
+def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
     Returns:
@@ -123,12 +123,12 @@ def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """
     from components.trainer.loop.loop import train
 
-    settings = task.settings.but(training={"seed": task.seed})
+    settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
     result = train(
-        columns_of(task, TRAIN),
-        columns_of(task, CALIBRATION),
-        task.data.layout,
+        columns_of(job, TRAIN),
+        columns_of(job, CALIBRATION),
+        job.data.layout,
         settings.model,
         settings.loss,
         settings.training,
@@ -137,25 +137,25 @@ def fit(task: Task) -> tuple[TwoTowerDCN, dict[str, Any]]:
         "seconds": time.perf_counter() - began,
         "best_step": result.best_step,
         "stopped_by": result.stopped_by,
-        "parameters": parameters(settings.model, task.data.layout)["full"],
+        "parameters": parameters(settings.model, job.data.layout)["full"],
         "history": result.history,
     }
 
 
-def check(task: Task) -> None:
-    """Refuses a task whose calibrator cannot be fitted.
+def check(job: Job) -> None:
+    """Refuses a job whose calibrator cannot be fitted.
 
     Raises:
       InputError: too few of its calibration examples converted, or all.
     """
     from components.trainer.calibrate.calibrator import NONE, check_calibration
 
-    calibration = task.settings.training.calibration
+    calibration = job.settings.training.calibration
     if calibration.method != NONE:
-        check_calibration(columns_of(task, CALIBRATION), task.settings.model, calibration)
+        check_calibration(columns_of(job, CALIBRATION), job.settings.model, calibration)
 
 
-def perform(task: Task) -> Outcome:
+def perform(job: Job) -> Outcome:
     """Trains, calibrates as the Trainer's export does, and scores.
 
     Raises:
@@ -165,18 +165,18 @@ def perform(task: Task) -> Outcome:
     from components.trainer.data.columns import task_numbers
     from components.trainer.step.scoring import predict
 
-    check(task)
-    network, record = fit(task)
-    model, training = task.settings.model, task.settings.training
+    check(job)
+    network, record = fit(job)
+    model, training = job.settings.model, job.settings.training
     fitted = fit_calibrator(
         network,
-        columns_of(task, CALIBRATION),
+        columns_of(job, CALIBRATION),
         training.calibration,
         training.evaluation_batch_size,
     )
     record["calibration"] = fitted.record if fitted else None
     calibrator = fitted.calibrator if fitted else None
-    evaluated = columns_of(task, EVAL)
+    evaluated = columns_of(job, EVAL)
     scored = served(network, evaluated, calibrator)
     own = scored.copy()
     number = task_numbers(evaluated, model.tier_boundaries)
@@ -185,7 +185,7 @@ def perform(task: Task) -> Outcome:
         if tower is not None and tower != network.serving_tower:
             mine = np.flatnonzero(number == i)
             own[mine] = predict(network, tower, evaluated.take(mine))
-    on_calibration = served(network, held_out(task), calibrator)
+    on_calibration = served(network, held_out(job), calibrator)
     return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
 
 
@@ -194,16 +194,16 @@ def served(
 ) -> npt.NDArray[np.float32]:
     """What the exported serving tower answers, calibrated if it is, float32 [n]."""
     from components.trainer.calibrate.calibrator import probability
-    from components.trainer.step.scoring import Scorer, predict
+    from components.trainer.step.scoring import TowerScorer, predict
 
     if calibrator is None:
         return predict(network, network.serving_tower, columns)
-    logits = Scorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
+    logits = TowerScorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
     calibrated: npt.NDArray[np.float32] = probability(logits, calibrator).numpy()
     return calibrated
 
 
-def held_out(task: Task) -> Columns:
+def held_out(job: Job) -> Columns:
     """The sampled calibration examples that the frozen assignment calls hard."""
-    judged = columns_of(replace(task, assignment=None, swapped=False, folds=0), CALIBRATION)
+    judged = columns_of(replace(job, assignment=None, swapped=False, folds=0), CALIBRATION)
     return judged.take(judged.hard)

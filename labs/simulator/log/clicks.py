@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from common.arrays import Floats, Ints32
 from common.days import SECONDS_PER_DAY, first_second
 from labs.simulator.log.seasonality import click_seconds
 from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
 from labs.simulator.world.streams import day_streams
 from labs.simulator.world.world import World
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 COST_NOISE = 0.3
 """sd of the log price of a click around its setup's median."""
@@ -45,13 +43,13 @@ class Clicks:
     day: int
     first_row: int
     timestamp: npt.NDArray[np.int64]
-    user: Ints
-    setup: Ints
-    creative: Ints
-    device: Ints
-    app: Ints
-    publisher: Ints
-    hour: Ints
+    user: Ints32
+    setup: Ints32
+    creative: Ints32
+    device: Ints32
+    app: Ints32
+    publisher: Ints32
+    hour: Ints32
     probability: Floats
     label: npt.NDArray[np.bool_]
     conversion_timestamp: npt.NDArray[np.int64]
@@ -150,7 +148,7 @@ class ClickSource:
                 signals=draw_signals(world, rng, user, self._category[setup], creative, publisher),
             )
 
-    def devices(self, user: Ints, uniforms: Floats) -> Ints:
+    def devices(self, user: Ints32, uniforms: Floats) -> Ints32:
         """The user's main device, or any; one uniform [n] decides both."""
         main = self.world.settings.context.main_device
         any_device = np.clip((uniforms - main) / ((1 - main) or 1.0), 0.0, np.nextafter(1, 0))
@@ -161,13 +159,13 @@ class ClickSource:
     def log_odds(
         self,
         intercept: Floats,
-        user: Ints,
-        setup: Ints,
-        creative: Ints,
-        device: Ints,
-        app: Ints,
-        publisher: Ints,
-        hour: Ints,
+        user: Ints32,
+        setup: Ints32,
+        creative: Ints32,
+        device: Ints32,
+        app: Ints32,
+        publisher: Ints32,
+        hour: Ints32,
     ) -> Floats:
         """Log-odds of a conversion without what is momentary, [n].
 
@@ -196,7 +194,7 @@ class ClickSource:
         self,
         rng: dict[str, np.random.Generator],
         timestamp: npt.NDArray[np.int64],
-        setup: Ints,
+        setup: Ints32,
         label: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.int64]:
         """Conversion times, int64 [n], -1 where there is none."""

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats
 from common.days import SECONDS_PER_DAY
 from labs.simulator.defaults import DelayMixture
-
-Floats = npt.NDArray[np.float64]
 
 
 class Delays:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from common.arrays import Floats, Ints32
 from common.days import SECONDS_PER_DAY, first_second
 from labs.simulator.log.clicks import Clicks, ClickSource
 from labs.simulator.log.seasonality import click_seconds
@@ -15,9 +16,6 @@ from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
 from labs.simulator.world.streams import request_streams
 from labs.simulator.world.world import World
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -122,9 +120,9 @@ class RequestSource:
     def _ads(
         self,
         day: int,
-        seconds: Ints,
-        surroundings: tuple[Ints, Ints, Ints, Ints],
-        offer: tuple[Ints, Ints],
+        seconds: Ints32,
+        surroundings: tuple[Ints32, Ints32, Ints32, Ints32],
+        offer: tuple[Ints32, Ints32],
         momentary: Floats,
         signals: Signals,
     ) -> Clicks:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import Bools, Floats32, Ints32
 from labs.simulator.world.world import World
-
-Ints = npt.NDArray[np.int32]
-Singles = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 BY_CLICK = (
     "city",
@@ -30,24 +26,24 @@ BY_CLICK = (
 class Signals:
     """Numeric features, float32 [n] by column, and missing cells, bool [n] by column."""
 
-    values: dict[str, Singles]
-    missing: dict[str, Mask]
+    values: dict[str, Floats32]
+    missing: dict[str, Bools]
 
 
 def draw_signals(
     world: World,
     rng: dict[str, np.random.Generator],
-    user: Ints,
-    category: Ints,
-    creative: Ints,
-    publisher: Ints,
+    user: Ints32,
+    category: Ints32,
+    creative: Ints32,
+    publisher: Ints32,
 ) -> Signals:
     """Measures the clicks [n] of users in product categories, on creatives and publishers."""
     people, count = world.users, len(user)
     reliability = world.settings.intent.reliability
     engagement = people.engagement[user]
 
-    def noise(name: str) -> Singles:
+    def noise(name: str) -> Floats32:
         return rng[name].standard_normal(count, dtype=np.float32)
 
     taste = np.einsum("nf,nf->n", people.factors[user], world.loadings.affinity[category])

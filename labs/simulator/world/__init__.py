@@ -1,0 +1,1 @@
+"""The world: market, users, context, drift, and intercepts that give each setup its CVR."""

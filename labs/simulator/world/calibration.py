@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, ndtr
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+from common.arrays import Floats, Ints32
 
 STEP = 0.02
 """Grid step of effects, in log-odds."""
@@ -84,7 +83,7 @@ class MeanProbability:
             logit(expit(INTERCEPTS[:, None] + points[None, :]) @ mass).T
         )
 
-    def logit(self, group: Ints, intercept: Floats) -> Floats:
+    def logit(self, group: Ints32, intercept: Floats) -> Floats:
         """logit of the mean probability, [n], for distributions [n] and intercepts [n]."""
         step = INTERCEPTS[1] - INTERCEPTS[0]
         position = np.clip((intercept - INTERCEPTS[0]) / step, 0, len(INTERCEPTS) - 1.001)
@@ -96,7 +95,7 @@ class MeanProbability:
 
 def solve_intercepts(
     wanted: Floats,
-    group: Ints,
+    group: Ints32,
     means: MeanProbability,
     row: npt.NDArray[np.intp],
     effect: Floats,

@@ -8,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from common.arrays import Floats, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import directions
 from labs.simulator.world.population import NEVER, Population, hardness, product_categories
 from labs.simulator.world.sampling import Sampler
 from labs.simulator.world.streams import Purpose, generator
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 MAIN_GOAL_SHARE = 0.7
 """Share of clicks that the first of a campaign's two goals has."""
@@ -26,12 +24,12 @@ COST_SD = 0.4
 
 @dataclass(frozen=True)
 class _Advertisers:
-    kind: Ints
-    category: Ints
+    kind: Ints32
+    category: Ints32
     weight: Floats
     normals: Floats
-    first_goal: Ints
-    goals: Ints
+    first_goal: Ints32
+    goals: Ints32
 
     def __add__(self, other: _Advertisers) -> _Advertisers:
         return _Advertisers(
@@ -138,7 +136,7 @@ def _cohort(
 
 def _advertisers(
     settings: SimulatorSettings, rng: np.random.Generator, ranks: npt.NDArray[np.int64], goals: int
-) -> tuple[_Advertisers, Ints, Ints]:
+) -> tuple[_Advertisers, Ints32, Ints32]:
     """Advertisers of given popularity ranks; their goals' owners and types, by owner."""
     kinds = settings.advertiser_types
     names = product_categories(settings)
@@ -170,8 +168,8 @@ def _advertisers(
 
 
 def _campaign_goals(
-    rng: np.random.Generator, first: Ints, count: Ints, second_goal: float
-) -> tuple[npt.NDArray[np.intp], Ints, Floats]:
+    rng: np.random.Generator, first: Ints32, count: Ints32, second_goal: float
+) -> tuple[npt.NDArray[np.intp], Ints32, Floats]:
     """One or two different goals of each campaign: campaign rows, goals and click shares."""
     one = (rng.random(len(first)) * count).astype(np.int32)
     step = 1 + (rng.random(len(first)) * np.maximum(count - 1, 1)).astype(np.int32)
@@ -185,7 +183,7 @@ def _campaign_goals(
 
 
 def _logits(
-    settings: SimulatorSettings, kinds: Ints, advertiser: Floats, campaign: Floats
+    settings: SimulatorSettings, kinds: Ints32, advertiser: Floats, campaign: Floats
 ) -> Floats:
     """logit CVR = logit(type's median) + advertiser's effect + campaign's effect, [setups]."""
     rates, hard = settings.rates, hardness(settings)

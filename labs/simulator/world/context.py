@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.simulator.log.seasonality import hour_effects
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import centred, directions, effect_table
@@ -15,11 +16,9 @@ from labs.simulator.world.population import Population, hardness
 from labs.simulator.world.sampling import by_group, zipf_weights
 from labs.simulator.world.streams import Purpose, generator
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Context:
+class Placements:
     """Weights [n] and effects on the log-odds [n, types] of each context feature.
 
     Attributes:
@@ -42,7 +41,7 @@ class Context:
     viewability: Floats
 
 
-def draw_context(settings: SimulatorSettings, users: Users) -> Context:
+def draw_context(settings: SimulatorSettings, users: Users) -> Placements:
     """The context features' tables, each from a stream of its own."""
     size, popularity, knobs = settings.size, settings.popularity, settings.context
     hard, devices = hardness(settings), settings.context.devices
@@ -63,7 +62,7 @@ def draw_context(settings: SimulatorSettings, users: Users) -> Context:
     app = table(1, apps, knobs.app_sd, knobs.app_correlation)
     quality = publisher.mean(axis=1) / (knobs.publisher_sd or 1.0)
     noise = generator(settings.seed, Purpose.CONTEXT, 2).standard_normal(size.publishers)
-    return Context(
+    return Placements(
         hour=hour_effects(knobs.hour_amplitude, knobs.soft_peak_hour, knobs.hard_peak_hour, hard),
         device=centred(device, device_weight),
         app=np.concatenate([app, np.zeros((1, len(hard)))]),

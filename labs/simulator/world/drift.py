@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.simulator.settings import Drift
 from labs.simulator.world.streams import Purpose, generator
-
-Floats = npt.NDArray[np.float64]
 
 
 def drift_paths(

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import directions
 from labs.simulator.world.population import hardness, product_categories
 from labs.simulator.world.sampling import Sampler, zipf_weights
 from labs.simulator.world.streams import Purpose, generator
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 INTENTS = 2
 """First columns of a user's factors: general intent; the others are interests."""
@@ -41,10 +39,10 @@ class Users:
 
     weight: Floats
     factors: npt.NDArray[np.float32]
-    city: Ints
-    device: Ints
-    segment: Ints
-    interest: Ints
+    city: Ints32
+    device: Ints32
+    segment: Ints32
+    interest: Ints32
     engagement: npt.NDArray[np.float32]
     orders: npt.NDArray[np.float32]
     anonymous: npt.NDArray[np.bool_]

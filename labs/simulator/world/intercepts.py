@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import Floats
 from labs.simulator.log.seasonality import hour_shares
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import MeanProbability, Pmf, solve_intercepts
-from labs.simulator.world.context import Context
+from labs.simulator.world.context import Placements
 from labs.simulator.world.intent import Loadings, Users
 from labs.simulator.world.population import Population
 from labs.simulator.world.sampling import by_group
-
-Floats = npt.NDArray[np.float64]
 
 
 def setup_intercepts(
@@ -21,7 +19,7 @@ def setup_intercepts(
     population: Population,
     users: Users,
     loadings: Loadings,
-    context: Context,
+    context: Placements,
     creative: Floats,
     wanted: Floats,
 ) -> Floats:
@@ -57,7 +55,7 @@ def setup_intercepts(
 
 
 def _effect_distributions(
-    settings: SimulatorSettings, users: Users, loadings: Loadings, context: Context
+    settings: SimulatorSettings, users: Users, loadings: Loadings, context: Placements
 ) -> list[Pmf]:
     """Of the sum of all effects but the creative's, for each type and product category in turn.
 
@@ -80,7 +78,7 @@ def _effect_distributions(
     return distributions
 
 
-def _surface(context: Context, kind: int) -> Pmf:
+def _surface(context: Placements, kind: int) -> Pmf:
     """Of the device's effect, and the app's where the click is in one."""
     effect, weight, in_app = context.device[:, kind], context.device_weight, context.in_app
     share = float(weight[in_app].sum())

@@ -7,11 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Floats, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.sampling import by_group
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 NEVER = np.iinfo(np.int32).max
 """`end_day` of a campaign that goes on."""
@@ -42,26 +40,26 @@ class Population:
       setup_cohort: week in which it is first known, ascending.
     """
 
-    advertiser_kind: Ints
-    advertiser_category: Ints
+    advertiser_kind: Ints32
+    advertiser_category: Ints32
     advertiser_weight: Floats
-    goal_advertiser: Ints
-    goal_type: Ints
-    goal_declared: Ints
-    campaign_advertiser: Ints
+    goal_advertiser: Ints32
+    goal_type: Ints32
+    goal_declared: Ints32
+    campaign_advertiser: Ints32
     campaign_weight: Floats
-    first_day: Ints
-    end_day: Ints
-    creative_campaign: Ints
+    first_day: Ints32
+    end_day: Ints32
+    creative_campaign: Ints32
     creative_weight: Floats
     creative_normals: Floats
     creative_price: Floats
-    setup_campaign: Ints
-    setup_goal: Ints
+    setup_campaign: Ints32
+    setup_goal: Ints32
     setup_share: Floats
     setup_logit: Floats
     setup_cost: Floats
-    setup_cohort: Ints
+    setup_cohort: Ints32
 
     def __add__(self, other: Population) -> Population:
         """Both, `other` after this one; its indexes must already count from this one's start."""
@@ -73,16 +71,16 @@ class Population:
         )
 
     @property
-    def setup_type(self) -> Ints:
+    def setup_type(self) -> Ints32:
         """True conversion type, [setups]."""
         return self.goal_type[self.setup_goal]
 
     @property
-    def setup_advertiser(self) -> Ints:
+    def setup_advertiser(self) -> Ints32:
         return self.campaign_advertiser[self.setup_campaign]
 
     @property
-    def setup_category(self) -> Ints:
+    def setup_category(self) -> Ints32:
         """Product category, [setups]."""
         return self.advertiser_category[self.setup_advertiser]
 

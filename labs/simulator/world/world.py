@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
+from common.arrays import Floats
 from labs.simulator.log.delays import Delays
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import HIGHEST, LOWEST
 from labs.simulator.world.cohorts import draw_population
-from labs.simulator.world.context import Context, creative_effects, draw_context
+from labs.simulator.world.context import Placements, creative_effects, draw_context
 from labs.simulator.world.drift import drift_paths
 from labs.simulator.world.intent import Loadings, Users, draw_loadings, draw_users
 from labs.simulator.world.intercepts import setup_intercepts
 from labs.simulator.world.population import Population, product_categories
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class World:
     population: Population
     users: Users
     loadings: Loadings
-    context: Context
+    context: Placements
     delays: Delays
     categories: tuple[str, ...]
     creative: Floats

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Floats, Ints
 from components.task_labeler.passes.counts import NOT_CONVERTED
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 """Called with (done, in all)."""
 

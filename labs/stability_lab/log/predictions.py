@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
 from common.statistics.histogram import Histogram
 from common.statistics.sums import Sums
@@ -22,7 +23,7 @@ from components.evaluator.scores.table import (
     models_of,
     prediction_column,
 )
-from labs.stability_lab.log.cells import Floats, Ints, LabLog
+from labs.stability_lab.log.cells import LabLog
 from labs.stability_lab.replay.replay import Replay
 from schemas import labelled
 from schemas.errors import InputError

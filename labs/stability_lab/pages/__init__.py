@@ -1,0 +1,1 @@
+"""The lab's studies as tables, figures and pages."""

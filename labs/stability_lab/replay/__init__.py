@@ -1,0 +1,1 @@
+"""The labeller's decisions replayed under other settings, and what they did to the traffic."""

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from common.arrays import Bools
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.measures import Measures, measure
-from labs.stability_lab.replay.replay import Bools, changed, replay
+from labs.stability_lab.replay.replay import changed, replay
 
 ALPHA_STEP = 0.005
 """Half a percentage point of CVR to either side of the chosen alpha."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labs.stability_lab.log.cells import Cells, Floats, Ints
-from labs.stability_lab.replay.replay import Bools, Replay
+from common.arrays import Bools, Floats, Ints
+from labs.stability_lab.log.cells import Cells
+from labs.stability_lab.replay.replay import Replay
 
 
 @dataclass(frozen=True)

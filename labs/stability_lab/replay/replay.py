@@ -9,13 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.passes.counts import merge_counts
 from components.task_labeler.settings import LabellingSettings
-from labs.stability_lab.log.cells import Floats, Ints, LabLog
-
-Bools = npt.NDArray[np.bool_]
+from labs.stability_lab.log.cells import LabLog
 
 
 @dataclass(frozen=True)

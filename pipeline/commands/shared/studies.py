@@ -14,10 +14,10 @@ from pipeline.commands.options.shared import at_day
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
+    from common.arrays import Bools
     from common.pages.page import Section, Table
     from labs.stability_lab.log.cells import LabLog, Progress
     from labs.stability_lab.log.judge import Judge
-    from labs.stability_lab.replay.replay import Bools
     from pipeline.commands.options.lab import StudyOptions
     from pipeline.config import PipelineConfig
 
@@ -119,6 +119,7 @@ def publish(
     import yaml
 
     from common.files.atomic import write_files
+    from common.files.local import finite
     from common.pages.page import Page, render
     from pipeline.terminal.tables import terminal
 
@@ -157,14 +158,3 @@ def rich_table(table: Table) -> Any:
     for number, row in enumerate(table.rows):
         made.add_row(*row, style="bold" if number in table.key_rows else None)
     return made
-
-
-def finite(value: Any) -> Any:
-    """The value with null for every number that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value

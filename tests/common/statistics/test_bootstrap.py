@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.statistics import bootstrap
-from common.statistics.bootstrap import Scored, auc_difference, loss_differences
+from common.statistics.bootstrap import Bootstrap, Draws, Estimate, Scored
 
 
 def scored(seed: int = 0, setups: int = 25, count: int = 400, rate: float = 0.2) -> Scored:
@@ -28,24 +28,28 @@ def scored(seed: int = 0, setups: int = 25, count: int = 400, rate: float = 0.2)
     return Scored(setup, setups, label, predictions)
 
 
-def exact(data: Scored, rows: np.ndarray) -> dict[str, float]:
-    """Differences on some rows, with repeats, from the definitions."""
-    label = data.label[rows]
+METRICS = ("rig", "log_loss", "calibration", "auc")
 
-    def loss(prediction: np.ndarray) -> float:
-        return -np.log(np.where(label == 1, prediction, 1 - prediction)).mean()
 
-    def area(prediction: np.ndarray) -> float:
-        gap = prediction[label == 1][:, None] - prediction[label == 0][None, :]
-        return ((gap > 0) + 0.5 * (gap == 0)).mean()
+def metrics_of(label: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """From the definitions, NumPy's means and all pairs."""
 
-    good, poor = (data.predictions[name][rows] for name in ("good", "poor"))
-    base = loss(np.full(len(rows), label.mean()))
+    def loss(p: np.ndarray | float) -> float:
+        return -np.log(np.where(label == 1, p, 1 - p)).mean()
+
+    gap = prediction[label == 1][:, None] - prediction[label == 0][None, :]
     return {
-        "rig": (1 - loss(good) / base) - (1 - loss(poor) / base),
-        "log_loss": loss(good) - loss(poor),
-        "auc": area(good) - area(poor),
+        "rig": 1 - loss(prediction) / loss(label.mean()),
+        "log_loss": loss(prediction),
+        "calibration": prediction.mean() / label.mean(),
+        "auc": ((gap > 0) + 0.5 * (gap == 0)).mean(),
     }
+
+
+def exact(data: Scored, rows: np.ndarray) -> dict[str, float]:
+    """Differences on some rows, with repeats."""
+    good, poor = (metrics_of(data.label[rows], data.predictions[m][rows]) for m in ("good", "poor"))
+    return {name: good[name] - poor[name] for name in METRICS}
 
 
 def slow_interval(data: Scored, resamples: int, confidence: float) -> dict[str, np.ndarray]:
@@ -60,10 +64,9 @@ def slow_interval(data: Scored, resamples: int, confidence: float) -> dict[str, 
     return {name: np.quantile([d[name] for d in drawn], [tail, 1 - tail]) for name in drawn[0]}
 
 
-def fast(data: Scored, resamples: int, **more: object) -> dict[str, bootstrap.Difference]:
-    options = {"resamples": resamples, "seed": 1, "confidence": 0.9, **more}
-    found = loss_differences(data, "good", "poor", **options)
-    return {**found, "auc": auc_difference(data, "good", "poor", **options)}
+def fast(data: Scored, resamples: int, seed: int = 1) -> dict[str, Estimate]:
+    drawn = Bootstrap(data, Draws(resamples, seed, 0.9), with_auc=True)
+    return {name: drawn.difference("good", "poor", name) for name in METRICS}
 
 
 def test_agrees_with_the_slow_loop() -> None:
@@ -90,7 +93,9 @@ def test_same_seed_same_interval_whatever_the_chunks(monkeypatch: pytest.MonkeyP
     data = scored()
     at_once = fast(data, 200)
     monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 8 * 25 * 7)
-    assert fast(data, 200) == at_once
+    for name, found in fast(data, 200).items():
+        wanted = (at_once[name].low, at_once[name].high)
+        assert (found.low, found.high) == pytest.approx(wanted, rel=1e-9)
     assert fast(data, 200, seed=2) != at_once
 
 
@@ -116,8 +121,10 @@ def test_setups_without_examples_in_the_slice_are_not_drawn() -> None:
     data = scored()
     few = data.take(np.flatnonzero(data.setup < 10))
     alone = Scored(few.setup, 10, few.label, few.predictions)
-    assert fast(few, 200) == fast(alone, 200)
-    assert fast(few, 200)["rig"].setups == 10
+    for name, found in fast(few, 200).items():
+        again = fast(alone, 200)[name]
+        assert (found.low, found.high) == pytest.approx((again.low, again.high), rel=1e-9)
+        assert found.setups == 10
 
 
 def test_undefined_draws() -> None:
@@ -144,11 +151,24 @@ def test_nan_predictions_are_undefined() -> None:
     data = scored()
     broken = {**data.predictions, "good": np.where(np.arange(400) == 3, np.nan, 0.5)}
     found = fast(Scored(data.setup, 25, data.label, broken), 100)
-    assert all(math.isnan(d.estimate) and math.isnan(d.low) for n, d in found.items() if n != "rig")
-    assert math.isnan(found["rig"].estimate)
+    assert all(math.isnan(d.estimate) and math.isnan(d.low) for d in found.values())
 
 
 def test_no_resamples_gives_no_interval() -> None:
-    found = auc_difference(scored(), "good", "poor", resamples=0, seed=1, confidence=0.9)
-    assert math.isfinite(found.estimate)
-    assert math.isnan(found.low)
+    for found in fast(scored(), 0).values():
+        assert math.isfinite(found.estimate)
+        assert math.isnan(found.low)
+
+
+def test_a_models_own_metrics_on_the_same_draws() -> None:
+    data = scored(seed=4)
+    drawn = Bootstrap(data, Draws(1, 7, 0.9), with_auc=True)
+    counts = np.random.default_rng(7).multinomial(25, np.full(25, 1 / 25))
+    rows = np.repeat(np.arange(len(data)), counts[data.setup])
+    for model, prediction in data.predictions.items():
+        wanted = metrics_of(data.label, prediction)
+        redrawn = metrics_of(data.label[rows], prediction[rows])
+        for name in METRICS:
+            found = drawn.value(model, name)
+            assert found.estimate == pytest.approx(wanted[name], rel=1e-9)
+            assert found.low == found.high == pytest.approx(redrawn[name], rel=1e-9)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.versions.folder import LOCK, REMOVED, STAGING, RolledBack, ServingFolder
+from common.versions.folder import LOCK, MODEL_FILE, REMOVED, STAGING, RolledBack, ServingFolder
 from schemas.errors import InputError
 
 FILES = 12
@@ -24,6 +24,7 @@ def fill(folder: Path, version: int) -> None:
     for i in range(FILES):
         parent = folder / "variables" if i % 2 else folder
         (parent / f"{i}").write_text(str(version))
+    (folder / MODEL_FILE).write_text(str(version))
 
 
 def at(seconds: float) -> Callable[[], float]:
@@ -68,6 +69,7 @@ def test_keeps_the_newest_versions(tmp_path: Path) -> None:
 
 def test_one_task_models_are_linked_while_their_version_is_there(tmp_path: Path) -> None:
     def with_one_task(folder: Path, version: int) -> None:
+        fill(folder, version)
         model = folder / "assets.extra" / "one_task"
         model.mkdir(parents=True)
         (model / "saved_model.pb").write_text(str(version))
@@ -87,11 +89,78 @@ def test_keep_must_be_at_least_one(tmp_path: Path) -> None:
         ServingFolder(tmp_path, keep=0)
 
 
-def test_only_folders_named_by_a_number_are_versions(tmp_path: Path) -> None:
-    for name in ("7", "12", "007", "x1", "1.5", "-3", ".staging-9"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "99").write_text("a file")
-    assert ServingFolder(tmp_path).versions() == [7, 12]
+def push(folder: Path, name: str, manifest: str | None = "{}") -> Path:
+    """A version as another hand copies it: a model file and a manifest."""
+    version = folder / name
+    version.mkdir(parents=True)
+    (version / MODEL_FILE).write_bytes(f"graph {name}".encode())
+    if manifest is not None:
+        (version / "assets.extra").mkdir()
+        (version / "assets.extra" / "manifest.json").write_text(manifest)
+    return version
+
+
+@pytest.mark.parametrize(
+    "name", [".staging-12", ".removed-12-ab", "12.tmp", "v12", "012", "-12", "1_2", "1.5", "١٢"]
+)
+def test_only_folders_named_by_a_number_are_versions(tmp_path: Path, name: str) -> None:
+    for pushed in ("9", "10", "2", name):
+        push(tmp_path, pushed)
+    assert ServingFolder(tmp_path).versions() == [2, 9, 10]
+    newest = ServingFolder(tmp_path).newest()
+    assert newest is not None
+    assert (newest.number, newest.path) == (10, tmp_path / "10")
+    # sha256 of the two bytes {}
+    assert newest.manifest_digest == (
+        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    )
+
+
+def test_half_copied_versions_and_files_are_passed_over(tmp_path: Path) -> None:
+    push(tmp_path, "7")
+    (tmp_path / "8" / "variables").mkdir(parents=True)
+    (tmp_path / "9").write_text("a file")
+    folder = ServingFolder(tmp_path, clock=at(1))
+    assert (folder.versions(), folder.numbered()) == ([7], [7, 8])
+    assert folder.publish(fill).version == 10
+
+
+def test_no_folder_no_version(tmp_path: Path) -> None:
+    for root in (tmp_path / "nowhere", tmp_path):
+        assert ServingFolder(root).newest() is None
+        assert ServingFolder(root).fingerprint() == ""
+
+
+def test_the_fingerprint_follows_the_newest_version(tmp_path: Path) -> None:
+    folder = ServingFolder(tmp_path)
+    push(tmp_path, "7", '{"a": 1}')
+    first = folder.fingerprint()
+    assert first.startswith("7:sha256:")
+    push(tmp_path, "3")
+    assert folder.fingerprint() == first
+    (tmp_path / "7" / "assets.extra" / "manifest.json").write_text('{"a": 2}')
+    second = folder.fingerprint()
+    push(tmp_path, "8", '{"a": 2}')
+    assert len({first, second, folder.fingerprint()}) == 3
+
+
+def test_without_a_manifest_the_fingerprint_is_the_graphs(tmp_path: Path) -> None:
+    version = push(tmp_path, "7", manifest=None)
+    folder = ServingFolder(tmp_path)
+    first = folder.fingerprint()
+    (version / MODEL_FILE).write_bytes(b"another graph")
+    assert folder.fingerprint() != first
+    newest = folder.newest()
+    assert newest is not None
+    assert newest.manifest_digest == ""
+
+
+def test_a_push_without_a_model_is_refused(tmp_path: Path) -> None:
+    folder = ServingFolder(tmp_path, clock=at(5))
+    folder.publish(fill)
+    with pytest.raises(ValueError, match=r"version 6: no saved_model\.pb"):
+        folder.publish(lambda staging, version: None)
+    assert names(tmp_path) == {"5", LOCK}
 
 
 def test_nothing_changes_when_filling_fails(tmp_path: Path) -> None:
@@ -179,13 +248,14 @@ print(checked, bad)
 
 
 def test_a_reader_never_sees_half_a_version(tmp_path: Path) -> None:
-    reader = start(READER, tmp_path, FILES)
+    reader = start(READER, tmp_path, FILES + 1)
     folder = ServingFolder(tmp_path, keep=2, clock=at(1))
 
     def slow_fill(staging: Path, version: int) -> None:
         for i in range(FILES):
             (staging / f"{i}").write_text(str(version))
             time.sleep(0.0005)
+        (staging / MODEL_FILE).write_text(str(version))
 
     for _ in range(60):
         folder.publish(slow_fill)
@@ -202,6 +272,7 @@ from pathlib import Path
 from common.versions.folder import ServingFolder
 def fill(folder, version):
     (folder / "who").write_text(sys.argv[2])
+    (folder / "saved_model.pb").write_text("")
 folder = ServingFolder(Path(sys.argv[1]), keep=1000, clock=lambda: 1.0)
 for _ in range(15):
     print(folder.publish(fill).version)
@@ -223,7 +294,7 @@ def test_pushers_at_the_same_time_never_share_a_version(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from components.pusher import versions
+from common.versions import folder as versions
 def fill(folder, version):
     (folder / "half").write_text("")
     print("filling", flush=True)
@@ -233,7 +304,7 @@ def stuck(path):
     time.sleep(60)
 if sys.argv[2] == "remove":
     versions.shutil.rmtree = stuck
-    fill = lambda folder, version: None
+    fill = lambda folder, version: (folder / "saved_model.pb").touch()
 versions.ServingFolder(Path(sys.argv[1]), keep=1, clock=lambda: 2.0).publish(fill)
 """
 

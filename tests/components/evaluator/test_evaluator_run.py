@@ -24,9 +24,21 @@ from components.task_labeler.artifacts import TaskAssignments
 from schemas.contract import Contract
 from schemas.errors import InputError
 
-from .conftest import Log, TinyModel, probability, read_json
+from .conftest import Log, TinyModel, historical_cvr, probability, read_json
 
-FITS = {"candidate": (0.9, -4.1), "one_task": (0.5, -2.0), "last_blessed": (0.8, -4.0)}
+FITS = {
+    "candidate": (0.9, -4.1),
+    "one_task": (0.5, -2.0),
+    "last_blessed": (0.8, -4.0),
+    "logistic": (0.1, -3.0),
+}
+
+
+def predictions(log: Log) -> dict[str, np.ndarray]:
+    """What every model answers, in numpy."""
+    scores = {model: probability(log, *fit) for model, fit in FITS.items()}
+    served = np.where(log.routed_to == "hard", scores["candidate"], scores["one_task"])
+    return scores | {"historical_cvr": historical_cvr(log), "as_served": served}
 
 
 @dataclass
@@ -54,7 +66,12 @@ def model(path: Path, slope: float, bias: float, price: str = "price") -> Artifa
 
 
 def execute(
-    folder: Path, contract: Contract, shards: Path, last_blessed: Artifact | None, **gate: Any
+    folder: Path,
+    contract: Contract,
+    shards: Path,
+    last_blessed: Artifact | None,
+    logistic: bool = True,
+    **gate: Any,
 ) -> Run:
     examples = artifact(standard_artifacts.Examples, shards.parent)
     examples.split_names = '["train", "eval"]'
@@ -66,6 +83,8 @@ def execute(
         "one_task": [model(folder / "one_task", *FITS["one_task"])],
         "task_assignments": [assignments],
     }
+    if logistic:
+        TinyModel(*FITS["logistic"]).save(folder / "model" / "reference")
     if last_blessed is not None:
         inputs["last_blessed"] = [last_blessed]
     evaluation = artifact(standard_artifacts.ModelEvaluation, folder / "evaluation")
@@ -112,7 +131,7 @@ def run_after_a_contract_change(
     folder = tmp_path_factory.mktemp("changed")
     last_blessed = model(folder / "last_blessed", 1.0, -3.0, price="cost")
     last_blessed.set_string_custom_property("version", "7")
-    return execute(folder, contract, shards, last_blessed, min_hard_auc=0.99)
+    return execute(folder, contract, shards, last_blessed, logistic=False, min_hard_auc=0.99)
 
 
 def rows_of(log: Log, name: str) -> np.ndarray:
@@ -173,8 +192,8 @@ def test_every_metric_of_every_slice(run: Run, log: Log) -> None:
     seen = set()
     rows_by_name = {name: rows_of(log, name) for name in names}
     oracle = {
-        (model, name): exact(log.label[rows], probability(log, *fit)[rows])
-        for model, fit in FITS.items()
+        (model, name): exact(log.label[rows], p[rows])
+        for model, p in predictions(log).items()
         for name, rows in rows_by_name.items()
     }
     for record in records:
@@ -185,7 +204,7 @@ def test_every_metric_of_every_slice(run: Run, log: Log) -> None:
         assert record["value"] == wanted, record
         assert (record["examples"], record["positives"]) == (rows.sum(), log.label[rows].sum())
         seen.add((record["model"], record["slice"], record["metric"]))
-    assert len(seen) == len(records) == 3 * len(names) * 9
+    assert len(seen) == len(records) == 6 * len(names) * 9
 
 
 def test_a_slice_without_conversions_has_null_metrics(run: Run) -> None:
@@ -205,9 +224,9 @@ def test_predictions_are_the_serving_graphs(run: Run, log: Log) -> None:
     assert table.column("click_time").to_pylist() == [1_700_000_000 + i for i in range(len(log))]
     assert table.column("label").to_pylist() == log.label.tolist()
     assert table.column("task").to_pylist() == log.task.tolist()
-    for name, fit in FITS.items():
+    for name, wanted in predictions(log).items():
         p = table.column(f"p_{name}").to_numpy()
-        np.testing.assert_allclose(p, probability(log, *fit), rtol=1e-5)
+        np.testing.assert_allclose(p, wanted, rtol=1e-5)
     assert not (Path(run.evaluation.uri) / "predictions").exists()
 
 
@@ -220,7 +239,8 @@ def test_tfma_opens_the_result(run: Run) -> None:
     for name in FITS:
         result = tfma.load_eval_result(run.evaluation.uri, model_name=name)
         folder = "model" if name == "candidate" else name
-        assert result.model_location.endswith(f"{folder}/Format-Serving")
+        place = "model/reference" if name == "logistic" else f"{folder}/Format-Serving"
+        assert result.model_location.endswith(place)
         metrics = dict(result.slicing_metrics)[(("task", "hard"),)][""][""]
         assert metrics["rig"]["doubleValue"] == records[name, "rig"]
         if name == "candidate":
@@ -229,7 +249,8 @@ def test_tfma_opens_the_result(run: Run) -> None:
 
 
 def test_comparisons(run: Run, log: Log) -> None:
-    found = {(c["other"], c["slice"], c["metric"]): c for c in run.read("comparisons.json")}
+    read = run.read("comparisons.json")
+    found = {(c["other"], c["slice"], c["metric"]): c for c in read if c["model"] == "candidate"}
     hard = log.task == "hard"
     loss = {n: log_loss(log.label[hard], probability(log, *f)[hard]) for n, f in FITS.items()}
     one_task = found["one_task", "task=hard", "log_loss"]
@@ -239,28 +260,61 @@ def test_comparisons(run: Run, log: Log) -> None:
     assert (one_task["setups"], one_task["resamples"]) == (12, 200)
     assert ("one_task", "task=hard", "auc") in found
     assert ("last_blessed", "task=hard&setup_category=buy", "rig") in found
-    # Too few conversions, and not hard.
-    assert not any(s in ("task=hard&setup_category=sub", "task=soft") for _, s, _ in found)
+    others = {other for other, where, _ in found if where == "task=hard"}
+    assert others == {"one_task", "last_blessed", "logistic", "historical_cvr"}
+    # Too few conversions, not hard, and not where the candidate serves.
+    nowhere = {"task=hard&setup_category=sub", "task=soft", "all"}
+    assert not nowhere & {where for _, where, _ in found}
+
+
+def test_the_system_as_served_is_compared_with_one_task(run: Run, log: Log) -> None:
+    read = run.read("comparisons.json")
+    served = {c["metric"]: c for c in read if c["model"] == "as_served"}
+    assert {(c["other"], c["slice"]) for c in served.values()} == {("one_task", "all")}
+    p = predictions(log)
+    for metric, score in (("log_loss", log_loss), ("auc", roc_auc_score)):
+        wanted = score(log.label, p["as_served"]) - score(log.label, p["one_task"])
+        assert served[metric]["estimate"] == pytest.approx(wanted, rel=1e-3)
+        assert served[metric]["low"] < served[metric]["estimate"] < served[metric]["high"]
+    assert served["rig"]["low"] > 0
+
+
+def test_figures_that_decide_have_intervals(run: Run) -> None:
+    bounded = [r for r in run.read("metrics.json") if r["low"] is not None]
+    metrics = {"rig", "log_loss", "auc", "calibration"}
+    hard = {"candidate", "one_task", "last_blessed", "logistic", "historical_cvr"}
+    assert {(r["model"], r["slice"], r["metric"]) for r in bounded} == {
+        *((m, "task=hard", metric) for m in hard for metric in metrics),
+        *((m, "all", metric) for m in ("as_served", "one_task") for metric in metrics),
+    }
+    # A constant by setup ranks nothing within one: its interval may be a point's width.
+    assert all(r["low"] <= r["value"] + 1e-3 and r["value"] - 1e-3 <= r["high"] for r in bounded)
 
 
 def test_calibration_curves(run: Run, log: Log) -> None:
     curves = run.read("calibration.json")
     assert curves["slice"] == "task=hard"
     hard = log.task == "hard"
-    for name, fit in FITS.items():
+    p = predictions(log)
+    assert set(curves["models"]) == set(p) - {"as_served"}
+    for name in FITS:
         bins = curves["models"][name]
         assert len(bins) == 20
         assert sum(b["examples"] for b in bins) == hard.sum()
         assert sum(b["positives"] for b in bins) == log.label[hard].sum()
         total = sum(b["predicted"] * b["examples"] for b in bins)
-        assert total == pytest.approx(probability(log, *fit)[hard].sum(), rel=1e-5)
+        assert total == pytest.approx(p[name][hard].sum(), rel=1e-5)
 
 
 def test_blessed_as_tfx_does(run: Run) -> None:
     verdict = run.read("verdict.json")
     assert verdict["blessed"] is True, verdict["summary"]
     assert verdict["baseline"] == "version 7"
-    assert set(verdict) == {"blessed", "summary", "baseline", "conditions"}
+    assert verdict["headline"].endswith(
+        "conditions hold; on hard examples the candidate is better than the logistic regression "
+        "and the historical CVR"
+    )
+    assert verdict["summary"].startswith(verdict["headline"])
     assert all(c["passed"] for c in verdict["conditions"])
     assert model_utils.is_model_blessed(run.blessing)
     assert [p.name for p in Path(run.blessing.uri).iterdir()] == ["BLESSED"]
@@ -270,9 +324,10 @@ def test_blessed_as_tfx_does(run: Run) -> None:
 
 
 def test_progress_is_logged(run: Run) -> None:
-    assert "Evaluator: scored 3 models on 4,000 examples" in run.log_lines
+    assert "Evaluator: scored 4 models on 4,000 examples" in run.log_lines
     wanted = "Evaluator: candidate on hard examples: rig 0."
     assert any(line.startswith(wanted) for line in run.log_lines)
+    assert any(s.startswith("Evaluator: as_served on all examples: rig 0.") for s in run.log_lines)
     assert run.log_lines[-1].startswith("Evaluator: blessed: all ")
 
 
@@ -282,11 +337,20 @@ def test_last_blessed_model_of_another_contract(run_after_a_contract_change: Run
     assert verdict["baseline"] is None
     assert "version 7 does not take the current examples and is left out" in verdict["summary"]
     assert "it reads 'cost' as float32" in verdict["summary"]
-    assert "no baseline: decided by the absolute floors alone" in verdict["summary"]
+    assert "no baseline to compare with" in verdict["summary"]
     assert any("it reads 'cost'" in line for line in run.log_lines)
-    assert {r["model"] for r in run.read("metrics.json")} == {"candidate", "one_task"}
+    assert {r["model"] for r in run.read("metrics.json")} == {
+        *("candidate", "one_task", "historical_cvr", "as_served")
+    }
     schema = pq.read_schema(Path(run.evaluation.uri) / "predictions.parquet")
     assert "p_last_blessed" not in schema.names
+
+
+def test_a_trainer_without_a_reference_is_said(run_after_a_contract_change: Run) -> None:
+    run = run_after_a_contract_change
+    assert "not compared with the logistic regression" in run.read("verdict.json")["summary"]
+    assert any("no logistic regression beside the candidate" in line for line in run.log_lines)
+    assert "logistic" not in {c["other"] for c in run.read("comparisons.json")}
 
 
 def test_not_blessed_as_tfx_does(run_after_a_contract_change: Run) -> None:

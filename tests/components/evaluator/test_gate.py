@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.statistics.bootstrap import Difference
+from common.statistics.bootstrap import Estimate
 from components.evaluator.settings import GateSettings
 from components.evaluator.verdict.comparisons import Comparison
 from components.evaluator.verdict.gate import NO_BASELINE, Baseline, Verdict, judge
@@ -35,9 +35,10 @@ def comparison(
     other: str = "last_blessed",
     where: str = "task=hard",
     metric: str = "rig",
+    model: str = "candidate",
 ) -> Comparison:
-    difference = Difference((low + high) / 2, low, high, 1000, 40)
-    return Comparison(other, where, metric, 20_000, 200, difference)
+    difference = Estimate((low + high) / 2, low, high, 1000, 40)
+    return Comparison(model, other, where, metric, 20_000, 200, difference)
 
 
 def verdict(
@@ -59,6 +60,7 @@ def test_blessed_against_a_baseline() -> None:
     assert given.blessed
     assert given.baseline == "version 7"
     assert given.summary.startswith("blessed: all 5 conditions hold. judged against version 7")
+    assert given.headline == "blessed: all 5 conditions hold"
     assert [c.name for c in given.conditions] == [
         "enough_hard_conversions",
         "hard_auc_floor",
@@ -120,7 +122,6 @@ def test_no_baseline_is_said() -> None:
     assert given.blessed
     assert given.baseline is None
     assert NO_BASELINE in given.summary
-    assert "no baseline: decided by the absolute floors alone" in given.summary
     given = verdict(records(auc=0.5), (), Baseline())
     assert not given.blessed
     assert NO_BASELINE in given.summary
@@ -203,3 +204,78 @@ def test_lift_over_one_task_is_required(low: float, passes: bool) -> None:
 def test_lift_is_required_without_a_baseline_too() -> None:
     given = verdict(comparisons=(), baseline=Baseline(), require_lift_over_one_task=True)
     assert failed(given) == [("lift_over_one_task", "task=hard")]
+
+
+LOGISTIC, CVR = "the logistic regression", "the historical CVR"
+
+
+@pytest.mark.parametrize(
+    ("logistic", "cvr", "passes", "says"),
+    [
+        ((0.001, 0.02), (0.01, 0.03), True, f"is better than {LOGISTIC} and {CVR}"),
+        ((-0.001, 0.02), (0.01, 0.03), True, f"is not proven better than {LOGISTIC}"),
+        ((0.0, 0.02), (-0.01, 0.0), True, f"is not proven better than {LOGISTIC} and {CVR}"),
+        ((-0.02, -0.001), (0.01, 0.03), False, f"is below {LOGISTIC}"),
+        (
+            *((-0.02, -0.001), (-0.01, 0.03), False),
+            f"is below {LOGISTIC} and not proven better than {CVR}",
+        ),
+        ((math.nan, math.nan), (0.01, 0.03), False, f"is not proven better than {LOGISTIC}"),
+    ],
+)
+def test_references(
+    logistic: tuple[float, float], cvr: tuple[float, float], passes: bool, says: str
+) -> None:
+    found = (
+        comparison(0, 1),
+        comparison(*logistic, "logistic"),
+        comparison(*cvr, "historical_cvr"),
+    )
+    given = verdict(comparisons=found)
+    assert given.blessed is passes
+    assert failed(given) == ([] if passes else [("not_below_logistic", "task=hard")])
+    assert given.headline.endswith(f"; on hard examples the candidate {says}")
+    assert given.summary.startswith(given.headline)
+    assert "not compared with" not in given.summary
+
+
+@pytest.mark.parametrize(
+    ("rule", "interval", "passes"),
+    [
+        ("proven_not_worse", (0.0, 0.02), True),
+        ("proven_not_worse", (-0.001, 0.02), False),
+        ("reported", (-0.02, -0.001), True),
+        ("not_proven_worse", (-0.02, 0.0), True),
+    ],
+)
+def test_what_references_may_ask_for(
+    rule: str, interval: tuple[float, float], passes: bool
+) -> None:
+    found = (comparison(0, 1), comparison(*interval, "historical_cvr"))
+    given = verdict(comparisons=found, references=rule)
+    assert given.blessed is passes
+    # Told whatever was asked for, and with the figures.
+    assert f"minus that of historical_cvr is {sum(interval) / 2:+.4g} [" in given.summary
+
+
+def test_a_reference_that_was_not_there_is_said() -> None:
+    given = verdict(comparisons=(comparison(0, 1), comparison(0.1, 0.2, "historical_cvr")))
+    assert given.blessed
+    assert f"not compared with {LOGISTIC}" in given.details
+    assert given.headline.endswith(f"is better than {CVR}")
+
+
+def test_the_system_is_not_the_candidate() -> None:
+    """Differences of the system as served bear on no condition of the candidate."""
+    system = comparison(-0.5, -0.4, "one_task", "all", model="as_served")
+    on_hard = comparison(-0.5, -0.4, "historical_cvr", model="as_served")
+    given = verdict(comparisons=(comparison(0, 1), system, on_hard))
+    assert given.blessed
+    assert "historical_cvr" not in given.summary
+
+
+def test_the_headline_names_what_failed() -> None:
+    given = verdict(records(auc=0.5, rig=-0.2))
+    assert given.headline == (
+        "not blessed: 2 of 5 conditions failed (hard auc floor, hard rig floor)"
+    )

@@ -13,7 +13,7 @@ import tensorflow as tf
 from common.clicks.tfrecords import ShardWriter, shard_files
 from components.evaluator.scores import score_shards as predict
 from components.evaluator.scores.score_shards import ScoreShards, merge_parts
-from components.evaluator.scores.table import table_schema
+from components.evaluator.scores.table import evaluated, table_schema
 from schemas.contract import Contract, parse_contract
 from schemas.errors import InputError
 
@@ -24,11 +24,12 @@ def score(
     shards: Path, out: Path, contract: Contract, columns: tuple[str, ...], batch_size: int = 64
 ) -> pa.Table:
     TinyModel(1.0, -3.0).save(out / "model")
+    TinyModel(1.0, -1.0).save(out / "one_task")
     parts = out / "parts"
     parts.mkdir()
     files = shard_files(str(shards))
     with beam.Pipeline() as pipeline:
-        models = {"candidate": str(out / "model")}
+        models = {"candidate": str(out / "model"), "one_task": str(out / "one_task")}
         _ = pipeline | ScoreShards(files, models, contract, columns, str(parts), batch_size)
     return merge_parts(str(parts), len(files), str(out / "predictions.parquet"))
 
@@ -55,7 +56,9 @@ def test_batches_do_not_show(
     records = [serialize(log, row) for row in range(400)]
     shards = write(tmp_path / "shards", records[:250], records[250:])
     table = score(shards, tmp_path, contract, ("task", "setup_category"), batch_size=33)
-    assert table.schema == table_schema(("task", "setup_category"), ("candidate",))
+    assert table.schema == table_schema(
+        ("task", "setup_category"), evaluated(["candidate", "one_task"])
+    )
     assert table.column("setup_id").to_pylist() == log.setup[:400].tolist()
     assert table.column("setup_category").to_pylist() == log.category[:400].tolist()
     np.testing.assert_allclose(
@@ -74,7 +77,7 @@ def test_slices_by_columns_of_the_log(tmp_path: Path, contract: Contract, log: L
     assert table.column_names.count("setup_id") == 1
 
 
-@pytest.mark.parametrize("feature", ["task", "bought", "setup_id"])
+@pytest.mark.parametrize("feature", ["task", "bought", "setup_id", "historical_cvr", "routed_to"])
 def test_unlabelled_examples_are_named(
     tmp_path: Path, contract: Contract, log: Log, feature: str
 ) -> None:

@@ -10,7 +10,6 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import standard_artifacts
 
 from components.last_blessed.executor import Executor
-from components.last_blessed.find import fingerprint, newest_version
 from schemas.errors import InputError
 
 
@@ -26,72 +25,7 @@ def push(folder: Path, name: str, manifest: str | None = "{}") -> Path:
     return version
 
 
-def test_no_folder_no_version(tmp_path: Path) -> None:
-    assert newest_version(tmp_path / "nowhere") is None
-    assert newest_version(tmp_path) is None
-    assert fingerprint(tmp_path / "nowhere") == ""
-
-
-def test_newest_is_by_number_not_by_name(tmp_path: Path) -> None:
-    for name in ("9", "10", "2"):
-        push(tmp_path, name)
-    newest = newest_version(tmp_path)
-    assert newest is not None
-    assert (newest.number, newest.path) == (10, tmp_path / "10")
-    # sha256 of the two bytes {}
-    assert newest.manifest_digest == (
-        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    )
-
-
-@pytest.mark.parametrize(
-    "name", [".staging-12", ".removed-12-ab", "12.tmp", "v12", "012", "-12", "1_2", "١٢"]
-)
-def test_names_that_are_no_numbers_are_ignored(tmp_path: Path, name: str) -> None:
-    push(tmp_path, "7")
-    push(tmp_path, name)
-    newest = newest_version(str(tmp_path))
-    assert newest is not None
-    assert newest.number == 7
-
-
-def test_half_copied_versions_and_files_are_ignored(tmp_path: Path) -> None:
-    push(tmp_path, "7")
-    (tmp_path / "8" / "variables").mkdir(parents=True)
-    (tmp_path / "9").write_text("a file")
-    newest = newest_version(tmp_path)
-    assert newest is not None
-    assert newest.number == 7
-
-
-def test_fingerprint_follows_the_newest_version(tmp_path: Path) -> None:
-    push(tmp_path, "7", '{"a": 1}')
-    first = fingerprint(tmp_path)
-    assert first.startswith("7:sha256:")
-    push(tmp_path, "3")
-    assert fingerprint(tmp_path) == first
-    (tmp_path / "7" / "assets.extra" / "manifest.json").write_text('{"a": 2}')
-    second = fingerprint(tmp_path)
-    push(tmp_path, "8", '{"a": 2}')
-    assert len({first, second, fingerprint(tmp_path)}) == 3
-
-
-def test_fingerprint_without_manifest_is_the_graphs(tmp_path: Path) -> None:
-    version = push(tmp_path, "7", manifest=None)
-    first = fingerprint(tmp_path)
-    (version / "saved_model.pb").write_bytes(b"another graph")
-    assert fingerprint(tmp_path) != first
-    newest = newest_version(tmp_path)
-    assert newest is not None
-    assert newest.manifest_digest == ""
-
-
-def test_buckets_are_refused() -> None:
-    with pytest.raises(InputError, match=r"serving_dir: 'gs://b/serving' is not a path"):
-        newest_version("gs://b/serving")
-
-
-def execute(serving: Path, out: Path) -> standard_artifacts.Model:
+def execute(serving: Path | str, out: Path) -> standard_artifacts.Model:
     model = standard_artifacts.Model()
     model.uri = str(out)
     out.mkdir()
@@ -128,3 +62,8 @@ def test_before_the_first_push(tmp_path: Path) -> None:
     assert [p.name for p in Path(model.uri).iterdir()] == ["last_blessed.json"]
     assert model.get_string_custom_property("version") == ""
     assert "version" in model.mlmd_artifact.custom_properties
+
+
+def test_buckets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"serving_dir: 'gs://b/serving' is not a path"):
+        execute("gs://b/serving", tmp_path / "out")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.pages import text
-from components.reporter.summary import Change, change, summary_rows
+from components.reporter.summary import Change, change, change_in_words, summary_rows
 
 
 def record(model: str, slice_name: str, metric: str, value: float | None) -> dict[str, Any]:
@@ -78,8 +78,8 @@ def test_no_metrics_no_rows() -> None:
         (text.share(3e-7), "0.00003%"),
         (text.ratio(1, 0), DASH),
         (text.ratio(0, 9), "0%"),
-        (text.difference(Change(0.0075, 0.0896)), "+0.0075 (+8.96%)"),
-        (text.difference(Change(-0.5, None)), "-0.5000"),
+        (change_in_words(Change(0.0075, 0.0896)), "+0.0075 (+8.96%)"),
+        (change_in_words(Change(-0.5, None)), "-0.5000"),
         (text.size(999), "999 B"),
         (text.size(1_536_000), "1.54 MB"),
         (text.size(2_500_000_000), "2.5 GB"),

@@ -23,7 +23,7 @@ from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import SPLITS, Calendar
+from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.counts import count_clicks, merge_counts
@@ -31,6 +31,7 @@ from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.errors import InputError
+from schemas.labelled import SPLITS
 
 FIRST = date(2024, 3, 1)
 AS_OF = FIRST + timedelta(days=40)
@@ -170,6 +171,7 @@ def test_fields_follow_the_history(result: Labelled) -> None:
         row = history[f"{e['shop']}|{e['goal']}", e["t"] // DAY]
         assert e["setup_id"] == row["setup_id"]
         assert e["task"] == ("hard" if row["hard"] else "soft")
+        assert e["routed_to"] == ("hard" if row["online_hard"] else "soft")
         assert (e["task_weight_hard"], e["task_weight_soft"]) == (row["hard"], not row["hard"])
         assert e["historical_cvr"] == np.float32(row["historical_cvr"])
         assert e["setup_category"] == e["goal"]
@@ -255,6 +257,7 @@ def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
     made = label(tmp_path, batch, options, shards=1)
     assert {e["task"] for e in made.examples("eval")} == {"hard"}
     assert {e["threshold_band"] for e in made.examples("eval")} == {"between"}
+    assert {e["routed_to"] for e in made.examples("eval")} == {"soft"}
     assert [r["task"] for r in made.table("routing.parquet")] == ["soft"]
 
 
@@ -437,6 +440,9 @@ def test_cold_start_policies_reach_the_router(
     row = next(r for r in made.table("routing.parquet") if r["setup_id"] == "z|buy")
     assert (row["task"], row["reason"]) == (routed, "cold_start")
     assert [u["task"] for u in made.json("settings.json")["unknown_setups"]] == [rule]
+    begins = (to_day(FIRST) + 28) * DAY
+    new = [e for e in made.examples("eval") if e["shop"] == "n" and e["t"] < begins]
+    assert {e["routed_to"] for e in new} == {routed}
 
 
 def test_unknown_setups_go_by_their_category(result: Labelled) -> None:

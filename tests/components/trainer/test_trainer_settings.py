@@ -1,8 +1,5 @@
 """Settings refuse what cannot be trained, and cost no TensorFlow import."""
 
-import subprocess
-import sys
-
 import pytest
 from pydantic import ValidationError
 
@@ -31,9 +28,3 @@ def test_layers_counts_cross_and_hidden_layers() -> None:
 def test_refuses(settings: type, values: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         settings(**values)
-
-
-def test_importing_settings_imports_no_tensorflow() -> None:
-    code = "import sys, components.trainer.settings; print('tensorflow' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "False"

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from common.statistics.bootstrap import Draws
 from labs.experiment.judging.expected_auc import ResampledExpectedAuc, expected_auc
-from labs.experiment.judging.statistics import Draws, Judged, areas, expected_areas
+from labs.experiment.judging.statistics import Judged, areas, expected_areas
 
 
 def by_pairs(truth: np.ndarray, prediction: np.ndarray, example: np.ndarray) -> float:

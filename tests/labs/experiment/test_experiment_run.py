@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.statistics.bootstrap import Draws
 from components.task_labeler.settings import LabellingSettings
 from labs.experiment.judging.expected_auc import expected_auc
 from labs.experiment.judging.results import (
@@ -19,7 +20,7 @@ from labs.experiment.judging.results import (
     RECALIBRATED,
     RIG,
 )
-from labs.experiment.judging.statistics import Draws, rig
+from labs.experiment.judging.statistics import rig
 from labs.experiment.run import Ended, Plan, run_experiment
 from labs.experiment.show.page import Origin, html, markdown, results
 from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from common.statistics.bootstrap import Draws
 from common.statistics.sums import log_loss
 from labs.experiment.judging.lead import Lead, lead
-from labs.experiment.judging.statistics import Draws, Judged
+from labs.experiment.judging.statistics import Judged
 
 SETUPS = 30
 

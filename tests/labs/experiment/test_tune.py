@@ -16,11 +16,11 @@ import pytest
 import tune_child
 from tune_child import NAMES, search_of
 
-from labs.experiment.judging.statistics import Draws
+from common.statistics.bootstrap import Draws
 from labs.experiment.knobs import KNOBS, changes, effective, search_space
 from labs.experiment.studies.arms import Settings
 from labs.experiment.trainings.data import FrozenData
-from labs.experiment.trainings.training import Task, fit
+from labs.experiment.trainings.training import Job, fit
 from labs.experiment.tune import Trial, chosen_changes, lead_of, run_search
 from schemas.errors import InputError
 
@@ -99,7 +99,7 @@ def test_a_search(tiny_data: FrozenData, settings: Settings, tmp_path: Path) -> 
 
     first = next(t for t in found if t.number == 1)
     assert set(first.values) == set(NAMES)
-    _, record = fit(Task(tiny_data, settings, settings.training.seed, search.sample))
+    _, record = fit(Job(tiny_data, settings, settings.training.seed, search.sample))
     looks = [row["calibration_log_loss_hard"] for row in record["history"]]
     assert first.score == pytest.approx(min(looks), rel=1e-4)
     assert settings.but(**chosen_changes(search, [first])) == settings

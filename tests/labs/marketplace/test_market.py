@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from labs.ab_report.report import ab_report
 from labs.ab_report.settings import AbReportSettings
 from labs.marketplace.market import VARIANTS, Market, run_market
-from labs.marketplace.model import ModelScorer
+from labs.marketplace.model import PushedModelScorer
 from labs.marketplace.quality import Quality
-from labs.marketplace.scorers import Noisy, Oracle, Scorer, SetupMean, make_scorer
+from labs.marketplace.scorers import AdScorer, Noisy, Oracle, SetupMean, make_scorer
 from labs.marketplace.settings import MarketSettings, parse_market_settings
 from labs.simulator.log.clicks import Clicks
 from labs.simulator.log.requests import RequestSource
@@ -38,7 +38,7 @@ def world() -> World:
     return build_world(SIMULATOR)
 
 
-def market(world: World, control: Scorer, variant: Scorer, settings: MarketSettings) -> Market:
+def market(world: World, control: AdScorer, variant: AdScorer, settings: MarketSettings) -> Market:
     return run_market(world, dict(zip(VARIANTS, (control, variant), strict=True)), settings)
 
 
@@ -214,7 +214,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_saved_model_reads_the_logs_columns(world: World, saved: Path) -> None:
     ads: Clicks = RequestSource(world, 0).day(16, 80, 3, world.population.setup_weights(16)).ads
-    scores = ModelScorer(saved, world, "--variant-a")(ads)
+    scores = PushedModelScorer(saved, world, "--variant-a")(ads)
     log = LogTables(world).log(ads).to_pandas()
     wanted: npt.NDArray[np.float64] = (
         0.1 + 0.5 * log.viewability.fillna(0.0) + 0.3 * (log.device == "desktop")
@@ -248,7 +248,7 @@ def test_a_model_of_other_columns_is_named(world: World, tmp_path: Path) -> None
     tf.saved_model.save(module, str(tmp_path), signatures={"raw": module.raw})
     ads = RequestSource(world, 0).day(16, 2, 2, world.population.setup_weights(16)).ads
     with pytest.raises(InputError, match="reads 'household'"):
-        ModelScorer(tmp_path, world, "--variant-a")(ads)
+        PushedModelScorer(tmp_path, world, "--variant-a")(ads)
 
 
 BAD_SETTINGS = {

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -38,7 +40,8 @@ def test_drawn_delays_follow_the_distribution(kind: int) -> None:
 def test_harder_types_take_longer() -> None:
     delays = Delays([each.delay for each in CONVERSION_TYPES], window_days=30)
     late = [1 - float(delays.cdf(kind, 7 * DAY)) for kind in range(len(CONVERSION_TYPES))]
-    assert late == sorted(late)
+    # Types with the same delays may differ in the last bit, by the processor's vector lanes.
+    assert all(after > before - 1e-12 for before, after in pairwise(late))
     assert late[-1] > 2 * late[0]
 
 

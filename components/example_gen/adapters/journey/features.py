@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.journey.labels import Exposures
 from components.example_gen.adapters.journey.tables import (
@@ -20,9 +21,6 @@ from components.example_gen.adapters.journey.tables import (
     Purchases,
     Tables,
 )
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 
 WEEK = 7 * SECONDS_PER_DAY
 RECENT_WEEKS = 4
@@ -175,7 +173,7 @@ def _products(
     return known
 
 
-def _of_coupons(purchases: Purchases, shown: Exposures, products: int) -> tuple[Codes, Codes]:
+def _of_coupons(purchases: Purchases, shown: Exposures, products: int) -> tuple[Ints, Ints]:
     """Rows of the lines of the coupons' products, once for each coupon, and the coupon's row."""
     members = shown.members.sort_values("product", kind="stable")
     count = np.bincount(members["product"], minlength=products)
@@ -186,7 +184,7 @@ def _of_coupons(purchases: Purchases, shown: Exposures, products: int) -> tuple[
     return row, members["coupon"].to_numpy(np.int64)[begin[purchases.product[row]] + nth]
 
 
-def _keyed(purchases: Purchases, of_product: Codes) -> tuple[Codes, Codes]:
+def _keyed(purchases: Purchases, of_product: Ints) -> tuple[Ints, Ints]:
     """Rows of the lines whose product has a key, and the key."""
     key = of_product[purchases.product]
     row = np.flatnonzero(key != UNSEEN)
@@ -195,7 +193,7 @@ def _keyed(purchases: Purchases, of_product: Codes) -> tuple[Codes, Codes]:
 
 def _history(
     mine: Purchases,
-    keyed: tuple[Codes, Codes],
+    keyed: tuple[Ints, Ints],
     shown: Exposures,
     n_keys: int,
     weeks: float,
@@ -219,7 +217,7 @@ def _history(
 
 
 def _sales(
-    past: Purchases, keyed: tuple[Codes, Codes], start: int, n_keys: int, weeks: float
+    past: Purchases, keyed: tuple[Ints, Ints], start: int, n_keys: int, weeks: float
 ) -> dict[str, Floats]:
     """All households' purchases of each key's products: arrays [keys]."""
     row, key = keyed
@@ -256,13 +254,13 @@ def _redemption_rate(tables: Tables, shown: Exposures) -> Floats:
     return _ratio(redemptions.to_numpy(np.float64), exposures.fillna(0).to_numpy(np.float64))
 
 
-def _first(cell: Codes, item: Codes) -> npt.NDArray[np.bool_]:
+def _first(cell: Ints, item: Ints) -> npt.NDArray[np.bool_]:
     """True for the first line of each cell and item (small non-negative codes)."""
     items = int(item.max(initial=0)) + 1
     return ~pd.Series(cell * items + item).duplicated().to_numpy()
 
 
-def _tally(cell: Codes, shape: tuple[int, ...], weights: Floats | None = None) -> Floats:
+def _tally(cell: Ints, shape: tuple[int, ...], weights: Floats | None = None) -> Floats:
     counts = np.bincount(cell, weights=weights, minlength=int(np.prod(shape)))
     return counts.astype(np.float64).reshape(shape)
 

@@ -16,12 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.arrays import Bools, Ints
 from common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.delimited import Layout, read_text
 from schemas.errors import InputError
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 EVENTS = Layout(("timestamp", "visitorid", "event", "itemid", "transactionid"), ",", header=True)
 PROPERTIES = Layout(("timestamp", "itemid", "property", "value"), ",", header=True)

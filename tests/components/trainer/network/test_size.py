@@ -1,8 +1,6 @@
 """Sizes from settings against the variables that are built, and operations by hand."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -163,9 +161,3 @@ def test_more_experts_never_weigh_less() -> None:
         parameters(settings(architecture="mmoe", experts=n), WIDE)["full"] for n in range(1, 6)
     ]
     assert all(b - a == 2 * (CROSS + WIDTH) + 2 * WIDTH for a, b in itertools.pairwise(sizes))
-
-
-def test_needs_no_tensorflow() -> None:
-    code = "import sys, components.trainer.network.size; print('tensorflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

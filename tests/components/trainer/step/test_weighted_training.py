@@ -10,7 +10,7 @@ from components.trainer.data.columns import Columns, check_columns
 from components.trainer.loop.loop import base_rates, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
-from components.trainer.step.scoring import OwnScorer, predict
+from components.trainer.step.scoring import OwnTowerScorer, predict
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -87,7 +87,7 @@ def test_training_follows_the_weights(layout: FeatureLayout, clicks: Clicks) -> 
 def test_own_scorer_asks_each_examples_own_tower(layout: FeatureLayout, clicks: Clicks) -> None:
     columns = clicks(60, seed=3)
     network = TwoTowerDCN(layout, TIERS, seed=1)
-    scorer = OwnScorer(network, batch_size=16)
+    scorer = OwnTowerScorer(network, batch_size=16)
     assert scorer.covers(columns)
     logits = {name: x.numpy() for name, x in network.logits(columns.ids, columns.nums).items()}
     wanted = [
@@ -99,7 +99,9 @@ def test_own_scorer_asks_each_examples_own_tower(layout: FeatureLayout, clicks: 
 
 def test_own_scorer_knows_what_no_tower_learns(layout: FeatureLayout, clicks: Clicks) -> None:
     columns = clicks(60, seed=3)
-    scorer = OwnScorer(TwoTowerDCN(layout, MODEL.model_copy(update={"mode": "hard_only"}), 1), 16)
+    scorer = OwnTowerScorer(
+        TwoTowerDCN(layout, MODEL.model_copy(update={"mode": "hard_only"}), 1), 16
+    )
     assert not scorer.covers(columns)
     assert scorer.covers(columns.take(columns.hard))
     assert scorer.of(columns.take(columns.hard))().shape == (columns.hard.sum(),)
