@@ -16,6 +16,7 @@ from service.models.live import Live
 from service.routing.decisions import DecisionLog
 from service.settings import ServeSettings
 from service.workers.pool import OpenPool
+from service.workers.start import LOG_FORMAT
 
 
 def build_front(settings: ServeSettings) -> Front:
@@ -39,10 +40,7 @@ def build_front(settings: ServeSettings) -> Front:
 
 def serve(settings: ServeSettings, host: str, port: int) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     uvicorn.run(
         create_app(build_front(settings)),
         host=host,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from pathlib import Path
 
 from service.models.inputs import InputSchema
 from service.settings import ServeSettings
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""Of the front's and the model processes' lines."""
 
 
 def start(
@@ -27,6 +31,7 @@ def start(
     """
     # The front decides when to stop; a Ctrl-C goes to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     from service.workers.worker import run
 
     run(front, settings, number, version, wanted)

@@ -94,6 +94,7 @@ def _open_models(settings: ServeSettings) -> OpenModels:
         return _open_local
     from service.models.tf_serving import TFServingScorer, make_client
 
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     client = make_client(remote)
 
     def open_remote(number: int, version: Path, schema: InputSchema) -> Models:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -255,6 +256,47 @@ def test_requests_beyond_those_that_may_wait_are_refused(
     assert refused.status_code == 503
     assert refused.json()["errors"][0]["message"] == "more than 1 requests wait"
     assert client.post("/v1/predict", json=request).status_code == 200
+
+
+@pytest.mark.usefixtures("version")
+def test_a_request_whose_turn_would_come_too_late_is_refused_at_once(
+    start: Start, make_loader: Callable[..., Load]
+) -> None:
+    go = threading.Event()
+    go.set()
+
+    class Slow:
+        def score(self, columns: Columns) -> Any:
+            time.sleep(0.2)
+            assert go.wait(30)
+            return [0.5] * columns.numbers.shape[1]
+
+    client = start(
+        make_loader(lambda n, v, s: Models(Slow(), Slow())), workers=1, max_wait_seconds=0.1
+    )
+    request = {"candidates": [{"setup_id": "a|buy"}]}
+    assert client.post("/v1/predict", json=request).status_code == 200
+    go.clear()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(client.post, "/v1/predict", json=request)
+        while client.front.waiting < 1:
+            pass
+        refused = client.post("/v1/predict", json=request)
+        go.set()
+        assert under_way.result().status_code == 200
+    assert refused.status_code == 503
+    assert refused.json()["errors"][0]["message"].startswith("a turn comes in 0.")
+    assert client.post("/v1/predict", json=request).status_code == 200
+
+
+@pytest.mark.usefixtures("version")
+def test_bodies_in_memory_are_bounded_together(start: Start) -> None:
+    client = start(max_held_bytes=60)
+    short = json.dumps({"candidates": [{"setup_id": "a|buy"}]})
+    assert client.post("/v1/predict", content=short.ljust(60)).status_code == 200
+    assert client.post("/v1/predict", content=short.ljust(61)).status_code == 503
+    # What was refused is not held.
+    assert client.post("/v1/predict", content=short.ljust(60)).status_code == 200
 
 
 @pytest.mark.usefixtures("version")
