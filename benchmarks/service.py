@@ -514,6 +514,12 @@ def main(
             "benchmarks.contestants.service_stages:stage_times",
             {"serving": str(serving), "bodies": named},
         ).result
+        decoders = in_child(
+            "benchmarks.contestants.service_stages:decoder_times",
+            {"serving": str(serving), "bodies": named},
+        ).result
+        for size in SIZES:
+            tell(f"{size} candidates, CPU ms of decoding, by decoder", decoders[str(size)])
         checkouts = {SERVICE: ROOT} | ({BEFORE: before.resolve()} if before else {})
         services = {n: Served(c, versions, work / n) for n, c in checkouts.items()}
         peer = Peer(source)

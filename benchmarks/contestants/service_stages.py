@@ -91,6 +91,50 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
     return found
 
 
+def decoder_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """CPU milliseconds from a body of rows to columns, by decoder; medians of `CALLS`.
+
+    `pydantic` only validates the described body, and makes no columns of it.
+    """
+    import orjson
+
+    from common.versions.folder import ServingFolder
+    from service.decoding.json_body import JsonDecoder
+    from service.http.messages import PredictRequest
+    from service.models.saved_model import read_schema
+
+    newest = ServingFolder(Path(serving)).newest()
+    assert newest is not None
+    schema = read_schema(newest.path)
+    decoder = JsonDecoder(schema, 1000)
+    found = {}
+    for size, file in bodies.items():
+        body = Path(file).read_bytes()
+        found[size] = {
+            "msgspec": _cpu_ms(partial(decoder.decode, body)),
+            "orjson and numpy": _cpu_ms(partial(_by_orjson, orjson.loads, schema, body)),
+            "pydantic": _cpu_ms(partial(PredictRequest.model_validate_json, body)),
+        }
+    return found
+
+
+def _by_orjson(loads: Callable[[bytes], Any], schema: Any, body: bytes) -> list[Any]:
+    """Columns of dictionaries, types checked column by column."""
+    import numpy as np
+
+    request = loads(body)
+    rows = [candidate["features"] for candidate in request["candidates"]]
+    columns: list[Any] = []
+    for names, kinds in ((schema.text, {str}), (schema.numbers, {int, float})):
+        for name in names:
+            shared = request["context"].get(name)
+            values = [row.get(name, shared) for row in rows]
+            if not (kinds | {type(None)}).issuperset(map(type, values)):
+                raise ValueError(name)
+            columns.append(values if str in kinds else np.array(values, np.float64))
+    return columns
+
+
 def _examples(schema: Any, columns: Any) -> list[bytes]:
     """The candidates as serialized tf.Examples; missing values are left out."""
     import numpy as np
