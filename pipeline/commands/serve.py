@@ -19,6 +19,7 @@ from pipeline.commands.options.shared import serving_option
     show_default=True,
     help="Port to listen on.",
 )
+@click.option("--workers", type=click.IntRange(1, 256), help="Model processes; 2 by default.")
 @click.option(
     "--set",
     "overrides",
@@ -49,6 +50,7 @@ def serve(
     serving: Path,
     host: str,
     port: int,
+    workers: int | None,
     overrides: tuple[str, ...],
     contract: str,
     experiment: Path | None,
@@ -63,6 +65,8 @@ def serve(
     from service.settings import ServeSettings
 
     raw: dict[str, object] = {"serving_dir": serving, "contract": contract}
+    if workers is not None:
+        raw["workers"] = workers
     if contract:
         load_contract(contract)
     if experiment is not None:

@@ -112,26 +112,3 @@ def load_bundle(
     for scorer in (models.hard, models.one_task):
         scorer.score(missing(schema, 2))
     return Bundle(manifest, table, schema, models)
-
-
-class BundleLoader:
-    """`load_bundle` with the inputs that versions must have.
-
-    Args:
-      wanted: those inputs; None for the ones of the first version that loads.
-    """
-
-    def __init__(
-        self,
-        open_models: OpenModels,
-        read_schema: Callable[[Path], InputSchema],
-        wanted: InputSchema | None = None,
-    ) -> None:
-        self._open_models = open_models
-        self._read_schema = read_schema
-        self._wanted = wanted
-
-    def __call__(self, number: int, version: Path) -> Bundle:
-        bundle = load_bundle(number, version, self._open_models, self._read_schema, self._wanted)
-        self._wanted = bundle.schema
-        return bundle
