@@ -36,7 +36,7 @@ from components.trainer.settings import ModelSettings
 from components.transform.component import FeatureTransform
 from pipeline.config import PipelineConfig
 from schemas.contract import Contract
-from schemas.labelled import CALIBRATION, TRAIN
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 BIGQUERY = "bigquery"
 ONE_TASK: Literal["one_task"] = "one_task"
@@ -306,7 +306,8 @@ class Trainers:
     ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
         """The same with everything known at the as-of day, once the recipe is blessed."""
         splits = split_names(self.contract)
-        return self._pair(graph, "served", splits, splits[-1:], "Served", blessing=blessing)
+        latest = splits[splits.index(EVAL) :]
+        return self._pair(graph, "served", splits, latest, "Served", blessing=blessing)
 
     def _pair(
         self,

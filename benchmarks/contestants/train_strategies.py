@@ -15,10 +15,10 @@ from components.trainer.data.batches import Batch, shuffled_batches
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.network.stack import Forward
 from components.trainer.settings import LossSettings, TrainingSettings
-from components.trainer.step.loss import Losses, multi_task_loss
+from components.trainer.step.loss import Losses, Observed, multi_task_loss
 from components.trainer.step.optimizer import RowGradient
 from components.trainer.step.replicated import ReplicatedStep
-from components.trainer.step.step import TrainStep
+from components.trainer.step.step import BatchTensors, TrainStep
 
 
 class CompiledStep(TrainStep):
@@ -34,14 +34,15 @@ class CompiledStep(TrainStep):
         self._compiled = tf.function(self._dense_part, jit_compile=True)
 
     def loss_gradients(  # type: ignore[override]
-        self, ids: tf.Tensor, nums: tf.Tensor, label: tf.Tensor, counts: tf.Tensor, weight: None
+        self, batch: BatchTensors
     ) -> tuple[Losses, list[tf.Tensor], list[RowGradient]]:
+        ids, nums, *rest = batch
         lookups = self.network.embedding.lookup(ids)
         rows = [found.rows for found in lookups]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(rows)
             embedded = self.network.embedding.assemble(ids, lookups)
-        losses, of_dense, of_embedded = self._compiled(embedded, nums, label, counts)
+        losses, of_dense, of_embedded = self._compiled(embedded, nums, *rest)
         tables = [
             RowGradient(
                 found.unique,
@@ -52,10 +53,17 @@ class CompiledStep(TrainStep):
         return Losses(*losses), of_dense, tables
 
     def _dense_part(
-        self, embedded: tf.Tensor, nums: tf.Tensor, label: tf.Tensor, counts: tf.Tensor
+        self,
+        embedded: tf.Tensor,
+        nums: tf.Tensor,
+        label: tf.Tensor,
+        counts: tf.Tensor,
+        weight: tf.Tensor,
+        completeness: tf.Tensor,
+        offset: tf.Tensor,
     ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor], tf.Tensor]:
         dense = list(self.network.dense_variables)
-        is_hard = tf.range(tf.size(label)) < counts[0]
+        seen = Observed(label, tf.range(tf.size(label)) < counts[0], weight, completeness)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*dense, embedded])
             x0 = tf.concat([embedded, nums], axis=1)
@@ -63,7 +71,8 @@ class CompiledStep(TrainStep):
             hard, soft = (
                 tower(x0, inputs[name], Forward()) for name, tower in self.network.towers.items()
             )
-            losses = multi_task_loss(tf.where(is_hard, hard, soft), label, is_hard, self._loss)
+            logit = tf.where(seen.is_hard, hard, soft) + offset
+            losses = multi_task_loss(logit, seen, self._loss)
         of_dense, of_embedded = tape.gradient(losses.total, (dense, embedded))
         return tuple(losses), of_dense, of_embedded
 

@@ -191,12 +191,12 @@ COUNTED = ("examples", "positives", "hard_examples", "hard_positives")
 def judged_fit_of(
     splits: Mapping[str, Mapping[str, Any]], model_digest: str, one_task_digest: str
 ) -> Fit | None:
-    """The fit that learned from the train split; None where the run had none.
+    """The fit that learned from the train split; None where a split is missing.
 
     Args:
       splits: the task labeller's `splits.json`.
     """
-    if TRAIN not in splits:
+    if not {TRAIN, CALIBRATION, EVAL} <= splits.keys():
         return None
     train = splits[TRAIN]
     counts = {name: int(train.get(name, 0)) for name in COUNTED}

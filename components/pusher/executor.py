@@ -100,7 +100,9 @@ class Executor(base_executor.BaseExecutor):
                 proof, checks = _proved(served, proofs, checks, refit)
                 if proof is None or any(not check.passed for check in checks):
                     record = refused(manifest, checks)
-                    manifest = manifest.model_copy(update={"served_fit": None})
+                    summary = f"{manifest.verdict.summary}; {record.reason}"
+                    verdict = manifest.verdict.model_copy(update={"summary": summary})
+                    manifest = manifest.model_copy(update={"served_fit": None, "verdict": verdict})
                 else:
                     cargo = Cargo(
                         served.model,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from common.pages.intervals import intervals
 from common.pages.page import environment
 from common.runs.info import RunInfo
-from common.versions.manifest import Manifest, build_manifest
+from common.versions.manifest import Manifest, build_manifest, judged_fit_of
 from components.reporter import sections, tables
 from components.reporter.drift import assignment_drift
 from components.reporter.gradients import layer_gradients
@@ -28,6 +28,7 @@ from components.reporter.plots import (
     loss_curves,
 )
 from components.reporter.summary import CANDIDATE, ONE_TASK, summary_rows
+from schemas.labelled import RECENT
 
 TEMPLATE = "report.html.j2"
 DISTANCE_TITLES = {
@@ -49,6 +50,7 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
     splits = sections.periods(files.splits)
     slices = sections.slice_table(files.metrics)
     layers = layer_gradients(files.histories.get(CANDIDATE, []))
+    fits = sections.fits(manifest)
     key = sections.key_figures(files, manifest, rows)
     stability = files.stability or {}
     shown = {
@@ -70,6 +72,8 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
         "calibrated": tables.calibrated(files.training),
         "gradients": tables.gradients(layers),
         "graphs": tables.graphs(files.push),
+        "checks": tables.checks(files.push),
+        "fits": tables.fits(fits),
         "splits": tables.splits(splits),
         "rules": tables.rules(files.ingest),
         "findings": tables.findings(files.gate),
@@ -86,6 +90,8 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
             key=key,
             cards=sections.cards(key),
             confidence=files.calibration.get("confidence"),
+            fits=fits,
+            mature_only=bool(files.splits) and RECENT not in files.splits,
             left_out=sections.left_out(files.splits),
             routes=sections.routes(files.routing),
             drift=drift,
@@ -152,6 +158,7 @@ def run_manifest(files: RunFiles, run: RunInfo, created: datetime) -> Manifest:
         run=run,
         assignment=files.settings,
         splits=files.splits,
+        judged_fit=judged_fit_of(files.splits, "", ""),
         metrics=files.metrics,
         verdict=files.verdict or {"summary": "no verdict"},
         model_digest="",

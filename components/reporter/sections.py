@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from common.pages.intervals import Line
 from common.pages.text import between, count, decimal, signed
-from common.versions.manifest import Manifest
+from common.versions.manifest import Fit, Manifest
 from components.reporter.inputs import Json, RunFiles
 from components.reporter.summary import (
     CANDIDATE,
@@ -123,6 +123,30 @@ class Period:
     hard_positives: int
 
 
+@dataclass(frozen=True)
+class NamedFit:
+    """A fit, and days from its newest trained click to the as-of day."""
+
+    name: str
+    fit: Fit
+    age: int | None
+
+
+def fits(manifest: Manifest) -> list[NamedFit]:
+    """The judged fit and the one that serves; one of both names where they are the same."""
+    judged, served, as_of = manifest.judged_fit, manifest.served_fit, manifest.data.as_of
+    if judged is None:
+        return []
+    if served is None:
+        return [NamedFit("judged", judged, judged.age(as_of))]
+    if served == judged:
+        return [NamedFit("judged and served", judged, judged.age(as_of))]
+    return [
+        NamedFit("judged", judged, judged.age(as_of)),
+        NamedFit("served", served, served.age(as_of)),
+    ]
+
+
 def headline(verdict: Json | None, push: Json | None) -> Headline:
     """What became of the model, and the verdict in one sentence."""
     if verdict is None:
@@ -132,6 +156,9 @@ def headline(verdict: Json | None, push: Json | None) -> Headline:
         return Headline("bad", "Not blessed: nothing was pushed", text)
     if push is None:
         return Headline("good", "Blessed", text)
+    if any(not check["passed"] for check in push.get("checks", [])):
+        reason = str(push.get("reason"))
+        return Headline("bad", "Blessed, but the refit failed: nothing was pushed", reason)
     if push.get("pushed"):
         return Headline("good", f"Blessed and pushed as version {push.get('version')}", text)
     return Headline("good", f"Blessed; {push.get('reason')}", text)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Cell, Table
-from common.pages.text import anything, between, count, decimal, ratio, share, signed, size
+from common.pages.text import DASH, anything, between, count, decimal, ratio, share, signed, size
 from components.reporter.drift import AssignmentDrift
 from components.reporter.gradients import LayerGradients
 from components.reporter.inputs import Json
-from components.reporter.sections import DelayRule, Period, RestlessSetup
+from components.reporter.sections import DelayRule, NamedFit, Period, RestlessSetup
 from components.reporter.summary import (
     AS_SERVED,
     MODELS,
@@ -102,6 +102,47 @@ def conditions(found: Iterable[Json], passed: bool) -> Table:
             for c in mine
         ],
         folded=passed,
+    )
+
+
+def checks(push: Json | None) -> Table:
+    """What the refit had to show before it was pushed."""
+    return Table(
+        "Checks of the refit",
+        ["Check", "", "Wanted", "Found"],
+        [
+            [
+                c["name"].replace("_", " "),
+                Cell("passed", tone="good") if c["passed"] else Cell("failed", tone="bad"),
+                c["wanted"],
+                c["detail"],
+            ]
+            for c in (push or {}).get("checks", [])
+        ],
+    )
+
+
+def fits(found: Sequence[NamedFit]) -> Table:
+    """What each fit has learned from."""
+    head = ["Fit", "Trained on", "Newest click", "#Days old", "Labels as of", "Level fitted on"]
+    return Table(
+        "What was learned from",
+        [*head, "#Examples", "#Conversions", "#Hard examples", "#Hard conversions"],
+        [
+            [
+                name,
+                f"{fit.first_day} \N{EN DASH} {fit.last_day}",
+                fit.newest_trained_day or DASH,
+                count(age),
+                fit.labels_as_of,
+                f"{fit.calibration_first_day} \N{EN DASH} {fit.calibration_last_day}",
+                count(fit.examples),
+                count(fit.positives),
+                count(fit.hard_examples),
+                count(fit.hard_positives),
+            ]
+            for name, fit, age in ((f.name, f.fit, f.age) for f in found)
+        ],
     )
 
 

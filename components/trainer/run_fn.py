@@ -12,20 +12,29 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from pydantic import PositiveInt
 
 from common.files.gfile import write_json
-from components.trainer.calibrate.calibrator import check_calibration, fit_calibrator
-from components.trainer.data.columns import Columns
-from components.trainer.data.load import load_columns
-from components.trainer.export.export import FULL_DIRECTORY, export_full, export_serving
-from components.trainer.loop.checkpoints import checkpoint_root, remove
-from components.trainer.loop.loop import TrainResult, train
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.calibrate.calibrator import check_calibration, fit_calibrators
+from components.trainer.calibrate.reference import fit_reference
+from components.trainer.data.columns import Columns, known
+from components.trainer.data.load import last_days, load_columns
+from components.trainer.export.export import (
+    FULL_DIRECTORY,
+    REFERENCE_DIRECTORY,
+    export_full,
+    export_reference,
+    export_serving,
+)
+from components.trainer.loop.checkpoints import CheckpointRoot, checkpoint_root, remove
+from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
+from components.trainer.settings import Fit, LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.distribution import choose
 from components.trainer.warm.start_weights import write_start
 from components.trainer.warm.warm_start import choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
+from schemas.base import Frozen
 from schemas.contract import parse_contract
 from schemas.labelled import CALIBRATION, HARD, SOFT, TRAIN
 
@@ -42,21 +51,46 @@ TRAINING_FILE = "training.json"
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
 
+SERVED: Fit = "served"
+
 _log = logging.getLogger("hardtower")
+
+
+class TrainerConfig(Frozen):
+    """What TFX hands through to `run_fn` as `custom_config`."""
+
+    contract: str
+    """The data set contract as JSON text."""
+    model: ModelSettings
+    loss: LossSettings
+    training: TrainingSettings
+    fit: Fit | None = None
+    """Whose knowledge of labels to train on; none takes the contract's labels as final."""
+    checkpoints: str = ""
+    """Folder for the checkpoints of all trainings."""
+    code: str = ""
+    """The sources' fingerprint."""
+    eval_days: int = 0
+    """Length of the eval period."""
+    calibration_days: PositiveInt = 1
+    """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
+    it is trained on, so that it has learned from yesterday."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports one network.
 
-    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split. Writes the
-    serving graph to `fn_args.serving_model_dir`, the full graph beside it, and to
-    `fn_args.model_run_dir` TensorBoard events, `history.json` and `training.json`: `settings`
+    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split, of which the
+    served fit takes the last `calibration_days`. Writes the serving graph to
+    `fn_args.serving_model_dir`, the full graph beside it, and to `fn_args.model_run_dir`
+    TensorBoard events, `history.json` and `training.json`: `settings`
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
-    (`Fitted.record`, none without), `parameters` (`shared`, each tower, `serving`, `full`),
-    `best_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training went on
-    from, none when it began at the beginning), `checkpoints` (`written`, `failed`, `seconds`),
-    `warm_start` (`Start.record`) and `seconds` (by phase).
+    (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
+    and `calibration` of the logistic regression), `parameters` (`shared`, each tower, `serving`,
+    `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
+    went on from, none when it began at the beginning), `checkpoints` (`written`, `failed`,
+    `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
 
     A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both
     graphs are there the training's checkpoints are removed.
@@ -64,96 +98,117 @@ def run_fn(fn_args: FnArgs) -> None:
     Of several workers (`TF_CONFIG`) the chief writes all this, and the others return after it has.
 
     Args:
-      fn_args: of its `custom_config`, `contract` is the data set contract as JSON text, and
-        `model`, `loss` and `training` are objects of `components.trainer.settings`,
-        `checkpoints` is a folder for the checkpoints of all trainings, `code` the sources'
-        fingerprint and `eval_days` the length of the eval period; its `base_model`, if any, is the
-        last blessed model.
+      fn_args: `custom_config` holds what `TrainerConfig` says; `base_model`, if any, is the last
+        blessed model.
 
     Raises:
       InputError: the examples cannot be read or trained on.
       WorkerLostError: another worker is gone.
     """
-    config = fn_args.custom_config
-    contract = parse_contract(config["contract"])
-    model = ModelSettings.model_validate(config["model"])
-    loss = LossSettings.model_validate(config["loss"])
-    training = TrainingSettings.model_validate(config["training"])
+    config = TrainerConfig.model_validate(fn_args.custom_config)
+    recipe = Recipe(config.model, config.loss, config.training)
+    contract, training = parse_contract(config.contract), config.training
     distribution = choose(training.devices)
     graph_dir, run_dir = fn_args.transform_graph_path, fn_args.model_run_dir
     tf.io.gfile.makedirs(run_dir)
-    root = checkpoint_root(config, training, sweeping=distribution.chief)
+    offered = CheckpointRoot(config.checkpoints, config.code)
+    root = checkpoint_root(offered, training, sweeping=distribution.chief)
     start = choose_start(
         fn_args.base_model,
         contract,
-        model,
+        config.model,
         training,
         graph_dir,
-        config.get("eval_days", 0),
-        served=config.get("fit") == "served",
+        config.eval_days,
+        served=config.fit == SERVED,
     )
     phases = Phases()
 
-    splits: dict[str, Columns] = {}
+    since = None
+    if config.fit == SERVED:
+        since = last_days(fn_args.eval_files, contract, config.calibration_days)
+    columns: dict[str, Columns] = {}
     for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
         with phases.time(f"load {split}"):
-            splits[split] = load_columns(files, graph_dir, contract, progress=_reading(split))
-        _log.info("Trainer: %s: %s", split, _in_words(_examples(splits[split])))
+            read = load_columns(
+                files,
+                graph_dir,
+                contract,
+                fit=config.fit,
+                since=since if split == CALIBRATION else None,
+                progress=_reading(split),
+            )
+            columns[split] = known(read, training.labels, training.min_completeness)
+        _log.info("Trainer: %s: %s", split, _in_words(_examples(columns[split])))
 
-    check_calibration(splits[CALIBRATION], model, training.calibration)
+    check_calibration(columns[CALIBRATION], config.model, training.calibration)
+    splits = Splits(
+        columns[TRAIN],
+        columns[CALIBRATION],
+        FeatureLayout.from_contract(contract),
+        held_out=config.fit != SERVED,
+    )
+    around = Surroundings(run_dir, _stepping(training), root, start.initialize, distribution)
     with phases.time("train"):
-        result = train(
-            splits[TRAIN],
-            splits[CALIBRATION],
-            FeatureLayout.from_contract(contract),
-            model,
-            loss,
-            training,
-            log_dir=run_dir,
-            progress=_stepping(training),
-            root=root,
-            initialize=start.initialize,
-            distribution=distribution,
-        )
-    _log.info("Trainer: kept step %d; ended by %s", result.best_step, result.stopped_by)
+        result = train(splits, recipe, around)
+    _log.info("Trainer: kept step %d; ended by %s", result.kept_step, result.stopped_by)
     if not distribution.chief:
         _log.info("Trainer: waiting for the chief to export")
         distribution.wait()
         return
 
     with phases.time("calibrate"):
-        fitted = fit_calibrator(
+        fitted = fit_calibrators(
             result.network,
-            splits[CALIBRATION],
+            splits.calibration,
             training.calibration,
             training.evaluation_batch_size,
         )
-    if fitted is not None:
-        _log.info("Trainer: calibrated by %(method)s on %(examples)d examples", fitted.record)
+    for tower, of_tower in fitted.items():
+        _log.info(
+            "Trainer: %s calibrated by %s on %d examples",
+            tower,
+            of_tower.calibrator.method,
+            of_tower.record["examples"],
+        )
+    with phases.time("reference"):
+        reference = fit_reference(splits, recipe)
 
     with phases.time("export"):
-        calibrator = fitted.calibrator if fitted else None
+        calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
         transform = TransformGraph(graph_dir)
-        full_dir = os.path.join(os.path.dirname(fn_args.serving_model_dir), FULL_DIRECTORY)
-        export_serving(result.network, transform, contract, fn_args.serving_model_dir, calibrator)
-        write_start(result.network, contract, fn_args.serving_model_dir)
-        export_full(result.network, transform, contract, full_dir, calibrator)
+        serving_dir = fn_args.serving_model_dir
+        model_dir = os.path.dirname(serving_dir)
+        export_serving(result.network, transform, contract, serving_dir, calibrators)
+        write_start(result.network, contract, serving_dir)
+        full_dir = os.path.join(model_dir, FULL_DIRECTORY)
+        export_full(result.network, transform, contract, full_dir, calibrators)
+        export_reference(
+            reference.tower,
+            transform,
+            contract,
+            os.path.join(model_dir, REFERENCE_DIRECTORY),
+            reference.calibrator,
+        )
 
+    served = fitted.get(result.network.serving_tower)
     write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
     record = {
         "settings": {
-            "model": model.model_dump(mode="json"),
-            "loss": loss.model_dump(mode="json"),
+            "model": config.model.model_dump(mode="json"),
+            "loss": config.loss.model_dump(mode="json"),
             "training": training.model_dump(mode="json"),
         },
         "seed": training.seed,
         "examples": {
-            **{split: _examples(columns) for split, columns in splits.items()},
+            **{split: _examples(read) for split, read in columns.items()},
             "trained_on": _examples(result.trained_on),
         },
-        "calibration": fitted.record if fitted else None,
+        "calibration": served.record if served else None,
+        "wide": result.wide,
+        "reference": reference.record,
         "parameters": _parameters(result),
-        "best_step": result.best_step,
+        "kept_step": result.kept_step,
         "stopped_by": result.stopped_by,
         "resumed_from": result.resumed_from,
         "checkpoints": asdict(result.spent),

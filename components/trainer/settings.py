@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -12,6 +13,9 @@ from schemas.labelled import HARD, SOFT
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
+Fit = Literal["judged", "served"]
+"""`judged`: what was known when the eval period began. `served`: what is known at as_of."""
+Labels = Literal["observed", "corrected", "mature"]
 
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
@@ -21,6 +25,29 @@ LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 ALL = "all"
 """Name of the one-task network's tower."""
+
+
+class WideSettings(Frozen):
+    """The linear part beside the layers: a weight per id and number (`components.trainer.wide`).
+
+    logit_t(x) = b_t + sum_f (w_f[id] + w_{t,f}[id]) + numbers likewise + layers_t(x)
+    """
+
+    enabled: bool = True
+    """Off leaves the layers alone to predict."""
+    max_sweeps: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Most passes over the fields while penalties are learnt."""
+    tolerance: PositiveFloat = 1e-5
+    """Relative change of the evidence's objective that ends them earlier."""
+    blocks: Annotated[int, Field(ge=2, le=50)] = 5
+    """Consecutive periods of the training split, each left out once to see what carries over."""
+    fold_sweeps: PositiveInt = 3
+    """Passes without each period."""
+    refit_sweeps: PositiveInt = 6
+    """Passes on all examples at the final penalties."""
+    min_penalty: PositiveFloat = 0.3
+    max_penalty: PositiveFloat = 1e6
+    """A field at the upper bound is switched off."""
 
 
 class ModelSettings(Frozen):
@@ -63,6 +90,7 @@ class ModelSettings(Frozen):
     `soft_<n+1>`, by ascending CVR, an example on a boundary belonging to the tier below it. An
     example's task stays what the labeller says, and L_soft of the loss runs over all soft
     examples, each through its own tier's tower. Networks of one tower take no notice."""
+    wide: WideSettings = WideSettings()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a feed-forward layer's outputs that is dropped in training."""
     embedding_l2: NonNegativeFloat = 0.0
@@ -171,17 +199,21 @@ class SamplingSettings(Frozen):
 
 
 class CalibrationSettings(Frozen):
-    """A monotone map from the served tower's probability to a better calibrated one.
+    """A monotone map from a tower's probability to a better calibrated one.
 
     It is fitted after training on examples of the calibration split, and is part of the exported
     graphs: what is evaluated is what is pushed.
     """
 
-    method: Literal["none", "platt", "isotonic"] = "none"
-    """`platt`: two parameters on the logit. `isotonic`: a free monotone function."""
+    method: Literal["none", "level", "platt", "isotonic"] = "level"
+    """`level`: one shift of the logit, for every tower. `platt`: two parameters on the served
+    tower's logit. `isotonic`: a free monotone function of it."""
     examples: Literal["tower", "hard"] = "tower"
-    """Which examples it is fitted on: all that the served tower learns from, or the hard ones
-    alone. It makes a difference to `one_task` only, whose tower also serves soft candidates."""
+    """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
+    makes a difference to `one_task` only, whose tower also serves soft candidates."""
+    prior_conversions: Annotated[float, Field(ge=0)] = 10.0
+    """Conversions that `level` takes to have come as predicted, besides those that were seen: what
+    a few of them say of the level is believed in part."""
     min_conversions: PositiveInt = 10
     """Conversions, and others, that hold up each knot of `isotonic`."""
 
@@ -189,6 +221,13 @@ class CalibrationSettings(Frozen):
 class TrainingSettings(Frozen):
     """How the loss is minimised."""
 
+    labels: Labels = "corrected"
+    """What a click without a conversion says while one may still come. `corrected`: the likelihood
+    of what can have been seen by its age, -y log(p F) - (1 - y) log(1 - p F), with F the labeller's
+    completeness. `observed`: as if none could come any more. `mature`: nothing, it is left out. All
+    the same where every label is final."""
+    min_completeness: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Clicks of which a smaller share of the conversions can have been seen are left out."""
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Examples a step; an epoch's batches are made as equal as can be, none above this."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
@@ -207,6 +246,9 @@ class TrainingSettings(Frozen):
     """As `epsilon`, for the embedding tables; none is `epsilon`. Well above the root of a rare
     row's mean squared gradient (1e-5, say), a row moves by what its examples say and not by how
     many there are; `table_learning_rate` then wants to be a few times larger."""
+    decay: Literal["cosine", "linear", "none"] = "cosine"
+    """How both learning rates fall to zero over the passes: then the last step is the one to keep,
+    and nothing has to be chosen by the calibration split's few conversions."""
     lazy_adam: bool = True
     """Embedding rows (and their moments) change only in the steps that use them. This is not
     exact Adam, which also decays the moments of unused rows and moves those rows by them; it
@@ -223,8 +265,10 @@ class TrainingSettings(Frozen):
     evaluate_every: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Epochs between two looks at the calibration split; there is always one at the end."""
     patience: PositiveInt | None = 3
-    """Looks without a better log loss on hard calibration examples that end training; none runs
-    all epochs. The weights of the best look are kept in either case."""
+    """A guard against divergence: looks in a row at which the log loss on hard calibration examples
+    is above that before the first step, by 5 % or more, that end training; the weights of the best
+    look are then put back. None runs all epochs whatever they do. A training that runs to its end
+    keeps its last weights."""
     evaluation_batch_size: Annotated[int, Field(ge=1, le=2**20)] = 8192
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Decides initial weights, order of examples, dropout and which negatives are kept."""
@@ -250,3 +294,12 @@ class TrainingSettings(Frozen):
     gradient_examples: Annotated[int, Field(ge=0, le=2**20)] = 1024
     """Training examples of each task on which every look compares the tasks' gradients; 0 does
     not compare them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training on given columns."""
+
+    model: ModelSettings
+    loss: LossSettings
+    training: TrainingSettings

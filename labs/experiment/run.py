@@ -44,7 +44,7 @@ class Ended:
 
     Attributes:
       assignments: facts of each arm's assignment where it is not the frozen one, by arm.
-      trainings: of each arm, one a seed and fold: `key`, `seed`, `seconds`, `best_step`,
+      trainings: of each arm, one a seed and fold: `key`, `seed`, `seconds`, `kept_step`,
         `stopped_by`, `parameters`, `calibration` (None without).
     """
 
@@ -126,5 +126,5 @@ def run_experiment(
 
 def _short(key: str, job: Job, store: Store) -> dict[str, Any]:
     record = store.record(key)
-    kept = ("seconds", "best_step", "stopped_by", "parameters", "calibration")
+    kept = ("seconds", "kept_step", "stopped_by", "parameters", "calibration")
     return {"key": key, "seed": job.seed, **{name: record[name] for name in kept}}

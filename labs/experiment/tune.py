@@ -25,7 +25,7 @@ from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import ON_CALIBRATION, Job, Outcome, fit, held_out, served
+from labs.experiment.trainings.training import ON_CALIBRATION, Job, Outcome, exported, fit, held_out
 from schemas.errors import InputError
 
 OBJECTIVE = "calibration_log_loss_hard"
@@ -145,10 +145,10 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         key = job.key(self._search.code)
         if not self._store.has(key):
             network, record = fit(job)
-            predictions = {ON_CALIBRATION: served(network, held_out(job), None)}
+            scored = exported(network, network.serving_tower, held_out(job), {})
+            predictions = {ON_CALIBRATION: scored}
             self._store.keep(key, Outcome(predictions, record), job.identity())
-        history = self._store.record(key)["history"]
-        return min(float(row[OBJECTIVE]) for row in history)
+        return float(self._store.record(key)["history"][-1][OBJECTIVE])
 
     def _best(self) -> float:
         return min((trial.score for trial in finished(self.oracle)), default=float("inf"))

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from common.files.local import read_local_json
 from common.pages.text import between, decimal, duration, signed
+from common.versions.manifest import Manifest
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
@@ -103,14 +104,17 @@ class Console:
         verdict, version = manifest["verdict"], manifest["version"]
         self._rich.print(_table(summary_rows(records, comparisons)))
         blessed = bool(verdict["blessed"])
-        self._rich.print(
-            "BLESSED" if blessed else "NOT BLESSED, nothing was pushed",
-            style="bold green" if blessed else "bold yellow",
-        )
+        outcome = "BLESSED" if blessed else "NOT BLESSED, nothing was pushed"
+        if blessed and version is None:
+            outcome = "BLESSED, nothing was pushed"
+        good = blessed and version is not None
+        self._rich.print(outcome, style="bold green" if good else "bold yellow")
         # Manifests of earlier versions have no headline.
         self._rich.print(f"  {verdict.get('headline') or verdict['summary']}", markup=False)
         for detail in verdict.get("details", ()):
             self._rich.print(f"  - {detail}", markup=False, style="dim")
+        for line in fit_lines(Manifest.model_validate(manifest)):
+            self._rich.print(line, markup=False)
         self._rich.print(f"report         {folder / 'report.html'}", markup=False)
         if version is not None:
             model = out / "serving" / str(version)
@@ -170,6 +174,16 @@ def progress(seconds: float, expected: float | None) -> str:
         return f"{duration(seconds)}, the last time it took {duration(expected)}"
     left = duration(expected - seconds)
     return f"{duration(seconds)}, {seconds / expected:.0%}, about {left} left"
+
+
+def fit_lines(manifest: Manifest) -> list[str]:
+    """What each fit has learned from, in words."""
+    return [
+        f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
+        f"{fit.age(manifest.data.as_of)} days before the as-of day"
+        for name, fit in (("judged", manifest.judged_fit), ("served", manifest.served_fit))
+        if fit is not None
+    ]
 
 
 class _Lines(logging.Handler):

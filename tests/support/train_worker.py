@@ -24,9 +24,9 @@ import numpy as np
 from components.trainer.data.batches import Batch
 from components.trainer.data.columns import Columns
 from components.trainer.loop.checkpoints import CheckpointRoot
-from components.trainer.loop.loop import TrainResult, train
+from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
 from components.trainer.run_fn import run_fn
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.distribution import Distribution, choose
 from components.trainer.step.loss import Losses
 from components.trainer.step.replicated import WorkerLostError
@@ -52,21 +52,20 @@ class Job:
 
     def train(self, changes: dict[str, Any], **more: Any) -> TrainResult:
         return train(
-            self.examples,
-            self.calibration,
-            FeatureLayout(**self.form["layout"]),
-            ModelSettings.model_validate(self.form["model"]),
-            LossSettings(),
-            TrainingSettings.model_validate(self.form["training"] | changes),
-            distribution=self.distribution,
-            **more,
+            Splits(self.examples, self.calibration, FeatureLayout(**self.form["layout"])),
+            Recipe(
+                ModelSettings.model_validate(self.form["model"]),
+                LossSettings(),
+                TrainingSettings.model_validate(self.form["training"] | changes),
+            ),
+            Surroundings(distribution=self.distribution, **more),
         )
 
     def keep(self, name: str, result: TrainResult) -> None:
         np.savez(self.own / name, **{v.name: v.numpy() for v in result.network.variables})
         summary = {
             "history": result.history,
-            "best_step": result.best_step,
+            "kept_step": result.kept_step,
             "resumed_from": result.resumed_from,
         }
         (self.own / f"{name}.json").write_text(json.dumps(summary))

@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from common.arrays import Floats
-from components.trainer.calibrate.platt import mean_shift
+from components.trainer.calibrate.platt import HIGHEST_MEAN, mean_shift
 
 RANGE = (-700.0, 36.0)
 """Logits beyond are taken as these: the float64 probabilities of others are 0 or 1."""
@@ -52,7 +52,13 @@ class Isotonic:
         return tf.sigmoid(tf.minimum(line, tf.gather(highest, piece)))
 
 
-def fit_isotonic(z: Floats, label: Floats, weight: Floats, min_conversions: int = 1) -> Isotonic:
+def fit_isotonic(
+    z: Floats,
+    label: Floats,
+    weight: Floats,
+    min_conversions: int = 1,
+    completeness: Floats | None = None,
+) -> Isotonic:
     """Pools adjacent violators, and puts a knot at the mean of each pool.
 
     The least-squares monotone fit of the labels is a step function, which forgets the order within
@@ -71,25 +77,34 @@ def fit_isotonic(z: Floats, label: Floats, weight: Floats, min_conversions: int 
       label: 0 or 1 [n]; both occur among the examples that weigh something.
       weight: [n], 0 or more.
       min_conversions: examples of either label in each pool, at least 1.
+      completeness: F in (0, 1] [n]; none is 1 for all. A pool's rate then is the conversions seen
+        over the sum of w F, the estimate of y / F with weights w F.
 
     Raises:
       ValueError: a label does not occur.
     """
     counts = weight > 0
     z, label, weight = z[counts], label[counts], weight[counts]
+    seen = np.ones_like(z) if completeness is None else completeness[counts]
     if not 0 < label.sum() < len(label):
         raise ValueError(f"{int(label.sum())} of {len(label)} labels are 1; wanted both labels")
     z = np.clip(z, *RANGE)
     p = expit(z)
     _, place = np.unique(p, return_inverse=True)
-    sums = np.stack(
-        [np.bincount(place, v) for v in (weight, weight * p, weight * label, label, 1 - label)]
-    )
+    sums = np.stack([np.bincount(place, v) for v in _sums_of(p, label, weight, seen)])
     steps = isotonic_regression(sums[2] / sums[0], weights=sums[0]).blocks[:-1]
     pools = _join(np.add.reduceat(sums, steps, axis=1), min_conversions)
-    x, y = logit(pools[1] / pools[0]), logit(pools[2] / pools[0])
-    shift = mean_shift(Isotonic(tuple(x), tuple(y)).log_odds(z), label, weight)
+    x = logit(pools[1] / pools[0])
+    y = logit(np.minimum(pools[2] / pools[0], HIGHEST_MEAN))
+    expected = weight * seen
+    mean = np.full_like(z, min(np.sum(weight * label) / expected.sum(), HIGHEST_MEAN))
+    shift = mean_shift(Isotonic(tuple(x), tuple(y)).log_odds(z), mean, expected)
     return Isotonic(tuple(x), tuple(y + shift))
+
+
+def _sums_of(p: Floats, label: Floats, weight: Floats, seen: Floats) -> tuple[Floats, ...]:
+    expected = weight * seen
+    return expected, expected * p, weight * label, label, 1 - label
 
 
 def _join(pools: Floats, least: int) -> Floats:

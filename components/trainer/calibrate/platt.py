@@ -1,4 +1,4 @@
-"""Platt scaling: logistic regression on the logit."""
+"""Calibration by a line: a shift of the logit, or Platt scaling, logistic regression on it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from common.arrays import Floats
+from components.trainer.wide.likelihood import derivatives, loss
 
 MAX_STEPS = 100
 CONVERGED = 1e-12
 """Mean gradient, of targets minus probabilities, at which Newton's method ends."""
+
+HIGHEST_MEAN = 1 - 1e-9
+"""Of a mean prediction: completeness that is too low can ask for more than 1."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,63 @@ class Platt:
         return tf.sigmoid(self.slope * z + self.intercept)
 
 
-def fit_platt(z: Floats, label: Floats, weight: Floats) -> Platt:
+@dataclass(frozen=True)
+class Level:
+    """probability = sigmoid(z + intercept)."""
+
+    method: ClassVar[str] = "level"
+    intercept: float
+
+    def probability(self, z: Floats) -> Floats:
+        """Calibrated probabilities of logits [n]."""
+        return expit(z + self.intercept)
+
+    def graph(self, z: tf.Tensor) -> tf.Tensor:
+        """The same in TensorFlow, float64 [n]."""
+        return tf.sigmoid(z + self.intercept)
+
+
+def fit_level(
+    z: Floats,
+    label: Floats,
+    weight: Floats,
+    completeness: Floats | None = None,
+    prior_conversions: float = 0.0,
+) -> Level:
+    """Makes the mean prediction that of the labels, as far as the conversions bear it out.
+
+    With P(b) = sum of w F sigmoid(z + b) the conversions that a shift expects to have been seen,
+    C = sum of w y those that were and k the prior's,
+
+        P(b) = P(0) (C + k) / (P(0) + k)
+
+    which is the posterior mean of the level under a gamma prior of mean 1 and k conversions: no
+    conversions at all are no shift to minus infinity.
+
+    Args:
+      z: logits [n], n > 0.
+      label: 0 or 1 [n].
+      weight: [n], 0 or more, some above 0.
+      completeness: F in (0, 1] [n], share of the conversions seen by now; none is 1 for all.
+      prior_conversions: k.
+    """
+    expected = weight if completeness is None else weight * completeness
+    before = float(np.sum(expected * expit(z)))
+    ratio = (float(np.sum(weight * label)) + prior_conversions) / (before + prior_conversions)
+    mean = before * ratio / float(expected.sum())
+    return Level(mean_shift(z, np.full_like(z, min(mean, HIGHEST_MEAN)), expected))
+
+
+def fit_platt(
+    z: Floats, label: Floats, weight: Floats, completeness: Floats | None = None
+) -> Platt:
     """Minimises the log loss of sigmoid(a z + b) against targets a little inside 0 and 1.
 
     With N+ and N- the weights of the two labels, the targets are (N+ + 1) / (N+ + 2) and
     1 / (N- + 2): the mean of the rate of each label under a uniform prior. They keep a and b finite
     whatever the examples are. Where a would not be positive, the order of the logits says nothing
-    that a calibration may keep: then a = 1, and b alone is fitted.
+    that a calibration may keep: then a = 1, and b alone is fitted. Where labels may still change
+    the loss is that of p F, see `components.trainer.wide.likelihood`.
 
     Source: Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin
     Classifiers, 1999; Newton's method with backtracking as Lin, Lin and Weng, "A Note on Platt's
@@ -50,6 +104,7 @@ def fit_platt(z: Floats, label: Floats, weight: Floats) -> Platt:
       z: logits [n], n > 0.
       label: 0 or 1 [n].
       weight: [n], 0 or more, some above 0.
+      completeness: F in (0, 1] [n]; none is 1 for all.
     """
     positive = label > 0.5
     high, low = weight[positive].sum(), weight[~positive].sum()
@@ -57,38 +112,42 @@ def fit_platt(z: Floats, label: Floats, weight: Floats) -> Platt:
     center = float(np.average(z, weights=weight))
     scale = float(np.sqrt(np.average((z - center) ** 2, weights=weight)))
     if scale > 0:
-        a, b = _newton((z - center) / scale, target, weight)
+        a, b = _newton((z - center) / scale, target, weight, completeness)
         if a > 0:
             return Platt(a / scale, b - a * center / scale)
-    return Platt(1.0, mean_shift(z, target, weight))
+    expected = weight if completeness is None else weight * completeness
+    share = np.sum(weight * target) / np.sum(expected)
+    return Platt(1.0, mean_shift(z, np.full_like(z, min(share, HIGHEST_MEAN)), expected))
 
 
-def _newton(x: Floats, target: Floats, weight: Floats) -> tuple[float, float]:
+def _newton(
+    x: Floats, target: Floats, weight: Floats, completeness: Floats | None
+) -> tuple[float, float]:
     """Slope and intercept on logits of mean 0 and deviation 1."""
     share = weight / weight.sum()
     inputs = np.stack([x, np.ones_like(x)])
     best = np.array([0.0, logit(np.sum(share * target))])
-    loss = _loss(best @ inputs, target, share)
+
+    def mean_loss(at: Floats) -> float:
+        return float(np.sum(share * loss(at @ inputs, target, 0.0, completeness)))
+
+    lowest = mean_loss(best)
     for _ in range(MAX_STEPS):
-        p = expit(best @ inputs)
-        gradient = inputs @ (share * (p - target))
+        slope, information = derivatives(best @ inputs, target, 0.0, completeness)
+        gradient = inputs @ (share * slope)
         if np.abs(gradient).max() < CONVERGED:
             break
-        step = np.linalg.solve((inputs * (share * p * (1 - p))) @ inputs.T, gradient)
+        step = np.linalg.solve((inputs * (share * information)) @ inputs.T, gradient)
         length = 1.0
         while length > 1e-10:
             tried = best - length * step
-            if (found := _loss(tried @ inputs, target, share)) < loss:
+            if (reached := mean_loss(tried)) < lowest:
                 break
             length /= 2
         else:
             break
-        best, loss = tried, found
+        best, lowest = tried, reached
     return float(best[0]), float(best[1])
-
-
-def _loss(z: Floats, target: Floats, share: Floats) -> float:
-    return float(np.sum(share * (np.logaddexp(0, z) - target * z)))
 
 
 def mean_shift(z: Floats, target: Floats, weight: Floats) -> float:

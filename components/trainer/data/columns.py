@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from components.trainer.settings import Labels
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -23,6 +24,8 @@ class Columns:
       hard: bool [n], the example's task.
       cvr: float32 [n], historical CVR of the example's setup (see `schemas.labelled`).
       weight: float32 [n], 0 or more, what the example counts; none is 1 for all.
+      completeness: float32 [n], in (0, 1], share of the example's conversions that can have been
+        seen by the time of the label; none is 1 for all.
     """
 
     ids: npt.NDArray[np.int32]
@@ -31,6 +34,12 @@ class Columns:
     hard: npt.NDArray[np.bool_]
     cvr: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32] | None = None
+    completeness: npt.NDArray[np.float32] | None = None
+
+    @property
+    def seen(self) -> npt.NDArray[np.float32]:
+        """Completeness, ones where there is none."""
+        return np.ones_like(self.label) if self.completeness is None else self.completeness
 
     def __len__(self) -> int:
         return len(self.label)
@@ -44,7 +53,26 @@ class Columns:
             self.hard[rows],
             self.cvr[rows],
             None if self.weight is None else self.weight[rows],
+            None if self.completeness is None else self.completeness[rows],
         )
+
+
+def known(columns: Columns, labels: Labels, min_completeness: float) -> Columns:
+    """What of labels that may still change is trained on, see `training.labels`.
+
+    Args:
+      columns: as read; without completeness they come back as they are.
+      labels: of the settings.
+      min_completeness: rows below are left out.
+    """
+    if columns.completeness is None:
+        return columns
+    least = 1.0 if labels == "mature" else min_completeness
+    enough = columns.seen >= np.float32(least)
+    left = columns if enough.all() else columns.take(enough)
+    if labels == "corrected" and (left.seen < 1).any():
+        return left
+    return replace(left, completeness=None)
 
 
 def task_numbers(columns: Columns, boundaries: Sequence[float]) -> npt.NDArray[np.uint8]:
@@ -67,7 +95,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
       InputError: the split holds no hard example, or none that weighs anything, or a numeric
         feature that is not finite.
       ValueError: the arrays don't have the layout's shape, an id is outside its feature's table
-        (in a fused table it would be another feature's row), or a label is not 0 or 1.
+        (in a fused table it would be another feature's row), a label is not 0 or 1, or a
+        completeness is not inside (0, 1].
     """
     n = len(columns)
     wanted = {
@@ -77,8 +106,7 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
         "hard": (n,),
         "cvr": (n,),
     }
-    if columns.weight is not None:
-        wanted["weight"] = (n,)
+    wanted |= {k: (n,) for k in ("weight", "completeness") if getattr(columns, k) is not None}
     for name, shape in wanted.items():
         seen = getattr(columns, name).shape
         if seen != shape:
@@ -103,6 +131,8 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
                 f"split {split!r}: feature {name!r}, row {row} is {columns.nums[row, i]}; "
                 "wanted a finite number"
             )
+    if not ((columns.seen > 0) & (columns.seen <= 1)).all():
+        raise ValueError(f"split {split!r}: completeness outside (0, 1]")
     if not np.isin(columns.label, (0, 1)).all():
         raise ValueError(f"split {split!r}: labels other than 0 and 1")
     if columns.weight is not None and not columns.weight[columns.hard].any():

@@ -13,14 +13,24 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from common.clicks.one_valued import single_values
-from common.files.arrow import parquet_file
+from common.days import SECONDS_PER_DAY
+from common.files.arrow import parquet_file, parquet_table
 from components.trainer.data.columns import Columns
+from components.trainer.settings import Fit
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from components.transform.raw import feature_spec
 from schemas.contract import Contract, Roles
 from schemas.errors import InputError
-from schemas.labelled import HARD, HISTORICAL_CVR, SOFT, TASK
+from schemas.labelled import (
+    COMPLETENESS,
+    HARD,
+    HISTORICAL_CVR,
+    JUDGED_COMPLETENESS,
+    JUDGED_LABEL,
+    SOFT,
+    TASK,
+)
 
 BATCH = 16_384
 """Examples transformed by one call."""
@@ -32,8 +42,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class _Chunk(NamedTuple):
-    """Consecutive examples of one file, as read: `label` int64, `task` strings, `cvr` and `weight`
-    float32 with NaN for what an example lacks; `weight` is 1 where the contract has none."""
+    """Consecutive examples of one file, as read: `label` int64, `task` strings, `cvr`, `weight` and
+    `completeness` float32 with NaN for what an example lacks; the last two are 1 where nothing is
+    read for them."""
 
     ids: npt.NDArray[np.int32]
     nums: npt.NDArray[np.float32]
@@ -41,6 +52,20 @@ class _Chunk(NamedTuple):
     task: npt.NDArray[np.bytes_]
     cvr: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32]
+    completeness: npt.NDArray[np.float32]
+
+
+class _Source(NamedTuple):
+    """Columns that label and completeness are read from; no completeness is 1 for all."""
+
+    label: str
+    completeness: str | None
+
+    @classmethod
+    def of(cls, fit: Fit | None, roles: Roles) -> _Source:
+        if fit == "judged":
+            return cls(JUDGED_LABEL, JUDGED_COMPLETENESS)
+        return cls(roles.label, None if fit is None else COMPLETENESS)
 
 
 def load_columns(
@@ -48,31 +73,36 @@ def load_columns(
     transform_graph_dir: str,
     contract: Contract,
     *,
+    fit: Fit | None = None,
+    since: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Columns:
     """Reads a split once and keeps it as columns: 4 bytes for every id and number, and 9 more.
 
-    Weights, where the contract has them, take 4 bytes each.
+    Weights, where the contract has them, take 4 bytes each, and so does completeness.
 
     Args:
       file_patterns: globs of Parquet files whose columns are lists of one value, null or absent
         where an example has none: a split of the task labeller's `labelled_columns`.
       transform_graph_dir: directory of a TransformGraph artifact.
       contract: the data set contract that the graph was made for.
+      fit: whose knowledge of labels to read, `judged` or `served`, with their completeness; none
+        reads the contract's label as final.
+      since: second from which on clicks are read; all when None.
       progress: called with the number of examples read so far, once a file.
 
     Returns:
-      The examples of all files in the order of the files' names, each file's in its own order.
+      The examples of all files in the order of the patterns, then of the files' names, each file's
+      in its own order.
 
     Raises:
       InputError: no file matches, a file is damaged or lacks a column, a label is not 0 or 1, a
-        task is neither hard nor soft, a historical CVR is not inside [0, 1], or a weight is not 0
-        or more.
+        task is neither hard nor soft, a historical CVR is not inside [0, 1], a weight is not 0 or
+        more, or a completeness is not inside (0, 1].
     """
-    files = sorted({file for pattern in file_patterns for file in tf.io.gfile.glob(pattern)})
-    if not files:
-        raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
-    reader = _Reader(TransformGraph(transform_graph_dir), contract)
+    files = _matching(file_patterns)
+    source = _Source.of(fit, contract.roles)
+    reader = _Reader(TransformGraph(transform_graph_dir), contract, source, since)
     parts: list[list[Columns]] = []
     rows = 0
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
@@ -81,19 +111,54 @@ def load_columns(
             rows += sum(len(columns) for columns in part)
             if progress is not None:
                 progress(rows)
-    return _join(parts, rows, contract)
+    return _join(parts, rows, contract, source)
+
+
+def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> int:
+    """First second of the last `days` days up to the newest click.
+
+    Args:
+      file_patterns: as `load_columns` takes them.
+
+    Raises:
+      InputError: no file matches, or none holds a click.
+    """
+    name = contract.roles.timestamp
+    newest = -1
+    for file in _matching(file_patterns):
+        with tf.io.gfile.GFile(file, "rb") as content:
+            table = parquet_table(pa.BufferReader(content.read()), [name])
+        if table.num_rows:
+            newest = max(newest, int(pc.max(pc.list_flatten(table[name])).as_py()))
+    if newest < 0:
+        raise InputError(f"{', '.join(file_patterns)}: no click; wanted at least one")
+    return (newest // SECONDS_PER_DAY + 1 - days) * SECONDS_PER_DAY
+
+
+def _matching(file_patterns: Sequence[str]) -> list[str]:
+    """Files in the order of the patterns, then of their names, each once."""
+    found = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
+    files = list(dict.fromkeys(found))
+    if not files:
+        raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
+    return files
 
 
 class _Reader:
     """Reads files and applies the transform graph, on several threads at once."""
 
-    def __init__(self, transform: TransformGraph, contract: Contract) -> None:
+    def __init__(
+        self, transform: TransformGraph, contract: Contract, source: _Source, since: int | None
+    ) -> None:
         self._contract = contract
+        self._source = source
+        self._since = since
         spec = feature_spec(contract)
         self._strings = [name for name, it in spec.items() if it.dtype == tf.string]
         self._floats = [name for name, it in spec.items() if it.dtype != tf.string]
         roles = contract.roles
-        own = [roles.label, TASK, HISTORICAL_CVR, roles.weight]
+        own = [source.label, TASK, HISTORICAL_CVR, roles.weight, source.completeness]
+        own += [None if since is None else roles.timestamp]
         self._columns = list(dict.fromkeys([*spec, *(name for name in own if name is not None)]))
 
         def pack(
@@ -124,7 +189,7 @@ class _Reader:
         found: list[Columns] = []
         row = 0
         for chunk in self._chunks(file):
-            _check(chunk, file, row, self._contract.roles)
+            _check(chunk, file, row, self._contract.roles, self._source)
             row += len(chunk.label)
             found.append(
                 Columns(
@@ -134,6 +199,7 @@ class _Reader:
                     chunk.task == HARD.encode(),
                     chunk.cvr,
                     chunk.weight if self._contract.roles.weight else None,
+                    chunk.completeness if self._source.completeness else None,
                 )
             )
         return found
@@ -149,10 +215,14 @@ class _Reader:
                     f"labelled fields, seen {', '.join(names)}"
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
-                yield self._chunk(batch)
+                yield self._chunk(batch if self._since is None else self._late(batch))
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{file}: unreadable columns: {reason}") from error
+
+    def _late(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        at = batch.schema.get_field_index(self._contract.roles.timestamp)
+        return batch.filter(pc.greater_equal(single_values(batch.column(at)), self._since))
 
     def _chunk(self, batch: pa.RecordBatch) -> _Chunk:
         def column(name: str, kind: pa.DataType, missing: object) -> pa.Array:
@@ -172,24 +242,26 @@ class _Reader:
             [it.indices.to_numpy() for it in coded],
             [numbers(name) for name in self._floats],
         )
-        roles = self._contract.roles
+        weight, source = self._contract.roles.weight, self._source
+        ones = np.ones(batch.num_rows, np.float32)
         return _Chunk(
             ids.numpy(),
             nums.numpy(),
-            column(roles.label, pa.int64(), _MISSING).to_numpy(),
+            column(source.label, pa.int64(), _MISSING).to_numpy(),
             column(TASK, pa.binary(), b"").to_numpy(zero_copy_only=False).astype(np.bytes_),
             numbers(HISTORICAL_CVR),
-            np.ones(batch.num_rows, np.float32) if roles.weight is None else numbers(roles.weight),
+            ones if weight is None else numbers(weight),
+            ones if source.completeness is None else numbers(source.completeness),
         )
 
 
-def _check(chunk: _Chunk, file: str, first_row: int, roles: Roles) -> None:
+def _check(chunk: _Chunk, file: str, first_row: int, roles: Roles, source: _Source) -> None:
     wrong = (chunk.label != 0) & (chunk.label != 1)
     if wrong.any():
         row = int(wrong.argmax())
         seen = "nothing" if chunk.label[row] == _MISSING else str(chunk.label[row])
         raise InputError(
-            f"{file}: row {first_row + row}: label {roles.label!r} is {seen}; wanted 0 or 1"
+            f"{file}: row {first_row + row}: label {source.label!r} is {seen}; wanted 0 or 1"
         )
     wrong = ~np.isin(chunk.task, [HARD.encode(), SOFT.encode()])
     if wrong.any():
@@ -207,9 +279,17 @@ def _check(chunk: _Chunk, file: str, first_row: int, roles: Roles) -> None:
             row = int(wrong.argmax())
             seen = "nothing" if np.isnan(values[row]) else str(values[row])
             raise InputError(f"{file}: row {first_row + row}: {name} is {seen}; wanted {wanted}")
+    wrong = ~((chunk.completeness > 0) & (chunk.completeness <= 1))
+    if wrong.any():
+        row = int(wrong.argmax())
+        seen = "nothing" if np.isnan(chunk.completeness[row]) else str(chunk.completeness[row])
+        raise InputError(
+            f"{file}: row {first_row + row}: {source.completeness!r} is {seen}; wanted a number "
+            "above 0, at most 1"
+        )
 
 
-def _join(parts: list[list[Columns]], rows: int, contract: Contract) -> Columns:
+def _join(parts: list[list[Columns]], rows: int, contract: Contract, source: _Source) -> Columns:
     """Joins all files' parts, emptying the lists: the peak is one copy and one part."""
     layout = FeatureLayout.from_contract(contract)
     whole = Columns(
@@ -219,6 +299,7 @@ def _join(parts: list[list[Columns]], rows: int, contract: Contract) -> Columns:
         hard=np.empty(rows, np.bool_),
         cvr=np.empty(rows, np.float32),
         weight=np.empty(rows, np.float32) if contract.roles.weight else None,
+        completeness=np.empty(rows, np.float32) if source.completeness else None,
     )
     start = 0
     for of_file in parts:
@@ -231,5 +312,7 @@ def _join(parts: list[list[Columns]], rows: int, contract: Contract) -> Columns:
             whole.cvr[here] = part.cvr
             if whole.weight is not None:
                 whole.weight[here] = part.weight
+            if whole.completeness is not None:
+                whole.completeness[here] = part.completeness
             start += len(part)
     return whole

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from common.arrays import Indices
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Mode, SamplingSettings
 from schemas.errors import InputError
@@ -15,9 +17,19 @@ _STREAM = 0x5A3F1E
 """Third word of the draw's seed: apart from those of the batches, which have two."""
 
 
-def sample_negatives(
-    columns: Columns, settings: SamplingSettings, mode: Mode, seed: int
-) -> Columns:
+class Kept(NamedTuple):
+    """Examples left by sampling.
+
+    Attributes:
+      columns: the examples, with their weights after it.
+      rows: where they were.
+    """
+
+    columns: Columns
+    rows: Indices
+
+
+def sample_negatives(columns: Columns, settings: SamplingSettings, mode: Mode, seed: int) -> Kept:
     """All conversions, and each other example with its task's share, in their order.
 
     The draw is a function of the settings, the seed and the examples' places: a larger share keeps
@@ -34,7 +46,7 @@ def sample_negatives(
       InputError: no hard example is left.
     """
     if not _samples(settings):
-        return columns
+        return Kept(columns, np.arange(len(columns)))
     shares = settings.keep_negatives_soft, settings.keep_negatives_hard
     share = np.array(shares, np.float32)[columns.hard.view(np.uint8)]
     share[columns.label > 0] = 1
@@ -48,11 +60,11 @@ def sample_negatives(
             "(keep a larger share)"
         )
     if not corrects_by_weight(settings, mode):
-        return kept
+        return Kept(kept, rows)
     weight = 1 / share[rows]
     if kept.weight is not None:
         weight *= kept.weight
-    return dataclasses.replace(kept, weight=weight)
+    return Kept(dataclasses.replace(kept, weight=weight), rows)
 
 
 def logit_shifts(settings: SamplingSettings, mode: Mode) -> tuple[float, float]:

@@ -1,8 +1,9 @@
-"""Two SavedModels of one trained network: the serving graph and the full graph."""
+"""SavedModels: a network's serving graph and full graph, and the reference beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from common.versions.signatures import (
 )
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
+from components.trainer.network.wide import WideTower
 from components.transform.graph import TransformGraph
 from components.transform.raw import feature_spec
 from schemas.contract import Contract
@@ -25,6 +27,8 @@ FULL_DIRECTORY = "Format-Full"
 
 REFERENCE_DIRECTORY = "reference"
 """Where it holds the logistic regression that the network has to beat."""
+
+NO_CALIBRATORS: Mapping[str, Calibrator] = MappingProxyType({})
 
 
 def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
@@ -37,12 +41,13 @@ def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
 
 
 class ServingGraph(tf.Module):
-    """Transform, one tower, its calibration; no variable of another tower (section 3.2.1)."""
+    """Transform, a model, its calibration. Of the network the model is one tower's path, so that
+    there is no variable of another tower (section 3.2.1)."""
 
     def __init__(
         self,
         transform: TransformGraph,
-        path: TowerPath,
+        path: TowerPath | WideTower,
         contract: Contract,
         calibrator: Calibrator | None = None,
     ) -> None:
@@ -72,12 +77,12 @@ class FullGraph(tf.Module):
         transform: TransformGraph,
         network: TwoTowerDCN,
         contract: Contract,
-        calibrator: Calibrator | None = None,
+        calibrators: Mapping[str, Calibrator],
     ) -> None:
         super().__init__(name="full")
         self.transform = transform
         self.network = network
-        self._calibrator = calibrator
+        self._calibrators = dict(calibrators)
         self._spec = feature_spec(contract)
         self.from_examples = tf.function(
             self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
@@ -89,7 +94,7 @@ class FullGraph(tf.Module):
         serving = self.network.serving_tower
         towers = {t: self.network.tower_of(t) or serving for t in self.network.settings.tasks}
         return {
-            task: probability(logits[tower], self._calibrator if tower == serving else None)
+            task: probability(logits[tower], self._calibrators.get(tower))
             for task, tower in towers.items()
         }
 
@@ -99,15 +104,33 @@ def export_serving(
     transform: TransformGraph,
     contract: Contract,
     directory: str,
-    calibrator: Calibrator | None = None,
+    calibrators: Mapping[str, Calibrator] = NO_CALIBRATORS,
 ) -> None:
     """Writes the serving graph.
 
     Signatures `serving_default` (`examples`, string [n], serialized tf.Examples of which only the
     contract's features are read) and `raw` (see `raw_signature`) both answer `probability`,
-    float32 [n], of a hard conversion, calibrated by `calibrator` if any.
+    float32 [n], of a hard conversion, calibrated by the serving tower's calibrator if any.
     """
-    graph = ServingGraph(transform, network.path(network.serving_tower), contract, calibrator)
+    serving = network.serving_tower
+    _save(
+        ServingGraph(transform, network.path(serving), contract, calibrators.get(serving)),
+        directory,
+    )
+
+
+def export_reference(
+    logistic: WideTower,
+    transform: TransformGraph,
+    contract: Contract,
+    directory: str,
+    calibrator: Calibrator | None = None,
+) -> None:
+    """Writes the logistic regression of the hard task, with the signatures of `export_serving`."""
+    _save(ServingGraph(transform, logistic, contract, calibrator), directory)
+
+
+def _save(graph: ServingGraph, directory: str) -> None:
     signatures = {
         SERVING_DEFAULT: graph.from_examples.get_concrete_function(),
         RAW: graph.from_raw.get_concrete_function(),
@@ -120,13 +143,13 @@ def export_full(
     transform: TransformGraph,
     contract: Contract,
     directory: str,
-    calibrator: Calibrator | None = None,
+    calibrators: Mapping[str, Calibrator] = NO_CALIBRATORS,
 ) -> None:
     """Writes the full graph: `serving_default` answers each of the model's tasks, float32 [n].
 
-    A network of one tower answers all by it. What the serving tower answers is calibrated by
-    `calibrator` if any, other towers' answers never are.
+    A network of one tower answers all by it. Each tower's answers are calibrated by its calibrator
+    if it has any.
     """
-    graph = FullGraph(transform, network, contract, calibrator)
+    graph = FullGraph(transform, network, contract, calibrators)
     signatures = {SERVING_DEFAULT: graph.from_examples.get_concrete_function()}
     tf.saved_model.save(graph, directory, signatures)

@@ -144,22 +144,22 @@ class Checkpoints:
 
 
 def checkpoint_root(
-    config: Mapping[str, Any], training: TrainingSettings, *, sweeping: bool = True
+    offered: CheckpointRoot, training: TrainingSettings, *, sweeping: bool = True
 ) -> CheckpointRoot | None:
     """Where this run keeps checkpoints; none where it keeps none.
 
     Args:
-      config: `checkpoints`, the pipeline's folder for them, and `code`; both may be absent.
+      offered: the pipeline's own place, an empty folder where it has none.
       training: settings; their `checkpoint_dir` comes first.
       sweeping: remove those of trainings that nobody went on with.
 
     Raises:
       InputError: `checkpoint_dir` can't be written to.
     """
-    folder = training.checkpoint_dir or config.get("checkpoints", "")
+    folder = training.checkpoint_dir or offered.folder
     if not folder or not keeps_checkpoints(training):
         return None
-    root = CheckpointRoot(folder, config.get("code", ""))
+    root = CheckpointRoot(folder, offered.code)
     try:
         tf.io.gfile.makedirs(folder)
         if sweeping:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.data.batches import Batch, batch_of
+from components.trainer.data.batches import Batch, Feed, batch_of
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
 from components.trainer.loop.monitor import Row
@@ -16,7 +16,8 @@ from components.trainer.network.embedding import Lookup
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.network.stack import INFERENCE
 from components.trainer.settings import LossSettings, TrainingSettings
-from components.trainer.step.loss import multi_task_loss
+from components.trainer.step.loss import Observed, multi_task_loss
+from components.trainer.step.step import batch_specs
 
 COSINE, NORM_RATIO = "gradient_cosine", "gradient_norm_ratio"
 """Prefixes of the history's keys, before `/<layer>`."""
@@ -44,7 +45,7 @@ class GradientConflict:
     def __init__(
         self,
         network: TwoTowerDCN,
-        columns: Columns,
+        feed: Feed,
         loss: LossSettings,
         training: TrainingSettings,
     ) -> None:
@@ -52,25 +53,16 @@ class GradientConflict:
 
         Args:
           network: being trained.
-          columns: what batches are made of.
+          feed: what batches are made of.
           loss, training: settings.
         """
         self._network = network
         self._shifts = logit_shifts(training.sampling, network.settings.mode)
         self._shared = _shared_by_layer(network)
-        self._scale = _scale(network, columns, loss)
-        self._batch = _draw(network, columns, training)
-        layout = network.layout
-        self._run = tf.function(
-            self._products,
-            input_signature=(
-                tf.TensorSpec([None, len(layout.categorical)], tf.int32, "ids"),
-                tf.TensorSpec([None, layout.numeric_width], tf.float32, "nums"),
-                tf.TensorSpec([None], tf.float32, "label"),
-                tf.TensorSpec([len(network.settings.tasks)], tf.int32, "counts"),
-                tf.TensorSpec([None], tf.float32, "weight"),
-            ),
-        )
+        self._scale = _scale(network, feed.examples, loss)
+        self._batch = _draw(network, feed, training)
+        specs = batch_specs(network.layout, len(network.settings.tasks))
+        self._run = tf.function(self._products, input_signature=specs)
 
     def look(self) -> Row:
         """Both measures of each layer with the weights as they are now.
@@ -94,21 +86,16 @@ class GradientConflict:
         tables = (EMBEDDING,) if self._network.embedding.tables else ()
         return (*tables, *self._shared, ALL_SHARED)
 
-    def _products(
-        self,
-        ids: tf.Tensor,
-        nums: tf.Tensor,
-        label: tf.Tensor,
-        counts: tf.Tensor,
-        weight: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _products(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of the gradients of the two tasks' summed log losses.
 
         Returns:
           float64 [layers, 3]: g_hard . g_soft, |g_hard|^2 and |g_soft|^2; and the summed weights
           of the hard and of the soft examples, float32 [2].
         """
+        ids, nums, label, counts, weight, completeness, offset = batch
         lookups = self._network.embedding.lookup(ids)
+        seen = Observed(label, tf.range(tf.size(label)) < counts[0], weight, completeness)
         watched = [
             [found.rows for found in lookups],
             *(list(variables) for variables in self._shared.values()),
@@ -116,8 +103,7 @@ class GradientConflict:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(watched)
             logit = self._network.own_logit(ids, lookups, nums, counts, INFERENCE, routed=True)
-            is_hard = tf.range(tf.size(label)) < counts[0]
-            losses = multi_task_loss(logit, label, is_hard, None, weight, self._shifts)
+            losses = multi_task_loss(logit + offset, seen, None, self._shifts)
         zero = tf.UnconnectedGradients.ZERO
         hard, soft = (
             tape.gradient(task_sum, watched, unconnected_gradients=zero)
@@ -175,8 +161,9 @@ def _scale(network: TwoTowerDCN, columns: Columns, loss: LossSettings) -> float:
     return ratio if loss.reduction == "task_mean" else ratio * share
 
 
-def _draw(network: TwoTowerDCN, columns: Columns, training: TrainingSettings) -> Batch | None:
+def _draw(network: TwoTowerDCN, feed: Feed, training: TrainingSettings) -> Batch | None:
     """Up to `gradient_examples` of each task, by weight above 0; none without either task."""
+    columns = feed.examples
     rng = np.random.default_rng([training.seed, 0, _STREAM])
     counts = np.ones(len(columns), bool) if columns.weight is None else columns.weight > 0
     chosen: list[npt.NDArray[np.intp]] = []
@@ -187,12 +174,10 @@ def _draw(network: TwoTowerDCN, columns: Columns, training: TrainingSettings) ->
     if not all(len(rows) for rows in chosen):
         return None
     boundaries = network.settings.tier_boundaries
-    batch = batch_of(
+    return batch_of(
         columns,
         task_numbers(columns, boundaries),
         np.concatenate(chosen),
         number_of_tasks=len(network.settings.tasks),
+        offset=feed.offset,
     )
-    if batch.weight is None:
-        batch = batch._replace(weight=np.ones_like(batch.label))
-    return batch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.arrays import Indices
 from components.trainer.data.columns import Columns
 from components.trainer.settings import TrainingSettings
 from schemas.errors import InputError
@@ -63,7 +64,7 @@ def diverged(
     )
 
 
-def batch_in_words(columns: Columns, rows: Sequence[int], numeric: Sequence[str]) -> str:
+def batch_in_words(columns: Columns, rows: Indices, numeric: Sequence[str]) -> str:
     """The first rows of a batch and its most extreme numeric feature.
 
     Args:
@@ -76,7 +77,7 @@ def batch_in_words(columns: Columns, rows: Sequence[int], numeric: Sequence[str]
     text = f"rows {shown}{more} of the training split"
     if not numeric:
         return text
-    values = columns.nums[np.asarray(rows), : len(numeric)]
+    values = columns.nums[rows, : len(numeric)]
     place, feature = divmod(int(np.argmax(np.abs(values))), len(numeric))
     extreme = values[place, feature]
     return (

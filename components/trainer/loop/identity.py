@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.trainer.data.columns import Columns
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import Recipe
 
 UNRELATED = frozenset(
     {
@@ -30,9 +30,7 @@ UNRELATED = frozenset(
 def training_identity(
     splits: Iterable[Columns],
     initial: Iterable[tf.Variable],
-    model: ModelSettings,
-    loss: LossSettings,
-    training: TrainingSettings,
+    recipe: Recipe,
     code: str,
 ) -> str:
     """Thirty-two hex digits over the examples, the initial weights, the settings and the code.
@@ -42,9 +40,9 @@ def training_identity(
     """
     digest = hashlib.sha256()
     settings = {
-        "model": model.model_dump(mode="json"),
-        "loss": loss.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude=set(UNRELATED)),
+        "model": recipe.model.model_dump(mode="json"),
+        "loss": recipe.loss.model_dump(mode="json"),
+        "training": recipe.training.model_dump(mode="json", exclude=set(UNRELATED)),
         "code": code,
         "tensorflow": tf.__version__,
     }
@@ -52,7 +50,7 @@ def training_identity(
     for variable in initial:
         _add(digest, variable.name, variable.numpy())
     for columns in splits:
-        for name in ("ids", "nums", "label", "hard", "cvr", "weight"):
+        for name in ("ids", "nums", "label", "hard", "cvr", "weight", "completeness"):
             values = getattr(columns, name)
             if values is not None:
                 _add(digest, name, values)

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,9 +32,10 @@ from components.trainer.loop.monitor import (
 )
 from components.trainer.loop.state import BestWeights, TrainingState
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
-from components.trainer.step.distribution import ONE_REPLICA, Distribution
+from components.trainer.settings import Recipe
+from components.trainer.step.distribution import ONE_REPLICA, Distribution, Observed
 from components.trainer.step.step import TrainStep
+from components.trainer.wide.fit import WideFit, fit_wide
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, TRAIN
@@ -43,15 +44,55 @@ _log = logging.getLogger("hardtower")
 
 
 @dataclass(frozen=True)
+class Splits:
+    """What a training reads.
+
+    Attributes:
+      train: the training split, in the order of time.
+      calibration: a later period, or the last days of `train`.
+      layout: what both splits' arrays hold.
+      held_out: whether `calibration` is not in `train`.
+    """
+
+    train: Columns
+    calibration: Columns
+    layout: FeatureLayout
+    held_out: bool = True
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a training runs and whom it tells.
+
+    Attributes:
+      log_dir: where TensorBoard scalars go; none writes nothing.
+      progress: called with each row of the history.
+      root: where checkpoints go. A training that was killed is gone on with when the same one is
+        started again, and ends as it would have ended. None keeps none.
+      initialize: sets the initial weights of the layers and tables; none leaves those of the seed.
+      distribution: replicas that share each batch. Of several workers each trains, looks and
+        ends with the same network, and the chief alone writes.
+    """
+
+    log_dir: str | None = None
+    progress: Progress | None = None
+    root: CheckpointRoot | None = None
+    initialize: Callable[[TwoTowerDCN], None] | None = None
+    distribution: Distribution = ONE_REPLICA
+
+
+@dataclass(frozen=True)
 class TrainResult:
     """A trained network and how it came about.
 
     Attributes:
-      network: with the weights of `best_step`.
+      network: with the weights of `kept_step`.
       trained_on: the examples of the training split that batches were made of.
       history: one row a look at the calibration split, oldest first; see `train`.
-      best_step: the step with the lowest log loss on hard calibration examples.
-      stopped_by: `patience` when early stopping ended training, `epochs` when its length did.
+      kept_step: the last step; after the guard has ended a training, the step of the look with the
+        lowest log loss on hard calibration examples, 0 being that before the first.
+      stopped_by: `epochs`, or `guard` (see `training.patience`).
+      wide: `WideFit.record`, none without a wide part.
       resumed_from: step of the checkpoint that training went on from, if there was one.
       checkpoints: the folder of this training's checkpoints, which nobody needs any more once the
         network is exported; none where none are kept.
@@ -61,31 +102,19 @@ class TrainResult:
     network: TwoTowerDCN
     trained_on: Columns
     history: list[Row]
-    best_step: int
-    stopped_by: Literal["epochs", "patience"]
+    kept_step: int
+    stopped_by: Literal["epochs", "guard"]
+    wide: dict[str, Any] | None = None
     resumed_from: int | None = None
     checkpoints: str | None = None
     spent: Spent = field(default_factory=Spent)
 
 
-def train(
-    columns: Columns,
-    calibration: Columns,
-    layout: FeatureLayout,
-    model: ModelSettings,
-    loss: LossSettings,
-    training: TrainingSettings,
-    log_dir: str | None = None,
-    progress: Progress | None = None,
-    root: CheckpointRoot | None = None,
-    initialize: Callable[[TwoTowerDCN], None] | None = None,
-    distribution: Distribution = ONE_REPLICA,
-) -> TrainResult:
-    """Trains a network on `columns`; `calibration` decides when to stop and what to keep.
+def train(splits: Splits, recipe: Recipe, around: Surroundings = Surroundings()) -> TrainResult:
+    """Fits the wide part, then trains the layers on what it leaves, for a fixed number of passes.
 
-    Every mode is judged by its log loss on the **hard** calibration examples, `one_task` too: hard
-    conversions are what is served and what the modes are compared on. `hard_only` trains on the
-    hard examples of `columns` alone.
+    Each look scores the **hard** calibration examples, for `one_task` too: hard conversions are
+    what is served and what the modes are compared on. `hard_only` trains on hard examples alone.
 
     A row of the history holds `step`, `epoch` (passes over the examples, a fraction within one),
     `train_loss` (mean over the steps since the last row, before their updates),
@@ -95,104 +124,146 @@ def train(
     nothing to take it over. Where there are examples of both tasks, each shared layer has a
     `gradient_cosine/<layer>` and a `gradient_norm_ratio/<layer>`, see `GradientConflict`.
 
-    Args:
-      columns: the training split.
-      calibration: a later period.
-      layout: what both splits' arrays hold.
-      model, loss, training: settings.
-      log_dir: where TensorBoard scalars go; none writes nothing.
-      progress: called with each row of the history.
-      root: where checkpoints go. A training that was killed is gone on with when the same one is
-        started again, and ends as it would have ended. None keeps none.
-      initialize: sets the initial weights; none leaves those of the seed, with the tasks' base
-        rates as the logits' biases.
-      distribution: replicas that share each batch. Of several workers each trains, looks and
-        ends with the same network, and the chief alone writes.
-
     Raises:
       InputError: a split holds no hard example or a numeric feature that is not finite, or the
         loss stops being finite.
       ValueError: the arrays don't fit the layout.
     """
-    check_columns(columns, layout, TRAIN)
-    check_columns(calibration, layout, CALIBRATION)
-    with distribution.scope():
-        network = TwoTowerDCN(layout, model, training.seed)
-        step_of_one = TrainStep(network, loss, training)
-    if initialize is None:
-        network.set_base_rates(base_rates(network, of_the_mode(columns, model)))
-    else:
-        initialize(network)
-    feed = Feed(columns, model, training)
-    take_step, observed = distribution.spread(step_of_one), distribution.observe(network)
-    looks = HeldOut(observed.network, calibration, training.evaluation_batch_size)
-    conflict = GradientConflict(observed.network, feed.examples, loss, training)
-    state, best = TrainingState(training.patience), BestWeights(observed.network.variables)
-    checkpoints = None
-    if root is not None and keeps_checkpoints(training):
+    check_columns(splits.train, splits.layout, TRAIN)
+    check_columns(splits.calibration, splits.layout, CALIBRATION)
+    return _Training(splits, recipe, around).run()
+
+
+class _Training:
+    """One training from its first step, or from a checkpoint, to its last."""
+
+    def __init__(self, splits: Splits, recipe: Recipe, around: Surroundings) -> None:
+        self._splits = splits
+        self._recipe = recipe
+        self._around = around
+        model, training = recipe.model, recipe.training
+        self._feed = Feed(splits.train, model, training)
+        with around.distribution.scope():
+            self._network = TwoTowerDCN(splits.layout, model, training.seed)
+            self._step = TrainStep(self._network, recipe.loss, training, self._feed.last_step)
+        self._wide = self._start()
+        self._observed: Observed = around.distribution.observe(self._network)
+        self._state = TrainingState(training.patience)
+        self._best = BestWeights(self._observed.network.variables)
+        self._checkpoints = self._checkpoints_if_kept()
+
+    def run(self) -> TrainResult:
+        """Takes all steps."""
+        around, state, feed = self._around, self._state, self._feed
+        training = self._recipe.training
+        take_step = around.distribution.spread(self._step)
+        looks = HeldOut(
+            self._observed.network, self._splits.calibration, training.evaluation_batch_size
+        )
+        conflict = GradientConflict(self._observed.network, feed, self._recipe.loss, training)
+        resumed_from = _resume(self._checkpoints, state, around.distribution)
+        if resumed_from is None:
+            self._observed.refresh()
+            state.stopping.update(0, around.distribution.agreed(looks.look().hard_log_loss))
+            self._best.keep()
+        look_every = max(1, round(feed.per_epoch * training.evaluate_every))
+        writer = scalar_writer(around.log_dir if around.distribution.chief else None)
+        for row in state.history:
+            write_scalars(writer, row)
+        for step, batch in enumerate(feed.after(state.step), start=state.step + 1):
+            losses = take_step(batch)
+            self._check_finite(float(losses.total), step, of_batch=True)
+            state.step = step
+            state.interval.add(losses, len(batch.label))
+            if step % look_every == 0 or step == feed.last_step:
+                trained = state.interval.summary()
+                self._observed.refresh()
+                look = looks.look()
+                hard_log_loss = around.distribution.agreed(look.hard_log_loss)
+                self._check_finite(hard_log_loss, step, of_batch=False)
+                place: Row = {"step": step, "epoch": step / feed.per_epoch}
+                row = {**place, **trained, **look.row, **conflict.look()}
+                state.history.append(row)
+                write_scalars(writer, row)
+                if around.progress is not None and around.distribution.chief:
+                    around.progress(row)
+                if state.stopping.update(step, hard_log_loss):
+                    self._best.keep()
+                if state.stopping.exhausted:
+                    break
+                state.interval = Interval()
+            self._save_if_due(step)
+        writer.close()
+        if state.stopping.exhausted:
+            self._best.put_back()
+        checkpoints = self._checkpoints
+        return TrainResult(
+            self._observed.network,
+            feed.examples,
+            state.history,
+            state.stopping.best_step if state.stopping.exhausted else state.step,
+            "guard" if state.stopping.exhausted else "epochs",
+            self._wide.record if self._wide else None,
+            resumed_from,
+            checkpoints.folder if checkpoints else None,
+            checkpoints.spent if checkpoints else Spent(),
+        )
+
+    def _start(self) -> WideFit | None:
+        """Sets the initial weights."""
+        model, network = self._recipe.model, self._network
+        if self._around.initialize is not None:
+            self._around.initialize(network)
+        elif not model.wide.enabled:
+            columns = of_the_mode(self._splits.train, model)
+            network.set_base_rates(base_rates(network, columns))
+        if not model.wide.enabled:
+            return None
+        fit = fit_wide(
+            self._feed.examples,
+            of_the_mode(self._splits.calibration, model) if self._splits.held_out else None,
+            self._splits.layout,
+            model,
+            self._recipe.training.sampling,
+        )
+        self._feed.offset = fit.offset
+        for tower, name in enumerate(fit.towers):
+            network.wide[name].take(fit.weights, tower)
+        return fit
+
+    def _checkpoints_if_kept(self) -> Checkpoints | None:
+        root, training = self._around.root, self._recipe.training
+        if root is None or not keeps_checkpoints(training):
+            return None
         parts = {
-            "network": network,
-            "optimizer": step_of_one.optimizer,
-            "state": state,
-            "best": best,
+            "network": self._network,
+            "optimizer": self._step.optimizer,
+            "state": self._state,
+            "best": self._best,
         }
-        splits = (columns, calibration)
-        name = training_identity(splits, network.variables, model, loss, training, root.code)
-        checkpoints = Checkpoints(os.path.join(root.folder, name), parts, training)
-    resumed_from = _resume(checkpoints, state, distribution)
+        columns = (self._splits.train, self._splits.calibration)
+        name = training_identity(columns, self._network.variables, self._recipe, root.code)
+        return Checkpoints(os.path.join(root.folder, name), parts, training)
 
-    per_epoch = feed.per_epoch
-    last_step = per_epoch * training.epochs
-    look_every = max(1, round(per_epoch * training.evaluate_every))
-
-    def check_finite(value: float, step: int, *, of_batch: bool) -> None:
+    def _check_finite(self, value: float, step: int, *, of_batch: bool) -> None:
+        """Raises the error of a loss that is not finite."""
         if math.isfinite(value):
             return
         seen = "calibration split"
         if of_batch:
-            seen = batch_in_words(columns, feed.rows(step), layout.numeric)
-        saved = checkpoints.latest if checkpoints else None
-        raise diverged(value, Place.of(step, per_epoch), training, saved, seen)
+            rows, numeric = self._feed.rows(step), self._splits.layout.numeric
+            seen = batch_in_words(self._splits.train, rows, numeric)
+        saved = self._checkpoints.latest if self._checkpoints else None
+        place = Place.of(step, self._feed.per_epoch)
+        raise diverged(value, place, self._recipe.training, saved, seen)
 
-    writer = scalar_writer(log_dir if distribution.chief else None)
-    for row in state.history:
-        write_scalars(writer, row)
-    for step, batch in enumerate(feed.after(state.step), start=state.step + 1):
-        losses = take_step(batch)
-        check_finite(float(losses.total), step, of_batch=True)
-        state.step = step
-        state.interval.add(losses, len(batch.label))
-        if step % look_every == 0 or step == last_step:
-            trained = state.interval.summary()
-            observed.refresh()
-            look = looks.look()
-            hard_log_loss = distribution.agreed(look.hard_log_loss)
-            check_finite(hard_log_loss, step, of_batch=False)
-            place: Row = {"step": step, "epoch": step / per_epoch}
-            row = {**place, **trained, **look.row, **conflict.look()}
-            state.history.append(row)
-            write_scalars(writer, row)
-            if progress is not None and distribution.chief:
-                progress(row)
-            if state.stopping.update(step, hard_log_loss):
-                best.keep()
-            if state.stopping.exhausted:
-                break
-            state.interval = Interval()
-        if checkpoints is not None and distribution.chief and checkpoints.due(step):
-            state.interval.leave_out(checkpoints.save(step, network.variables))
-    writer.close()
-    best.put_back()
-    return TrainResult(
-        observed.network,
-        feed.examples,
-        state.history,
-        state.stopping.best_step,
-        "patience" if state.stopping.exhausted else "epochs",
-        resumed_from,
-        checkpoints.folder if checkpoints else None,
-        checkpoints.spent if checkpoints else Spent(),
-    )
+    def _save_if_due(self, step: int) -> None:
+        checkpoints = self._checkpoints
+        if checkpoints is None or not self._around.distribution.chief:
+            return
+        if checkpoints.due(step):
+            seconds = checkpoints.save(step, self._network.variables)
+            self._state.interval.leave_out(seconds)
 
 
 def _resume(
@@ -214,6 +285,9 @@ def _resume(
 def base_rates(network: TwoTowerDCN, columns: Columns) -> dict[str, float]:
     """Conversion rate of the examples that each tower learns from, by their weights if any.
 
+    Where labels may still change it is conversions seen over the sum of completeness: the
+    likelihood's own estimate of a small rate.
+
     A tower that would start at 0 or 1, where log-odds are infinite, gets half a conversion more
     in one example more.
     """
@@ -224,7 +298,7 @@ def base_rates(network: TwoTowerDCN, columns: Columns) -> dict[str, float]:
         mine = np.isin(number, tasks)
         label = columns.label[mine]
         weight = np.ones_like(label) if columns.weight is None else columns.weight[mine]
-        examples = float(weight.sum(dtype=np.float64))
+        examples = float((weight * columns.seen[mine]).sum(dtype=np.float64))
         conversions = float((weight * label).sum(dtype=np.float64))
         if not 0 < conversions < examples:
             examples, conversions = examples + 1, conversions + 0.5

@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.trainer.data.columns import Columns
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.step.loss import Losses
-from components.trainer.step.metrics import auc, log_loss
+from components.trainer.step.metrics import auc, observed_log_loss
 from components.trainer.step.scoring import OwnTowerScorer
 from schemas.labelled import HARD, SOFT
 
@@ -73,9 +73,9 @@ class Look(NamedTuple):
     """One look at the calibration split.
 
     Attributes:
-      hard_log_loss: nats; what early stopping follows.
-      row: log loss (nats) and AUC by task; none where a task has no tower or no examples, and an
-        AUC of examples that all have the same label.
+      hard_log_loss: nats; what the guard against divergence follows.
+      row: log loss (nats) of the labels as seen by now, and AUC, by task; none where a task has no
+        tower or no examples, and an AUC of examples that all have the same label.
     """
 
     hard_log_loss: float
@@ -103,7 +103,7 @@ class HeldOut:
         row: Row = {f"calibration_{m}_{t}": None for t in (HARD, SOFT) for m in ("log_loss", "auc")}
         for task, (logits, part) in self._scored.items():
             logit = logits()
-            losses[task] = log_loss(logit, part.label, part.weight)
+            losses[task] = observed_log_loss(logit, part)
             row[f"calibration_log_loss_{task}"] = losses[task]
             row[f"calibration_auc_{task}"] = auc(logit, part.label, part.weight)
         return Look(losses[HARD], row)

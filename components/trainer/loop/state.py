@@ -9,6 +9,10 @@ import tensorflow as tf
 
 from components.trainer.loop.monitor import Interval, Row
 
+DIVERGENCE = 0.05
+"""Relative rise of the log loss above that before the first step that counts as diverging: several
+times what chance makes of it in a calibration split of a hundred conversions."""
+
 
 class TrainingState(tf.train.experimental.PythonState):
     """Where a training stands.
@@ -70,42 +74,48 @@ class BestWeights(tf.Module):
 
 
 class EarlyStopping:
-    """Follows a value that should fall, and says when to give up.
+    """Follows a value that should not rise, and says when to give up: a guard against divergence.
 
     Attributes:
-      best_step: step of the lowest value seen, the first of equals; 0 before any.
+      best_step: step of the lowest value seen, the first of equals.
       best: that value.
     """
 
     def __init__(self, patience: int | None) -> None:
         self.best_step = 0
         self.best = float("inf")
+        self._start = float("inf")
         self._patience = patience
-        self._looks_since_best = 0
+        self._worse = 0
 
     def update(self, step: int, value: float) -> bool:
-        """Takes the value at a step; true when it is the best so far."""
+        """Takes the value at a step, the one before the first step first; true when it is the best
+        so far."""
+        if step == 0:
+            self._start = value
+        self._worse = self._worse + 1 if value > self._start * (1 + DIVERGENCE) else 0
         if value < self.best:
-            self.best, self.best_step, self._looks_since_best = value, step, 0
+            self.best, self.best_step = value, step
             return True
-        self._looks_since_best += 1
         return False
 
     @property
     def exhausted(self) -> bool:
-        """True after `patience` values in a row that were not the best."""
-        return self._patience is not None and self._looks_since_best >= self._patience
+        """True after `patience` values in a row above the first by more than `DIVERGENCE`."""
+        return self._patience is not None and self._worse >= self._patience
 
     def state(self) -> dict[str, float]:
         """What `restore` needs."""
         return {
             "best": self.best,
             "best_step": self.best_step,
-            "looks_since_best": self._looks_since_best,
+            "start": self._start,
+            "worse": self._worse,
         }
 
     def restore(self, state: Mapping[str, float]) -> None:
         """Goes on from a `state`."""
         self.best = state["best"]
         self.best_step = int(state["best_step"])
-        self._looks_since_best = int(state["looks_since_best"])
+        self._start = state["start"]
+        self._worse = int(state["worse"])

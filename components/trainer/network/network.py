@@ -13,6 +13,7 @@ from components.trainer.network.ple import ProgressiveExtraction
 from components.trainer.network.shared_bottom import SharedBottom
 from components.trainer.network.stack import Forward, Tower
 from components.trainer.network.trunk import Trunk
+from components.trainer.network.wide import WideTower
 from components.trainer.settings import ALL, Architecture, ModelSettings
 from components.transform.layout import FeatureLayout
 from schemas.labelled import HARD
@@ -30,12 +31,20 @@ class TowerPath(tf.Module):
     Saving this module saves no variable of another tower (paper, section 3.2.1).
     """
 
-    def __init__(self, name: str, embedding: EmbeddingTables, trunk: Trunk, tower: Tower) -> None:
+    def __init__(
+        self,
+        name: str,
+        embedding: EmbeddingTables,
+        trunk: Trunk,
+        tower: Tower,
+        wide: WideTower | None,
+    ) -> None:
         super().__init__()
         self.tower_name = name
         self.embedding = embedding
         self.trunk = trunk
         self.tower = tower
+        self.wide = wide
 
     def __call__(self, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
         """Logits, float32 [batch].
@@ -45,7 +54,8 @@ class TowerPath(tf.Module):
           nums: float32 [batch, numeric width].
         """
         x0 = tf.concat([self.embedding(ids), nums], axis=1)
-        return self.tower(x0, self.trunk.inputs(x0)[self.tower_name])
+        logit = self.tower(x0, self.trunk.inputs(x0)[self.tower_name])
+        return logit if self.wide is None else logit + self.wide(ids, nums)
 
 
 class TwoTowerDCN(tf.Module):
@@ -60,6 +70,8 @@ class TwoTowerDCN(tf.Module):
       embedding: the tables.
       trunk: what comes before the towers.
       towers: by name, as `settings.towers`.
+      wide: the towers' linear parts, by name; empty where `settings.wide` is off. With them the
+        towers' last layers start at zero: the layers add to what the linear parts say.
     """
 
     def __init__(self, layout: FeatureLayout, settings: ModelSettings, seed: int) -> None:
@@ -71,6 +83,9 @@ class TwoTowerDCN(tf.Module):
         self.trunk = TRUNKS[settings.architecture](width, settings, seed)
         self.towers: dict[str, Tower] = {
             name: Tower(width, settings, scope=name, seed=seed) for name in settings.towers
+        }
+        self.wide: dict[str, WideTower] = {
+            name: WideTower(layout, scope=name) for name in settings.towers if settings.wide.enabled
         }
 
     @property
@@ -86,13 +101,18 @@ class TwoTowerDCN(tf.Module):
 
     def path(self, tower: str) -> TowerPath:
         """The network of one tower alone, on the same variables."""
-        return TowerPath(tower, self.embedding, self.trunk.path(tower), self.towers[tower])
+        trunk = self.trunk.path(tower)
+        return TowerPath(tower, self.embedding, trunk, self.towers[tower], self.wide.get(tower))
 
     def logits(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         """Every tower's logits, float32 [batch], by name. Inputs as in `TowerPath`."""
         x0 = tf.concat([self.embedding(ids), nums], axis=1)
         inputs = self.trunk.inputs(x0)
-        return {name: tower(x0, inputs[name]) for name, tower in self.towers.items()}
+        logits = {name: tower(x0, inputs[name]) for name, tower in self.towers.items()}
+        return {
+            name: logit + self.wide[name](ids, nums) if name in self.wide else logit
+            for name, logit in logits.items()
+        }
 
     def tower_logit(self, tower: str, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
         """One tower's logits, float32 [batch], computing nothing of the others."""
@@ -108,7 +128,9 @@ class TwoTowerDCN(tf.Module):
         *,
         routed: bool,
     ) -> tf.Tensor:
-        """Each example's logit from the tower of its own task, float32 [batch].
+        """What the layers of each example's own tower say, float32 [batch].
+
+        That is the tower's logit less its linear part, which training takes from `Batch.offset`.
 
         Args:
           ids, nums: as in `TowerPath`, the batch's examples in the order of `settings.tasks`.
@@ -174,12 +196,17 @@ class TwoTowerDCN(tf.Module):
         """What that tower alone depends on, in the trunk and after it; empty if there is none."""
         if tower not in self.towers:
             return ()
-        return (*self._of_trunk(tower), *self.towers[tower].variables)
+        wide = self.wide[tower].variables if tower in self.wide else ()
+        return (*self._of_trunk(tower), *self.towers[tower].variables, *wide)
 
     @property
     def dense_variables(self) -> tuple[tf.Variable, ...]:
-        """All variables but the embedding tables: those of trunk, towers and logits."""
-        own = [v for tower in self.towers for v in self.tower_variables(tower)]
+        """Those of the layers: neither embedding tables nor linear parts."""
+        own = [
+            v
+            for name, tower in self.towers.items()
+            for v in (*self._of_trunk(name), *tower.variables)
+        ]
         return (*self._of_trunk("shared"), *own)
 
     def _of_trunk(self, scope: str) -> list[tf.Variable]:

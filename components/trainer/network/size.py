@@ -41,6 +41,7 @@ def parts(settings: ModelSettings, layout: FeatureLayout) -> list[Part]:
         Part(SHARED, tables, 0, True),
         *trunk(width, settings),
         *(Part(t, own[0] + last + 1, own[1] + last, False) for t in settings.towers),
+        *(_wide(t, layout) for t in settings.towers if settings.wide.enabled),
     ]
 
 
@@ -158,6 +159,11 @@ def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int
         spent += products
         held += products + widths[i + 1]
     return held, spent
+
+
+def _wide(tower: str, layout: FeatureLayout) -> Part:
+    numbers = layout.numeric_width
+    return Part(tower, sum(layout.rows) + numbers + 1, numbers, False)
 
 
 def _gate(inputs: int, experts: int, outputs: int) -> tuple[int, int]:

@@ -72,7 +72,7 @@ class Tower(tf.Module):
 
     Attributes:
       stack: the layers that follow the shared ones.
-      logit: the last linear layer, one unit.
+      logit: the last linear layer, one unit; at zero beside a wide part, to which it adds.
     """
 
     def __init__(self, inputs: int, model: ModelSettings, *, scope: str, seed: int) -> None:
@@ -80,6 +80,8 @@ class Tower(tf.Module):
         first = model.shared_layers
         self.stack = Stack(first, model.layers, inputs, model, scope=scope, seed=seed)
         self.logit = Dense(self.stack.width, 1, scope=f"{scope}/logit", seed=seed, relu=False)
+        if model.wide.enabled:
+            self.logit.kernel.assign(tf.zeros_like(self.logit.kernel))
 
     def __call__(self, x0: tf.Tensor, x: tf.Tensor, forward: Forward = INFERENCE) -> tf.Tensor:
         """Maps the network's input and the shared layers' output to logits, float32 [batch]."""

@@ -25,18 +25,42 @@ class Losses(NamedTuple):
     soft_weight: tf.Tensor
 
 
+class Observed(NamedTuple):
+    """What the loss knows of a batch's examples, tensors [batch].
+
+    Attributes:
+      label: float32, 0 or 1, as seen by now.
+      is_hard: bool.
+      weight: float32, 0 or more.
+      completeness: float32 in (0, 1], the share F of the conversions that has been seen by now.
+    """
+
+    label: tf.Tensor
+    is_hard: tf.Tensor
+    weight: tf.Tensor
+    completeness: tf.Tensor
+
+
+def observed_logit(logit: tf.Tensor, completeness: tf.Tensor) -> tf.Tensor:
+    """Logit of p F, see `components.trainer.wide.likelihood.observed_logit`.
+
+    With F = 1 the logits come out as they are, to the bit, and so do gradients.
+    """
+    missing = tf.math.log1p(-completeness)
+    return logit + tf.math.log(completeness) - tf.math.softplus(logit + missing)
+
+
 def multi_task_loss(
     logit: tf.Tensor,
-    label: tf.Tensor,
-    is_hard: tf.Tensor,
+    seen: Observed,
     settings: LossSettings | None,
-    weight: tf.Tensor | None = None,
     shifts: tuple[float, float] = (0.0, 0.0),
     whole: tf.Tensor | None = None,
 ) -> Losses:
     """Equation (1): W_soft L_soft + W_hard L_hard, each example in its own task only.
 
-    With e_i the log loss of example i, w_i its weight and T the examples of a task,
+    With e_i the log loss of example i, -y log(p F) - (1 - y) log(1 - p F), w_i its weight and T
+    the examples of a task,
 
         task_mean    L_T = sum_{i in T} w_i e_i / sum_{i in T} w_i
         batch_mean   L_T = sum_{i in T} w_i e_i / sum_i w_i
@@ -55,20 +79,19 @@ def multi_task_loss(
 
     Args:
       logit: float32 [batch], each example's logit from its own tower.
-      label: float32 [batch], 0 or 1.
-      is_hard: bool [batch].
+      seen: what is known of the examples.
       settings: W and reduction; none is the plain mean over the batch, for one tower.
-      weight: float32 [batch], not negative; none is 1 for all.
-      shifts: added to the logits of hard and of soft examples, see `sampling.logit_shifts`.
+      shifts: added to the observed logits of hard and of soft examples, see
+        `sampling.logit_shifts`.
       whole: float32 [2], weight of the hard and of the soft examples of the batch that these
         examples are a share of: the sums that L_T divides by, so that the totals of all shares
         add up to the batch's. None is a share that is the whole batch.
     """
+    logit = observed_logit(logit, seen.completeness)
     if any(shifts):
-        logit += tf.where(is_hard, *shifts)
-    e = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
-    w = tf.ones_like(e) if weight is None else weight
-    in_hard = tf.cast(is_hard, e.dtype)
+        logit += tf.where(seen.is_hard, *shifts)
+    e = tf.nn.sigmoid_cross_entropy_with_logits(labels=seen.label, logits=logit)
+    w, in_hard = seen.weight, tf.cast(seen.is_hard, e.dtype)
     hard_weight, soft_weight = tf.reduce_sum(w * in_hard), tf.reduce_sum(w * (1 - in_hard))
     hard_sum, soft_sum = tf.reduce_sum(w * e * in_hard), tf.reduce_sum(w * e * (1 - in_hard))
     of_hard, of_soft = (hard_weight, soft_weight) if whole is None else tf.unstack(whole)

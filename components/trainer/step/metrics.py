@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from components.trainer.data.columns import Columns
+from components.trainer.wide.likelihood import observed_logit
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -12,6 +15,17 @@ def log_loss(logit: Floats, label: Floats, weight: Floats | None = None) -> floa
     """Weighted mean log loss of logits [n] against labels 0 or 1 [n], n > 0, nats."""
     z = logit.astype(np.float64)
     return float(np.average(np.logaddexp(0.0, z) - label * z, weights=weight))
+
+
+def observed_log_loss(logit: Floats, columns: Columns) -> float:
+    """Weighted mean log loss of labels that may still change, nats.
+
+    With p the conversion's probability and F the completeness, -y log(p F) - (1 - y) log(1 - p F).
+    """
+    z = logit.astype(np.float64)
+    if columns.completeness is not None:
+        z = observed_logit(z, columns.completeness.astype(np.float64))
+    return log_loss(z, columns.label, columns.weight)
 
 
 def auc(score: Floats, label: Floats, weight: Floats | None = None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class RowGradient(NamedTuple):
 class _Pace(NamedTuple):
     """Adam's rate and epsilon for one kind of variables."""
 
-    rate: float
+    rate: float | tf.Tensor
     epsilon: float
 
 
@@ -45,6 +46,10 @@ class Adam(tf.Module):
     latter is a hundred times larger. With epsilon far above, the step is rate / epsilon times the
     mean gradient, and proportions stay. `table_epsilon` sets it for the tables alone.
 
+    Rates decay by `training.decay` with the share d of all steps that are done: linear 1 - d,
+    cosine (1 + cos(pi d)) / 2 (Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5 without
+    restarts).
+
     Lazy: a table's rows that a step does not use keep x, m and v; exact Adam would decay their
     moments and move them. t counts all steps in either. Rows used at every step are the same.
 
@@ -57,8 +62,12 @@ class Adam(tf.Module):
         dense: Sequence[tf.Variable],
         tables: Sequence[tf.Variable],
         settings: TrainingSettings,
+        last_step: int | None = None,
     ) -> None:
+        """Takes the variables, the settings, and the step at which decaying rates reach zero;
+        without one they stay as they are."""
         super().__init__()
+        self._last_step = last_step
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="adam/step")
         self._settings = settings
         self._dense = tuple(dense)
@@ -74,9 +83,10 @@ class Adam(tf.Module):
           tables: one for each table, in their order.
         """
         s = self._settings
-        dense_pace = _Pace(s.learning_rate, s.epsilon)
+        decayed = self._decay()
+        dense_pace = _Pace(s.learning_rate * decayed, s.epsilon)
         table_pace = _Pace(
-            s.learning_rate if s.table_learning_rate is None else s.table_learning_rate,
+            (s.learning_rate if s.table_learning_rate is None else s.table_learning_rate) * decayed,
             s.epsilon if s.table_epsilon is None else s.table_epsilon,
         )
         # The raw operation counts once on each of several replicas, as every update here does.
@@ -91,6 +101,15 @@ class Adam(tf.Module):
             else:
                 everywhere = tf.math.unsorted_segment_sum(g.values, g.rows, x.shape[0])
                 self._update_all(x, m, v, everywhere, powers, table_pace)
+
+    def _decay(self) -> float | tf.Tensor:
+        """What the rates of the next step are multiplied by."""
+        if self._last_step is None or self._settings.decay == "none":
+            return 1.0
+        done = tf.cast(self.step.read_value(), tf.float32) / self._last_step
+        if self._settings.decay == "linear":
+            return 1.0 - done
+        return 0.5 * (1.0 + tf.cos(math.pi * done))
 
     def _update_all(
         self,

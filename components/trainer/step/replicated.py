@@ -13,7 +13,7 @@ import tensorflow as tf
 from components.trainer.data.batches import Batch
 from components.trainer.step.loss import Losses
 from components.trainer.step.optimizer import RowGradient
-from components.trainer.step.step import TrainStep
+from components.trainer.step.step import BatchTensors, TrainStep, batch_specs
 
 
 class WorkerLostError(RuntimeError):
@@ -36,21 +36,13 @@ class ReplicatedStep:
         self._step = step
         self._strategy = strategy
         self._mine = _local_replicas(strategy)
-        layout, tasks = step.network.layout, step.network.settings.tasks
+        network = step.network
         share = (
-            tf.TensorSpec([None, len(layout.categorical)], tf.int32, "ids"),
-            tf.TensorSpec([None, layout.numeric_width], tf.float32, "nums"),
-            tf.TensorSpec([None], tf.float32, "label"),
-            tf.TensorSpec([len(tasks)], tf.int32, "counts"),
+            *batch_specs(network.layout, len(network.settings.tasks)),
             tf.TensorSpec([2], tf.float32, "whole"),
             tf.TensorSpec([], tf.int32, "replica"),
         )
-        weight = tf.TensorSpec([None], tf.float32, "weight")
-        count = len(self._mine)
-        self._run = tf.function(self._all, input_signature=((share,) * count,))
-        self._run_weighted = tf.function(
-            self._all, input_signature=((share,) * count, (weight,) * count)
-        )
+        self._run = tf.function(self._all, input_signature=((share,) * len(self._mine),))
 
     def __call__(self, batch: Batch) -> Losses:
         """Takes one step; the losses are the whole batch's, from before the update.
@@ -59,39 +51,27 @@ class ReplicatedStep:
           WorkerLostError: another worker is gone.
         """
         shares = shares_of(batch, self._strategy.num_replicas_in_sync, self._mine)
-        arguments = tuple(_in_order(share) for share in shares)
+        arguments = tuple((*share.batch, share.whole, share.replica) for share in shares)
         with worker_errors():
-            if batch.weight is None:
-                return Losses(*tf.unstack(self._run(arguments)))
-            weights = tuple(share.batch.weight for share in shares)
-            return Losses(*tf.unstack(self._run_weighted(arguments, weights)))
+            return Losses(*tf.unstack(self._run(arguments)))
 
-    def _all(
-        self,
-        shares: Sequence[tuple[tf.Tensor, ...]],
-        weights: Sequence[tf.Tensor] | None = None,
-    ) -> tf.Tensor:
+    def _all(self, shares: Sequence[BatchTensors]) -> tf.Tensor:
         """Every replica's part; the losses as one vector."""
         first = self._mine[0]
 
-        def mine(context: tf.distribute.experimental.ValueContext) -> tuple[tf.Tensor, ...]:
-            place = context.replica_id_in_sync_group - first
-            return (*shares[place], *(() if weights is None else (weights[place],)))
+        def mine(context: tf.distribute.experimental.ValueContext) -> BatchTensors:
+            return shares[context.replica_id_in_sync_group - first]
 
         values = self._strategy.experimental_distribute_values_from_function(mine)
         losses = self._strategy.run(self._replica, args=(values,))
         return self._strategy.experimental_local_results(losses)[0]
 
-    def _replica(self, share: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        ids, nums, label, counts, whole, replica, *weight = share
+    def _replica(self, share: BatchTensors) -> tf.Tensor:
+        *batch, whole, replica = share
         step, context = self._step, tf.distribute.get_replica_context()
         replicas = self._strategy.num_replicas_in_sync
         losses, dense, tables = step.loss_gradients(
-            ids,
-            nums,
-            label,
-            counts,
-            *weight,
+            tuple(batch),
             whole=whole,
             dropout_step=step.optimizer.step.read_value() * replicas + tf.cast(replica, tf.int64),
         )
@@ -135,11 +115,6 @@ def _local_replicas(strategy: tf.distribute.Strategy) -> tuple[int, ...]:
     return tuple(int(v) for v in strategy.experimental_local_results(values))
 
 
-def _in_order(share: Share) -> tuple[object, ...]:
-    batch = share.batch
-    return (batch.ids, batch.nums, batch.label, batch.counts, share.whole, share.replica)
-
-
 def _by_row(slices: tf.IndexedSlices) -> RowGradient:
     rows, position = tf.unique(slices.indices)
     return RowGradient(rows, tf.math.unsorted_segment_sum(slices.values, position, tf.size(rows)))
@@ -180,7 +155,9 @@ def shares_of(batch: Batch, replicas: int, mine: Sequence[int]) -> list[Share]:
             batch.nums[rows],
             batch.label[rows],
             (last - first).astype(np.int32),
-            None if batch.weight is None else batch.weight[rows],
+            batch.weight[rows],
+            batch.completeness[rows],
+            batch.offset[rows],
         )
         found.append(Share(part, whole, np.int32(replica)))
     return found
@@ -188,7 +165,5 @@ def shares_of(batch: Batch, replicas: int, mine: Sequence[int]) -> list[Share]:
 
 def _weights(batch: Batch) -> npt.NDArray[np.float32]:
     hard = int(batch.counts[0])
-    if batch.weight is None:
-        return np.array([hard, len(batch.label) - hard], np.float32)
     parts = batch.weight[:hard], batch.weight[hard:]
     return np.array([part.sum(dtype=np.float64) for part in parts], np.float32)

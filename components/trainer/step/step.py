@@ -11,8 +11,25 @@ from components.trainer.data.sampling import logit_shifts
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.network.stack import Forward
 from components.trainer.settings import LossSettings, TrainingSettings
-from components.trainer.step.loss import Losses, multi_task_loss
+from components.trainer.step.loss import Losses, Observed, multi_task_loss
 from components.trainer.step.optimizer import Adam, RowGradient
+from components.transform.layout import FeatureLayout
+
+BatchTensors = tuple[tf.Tensor, ...]
+"""A `Batch` as tensors, in its order."""
+
+
+def batch_specs(layout: FeatureLayout, tasks: int) -> tuple[tf.TensorSpec, ...]:
+    """Types and shapes of a `Batch`, in its order."""
+    return (
+        tf.TensorSpec([None, len(layout.categorical)], tf.int32, "ids"),
+        tf.TensorSpec([None, layout.numeric_width], tf.float32, "nums"),
+        tf.TensorSpec([None], tf.float32, "label"),
+        tf.TensorSpec([tasks], tf.int32, "counts"),
+        tf.TensorSpec([None], tf.float32, "weight"),
+        tf.TensorSpec([None], tf.float32, "completeness"),
+        tf.TensorSpec([None], tf.float32, "offset"),
+    )
 
 
 class TrainStep(tf.Module):
@@ -24,55 +41,43 @@ class TrainStep(tf.Module):
     """
 
     def __init__(
-        self, network: TwoTowerDCN, loss: LossSettings, training: TrainingSettings
+        self,
+        network: TwoTowerDCN,
+        loss: LossSettings,
+        training: TrainingSettings,
+        last_step: int | None = None,
     ) -> None:
+        """Takes the network, settings, and the step at which decaying rates are to reach zero."""
         super().__init__()
         self.network = network
-        self.optimizer = Adam(network.dense_variables, network.embedding.tables, training)
+        self.optimizer = Adam(
+            network.dense_variables, network.embedding.tables, training, last_step
+        )
         self._loss = loss if len(network.towers) > 1 else None
         self._dtype = tf.bfloat16 if training.precision == "bfloat16" else tf.float32
         self._routed = training.routed
         self._shifts = logit_shifts(training.sampling, network.settings.mode)
-        layout = network.layout
-        specs = (
-            tf.TensorSpec([None, len(layout.categorical)], tf.int32, "ids"),
-            tf.TensorSpec([None, layout.numeric_width], tf.float32, "nums"),
-            tf.TensorSpec([None], tf.float32, "label"),
-            tf.TensorSpec([len(network.settings.tasks)], tf.int32, "counts"),
-        )
-        weight = tf.TensorSpec([None], tf.float32, "weight")
+        specs = batch_specs(network.layout, len(network.settings.tasks))
         self._run = tf.function(self._step, input_signature=specs)
-        self._run_weighted = tf.function(self._step, input_signature=(*specs, weight))
 
     def __call__(self, batch: Batch) -> Losses:
         """Takes one step; the losses are from before the update."""
-        if batch.weight is None:
-            return Losses(*self._run(batch.ids, batch.nums, batch.label, batch.counts))
-        return Losses(*self._run_weighted(*batch))
+        return Losses(*self._run(*batch))
 
     def gradients(
-        self,
-        ids: tf.Tensor,
-        nums: tf.Tensor,
-        label: tf.Tensor,
-        counts: tf.Tensor,
-        weight: tf.Tensor | None = None,
+        self, batch: Batch | BatchTensors
     ) -> tuple[Losses, list[tf.Tensor], list[RowGradient]]:
         """The batch's losses and their gradients.
 
         Returns:
           The losses; a gradient for each of `network.dense_variables`; one for each table.
         """
-        losses, dense, tables = self.loss_gradients(ids, nums, label, counts, weight)
+        losses, dense, tables = self.loss_gradients(batch)
         return losses, dense, self.regularized(tables)
 
     def loss_gradients(
         self,
-        ids: tf.Tensor,
-        nums: tf.Tensor,
-        label: tf.Tensor,
-        counts: tf.Tensor,
-        weight: tf.Tensor | None = None,
+        batch: Batch | BatchTensors,
         *,
         whole: tf.Tensor | None = None,
         dropout_step: tf.Tensor | None = None,
@@ -80,21 +85,22 @@ class TrainStep(tf.Module):
         """As `gradients`, of the loss alone: without the pull of `embedding_l2`.
 
         Args:
-          ids, nums, label, counts, weight: a batch, or one replica's share of it.
+          batch: a batch, or one replica's share of it.
           whole: what the loss divides by, for a share; see `multi_task_loss`.
           dropout_step: int64 scalar that seeds dropout; none is the optimizer's step.
         """
+        ids, nums, label, counts, weight, completeness, offset = batch
         dense = list(self.network.dense_variables)
         lookups = self.network.embedding.lookup(ids)
         rows = [found.rows for found in lookups]
         if dropout_step is None:
             dropout_step = self.optimizer.step.read_value()
         forward = Forward(self._dtype, dropout_step)
+        seen = Observed(label, tf.range(tf.size(label)) < counts[0], weight, completeness)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*dense, *rows])
             logit = self.network.own_logit(ids, lookups, nums, counts, forward, routed=self._routed)
-            is_hard = tf.range(tf.size(label)) < counts[0]
-            losses = multi_task_loss(logit, label, is_hard, self._loss, weight, self._shifts, whole)
+            losses = multi_task_loss(logit + offset, seen, self._loss, self._shifts, whole)
         of_dense, of_rows = tape.gradient(losses.total, (dense, rows))
         of_tables = []
         for found, slices in zip(lookups, of_rows, strict=True):
@@ -114,14 +120,7 @@ class TrainStep(tf.Module):
             for table, g in zip(self.network.embedding.tables, tables, strict=True)
         ]
 
-    def _step(
-        self,
-        ids: tf.Tensor,
-        nums: tf.Tensor,
-        label: tf.Tensor,
-        counts: tf.Tensor,
-        weight: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, ...]:
-        losses, dense, tables = self.gradients(ids, nums, label, counts, weight)
+    def _step(self, *batch: tf.Tensor) -> BatchTensors:
+        losses, dense, tables = self.gradients(batch)
         self.optimizer.apply(dense, tables)
         return tuple(losses)

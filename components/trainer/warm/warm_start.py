@@ -34,6 +34,10 @@ LAST_BLESSED_FILE = "last_blessed.json"
 _log = logging.getLogger("hardtower")
 
 
+class ColdStartError(Exception):
+    """Why a training cannot start from the last blessed model."""
+
+
 @dataclass(frozen=True)
 class Start:
     """How a training starts.
@@ -83,8 +87,12 @@ def choose_start(
     """
     if training.warm_start == "off" or base_model is None:
         return Start(reason="training.warm_start is off")
-    found = _start(base_model, contract, model, training, transform_graph_dir, eval_days, served)
-    start = Start(reason=found) if isinstance(found, str) else found
+    try:
+        start = _start(
+            base_model, contract, model, training, transform_graph_dir, eval_days, served
+        )
+    except ColdStartError as reason:
+        start = Start(reason=str(reason))
     _log.info(
         "Trainer: %s",
         f"starts from version {start.version}" if start.version else f"starts cold: {start.reason}",
@@ -100,26 +108,26 @@ def _start(
     transform_graph_dir: str,
     eval_days: int,
     served: bool,
-) -> Start | str:
+) -> Start:
     beside = read_json(os.path.join(os.path.dirname(base_model), LAST_BLESSED_FILE))
     version, as_of = str(beside["version"]), resolve_as_of(str(beside["as_of"]))
     if not version:
-        return "no model has been blessed yet"
+        raise ColdStartError("no model has been blessed yet")
     every = training.cold_every
     if every is not None and to_day(as_of) % every == 0:
-        return f"{as_of} is a day of training.cold_every {every}"
+        raise ColdStartError(f"{as_of} is a day of training.cold_every {every}")
     late = None if served else _saw_too_late(base_model, as_of, contract, eval_days)
     if late is not None:
-        return f"version {version} {late}"
+        raise ColdStartError(f"version {version} {late}")
     root = base_model if served else comparable_model(base_model, tf.io.gfile.exists)
     places = (root, os.path.join(root, ONE_TASK_DIRECTORY))
     candidates = [weights for place in places if (weights := StartWeights.find(place))]
     if not candidates:
-        return f"version {version} carries no weights to start from"
+        raise ColdStartError(f"version {version} carries no weights to start from")
     same_mode = [weights for weights in candidates if weights.model.get("mode") == model.mode]
     weights = (same_mode or candidates)[0]
     if reason := misfit(weights.model, weights.features, model, contract.features):
-        return f"version {version} does not fit: {reason}"
+        raise ColdStartError(f"version {version} does not fit: {reason}")
     return _warm(version, weights, contract, transform_graph_dir)
 
 
@@ -145,12 +153,14 @@ def _saw_too_late(base_model: str, as_of: date, contract: Contract, eval_days: i
 
 def _warm(
     version: str, weights: StartWeights, contract: Contract, transform_graph_dir: str
-) -> Start | str:
+) -> Start:
     new = contract.features
     try:
         old = Features.model_validate(weights.features)
     except ValidationError as error:
-        return f"version {version} has features that this code cannot read: {error.errors()[0]}"
+        raise ColdStartError(
+            f"version {version} has features that this code cannot read: {error.errors()[0]}"
+        ) from error
     new_words = _words(new, os.path.join(transform_graph_dir, TRANSFORM_FN))
     old_words = _words(old, weights.serving_dir)
     layout = FeatureLayout.from_contract(contract)
@@ -176,8 +186,11 @@ def _words(features: Features, saved_model: str) -> dict[str, list[bytes]]:
 def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> None:
     served, rest = SavedVariables(weights.serving_dir), weights.load()
     tables = {name_of(table) for table in network.embedding.tables}
+    refitted = {name_of(v) for tower in network.wide.values() for v in tower.variables}
     for variable in network.variables:
         name = name_of(variable)
+        if name in refitted:
+            continue
         old = served.read(name) if name in served else rest[name]
         if name in tables:
             value = variable.numpy()
@@ -249,9 +262,10 @@ def misfit(
       old_model, old_features: as JSON, of settings that older code may have written.
       model, features: the new network's.
     """
-    new_model = model.model_dump(mode="json")
+    new_model = _weights_of(model.model_dump(mode="json"))
+    old_model = _weights_of(old_model)
     # A setting that one of the two codes does not know is at its default there.
-    defaults = ModelSettings().model_dump(mode="json")
+    defaults = _weights_of(ModelSettings().model_dump(mode="json"))
     for key in sorted({*old_model, *new_model} - FREE):
         was, now = (form.get(key, defaults.get(key)) for form in (old_model, new_model))
         if was != now:
@@ -261,6 +275,12 @@ def misfit(
         if found := _difference(old_features[kind], new_features[kind]):
             return f"features.{kind}: {found}"
     return None
+
+
+def _weights_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with, of the wide part, nothing but whether there is one: it is fitted anew, and
+    older code had none."""
+    return {**model, "wide": model.get("wide", {"enabled": False})["enabled"]}
 
 
 def _difference(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> str | None:

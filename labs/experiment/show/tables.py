@@ -113,7 +113,7 @@ def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
             arm,
             str(len(runs)),
             f"{runs[0]['parameters']:,}",
-            ", ".join(str(run["best_step"]) for run in runs),
+            ", ".join(str(run["kept_step"]) for run in runs),
             f"{sum(run['seconds'] for run in runs):,.0f}",
         ]
         for arm, runs in found.items()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import Recipe
 from schemas.base import Frozen
 from schemas.checked import checked
 
@@ -42,12 +42,8 @@ Assignment = ByHistory | ByCategory
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that decides a training on given columns."""
-
-    model: ModelSettings
-    loss: LossSettings
-    training: TrainingSettings
+class Settings(Recipe):
+    """A recipe that arms vary."""
 
     def but(self, **changes: Mapping[str, Any]) -> Settings:
         """With some keys of `model`, `loss` or `training` replaced, checked again.

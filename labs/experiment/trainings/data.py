@@ -125,7 +125,7 @@ def _write(source: Source, folder: Path) -> None:
         place.mkdir(parents=True)
         found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
         files = [str(file) for file in sorted(found)]
-        columns = load_columns(files, source.transform_graph, source.contract)
+        columns = load_columns(files, source.transform_graph, source.contract, fit="judged")
         for field in fields(Columns):
             values = getattr(columns, field.name)
             if values is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer.data.columns import Columns
+from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
@@ -86,7 +87,7 @@ class Outcome:
 
     Attributes:
       predictions: see `HARD_TOWER`, `OWN_TOWER`, `ON_CALIBRATION`.
-      record: `seconds`, `best_step`, `stopped_by`, `parameters`, `history`; of `perform` also
+      record: `seconds`, `kept_step`, `stopped_by`, `parameters`, `history`; of `perform` also
         `calibration`, the fitted calibrator's record or None.
     """
 
@@ -112,6 +113,12 @@ def columns_of(job: Job, split: str) -> Columns:
     return columns if rows.all() else columns.take(rows)
 
 
+def learned_from(job: Job, split: str) -> Columns:
+    """Those of the job's columns whose labels say enough by the settings, as the Trainer does."""
+    training = job.settings.training
+    return known(columns_of(job, split), training.labels, training.min_completeness)
+
+
 def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
@@ -121,23 +128,19 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     Raises:
       InputError: there is nothing to train on, or the loss is no number any more.
     """
-    from components.trainer.loop.loop import train
+    from components.trainer.loop.loop import Splits, train
 
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
-    result = train(
-        columns_of(job, TRAIN),
-        columns_of(job, CALIBRATION),
-        job.data.layout,
-        settings.model,
-        settings.loss,
-        settings.training,
-    )
+    train_columns, calibration = (learned_from(job, split) for split in (TRAIN, CALIBRATION))
+    splits = Splits(train_columns, calibration, job.data.layout)
+    result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
-        "best_step": result.best_step,
+        "kept_step": result.kept_step,
         "stopped_by": result.stopped_by,
         "parameters": parameters(settings.model, job.data.layout)["full"],
+        "wide": result.wide,
         "history": result.history,
     }
 
@@ -152,7 +155,7 @@ def check(job: Job) -> None:
 
     calibration = job.settings.training.calibration
     if calibration.method != NONE:
-        check_calibration(columns_of(job, CALIBRATION), job.settings.model, calibration)
+        check_calibration(learned_from(job, CALIBRATION), job.settings.model, calibration)
 
 
 def perform(job: Job) -> Outcome:
@@ -161,46 +164,44 @@ def perform(job: Job) -> Outcome:
     Raises:
       InputError: see `check` and `fit`.
     """
-    from components.trainer.calibrate.calibrator import fit_calibrator
+    from components.trainer.calibrate.calibrator import fit_calibrators
     from components.trainer.data.columns import task_numbers
-    from components.trainer.step.scoring import predict
 
     check(job)
     network, record = fit(job)
     model, training = job.settings.model, job.settings.training
-    fitted = fit_calibrator(
+    fitted = fit_calibrators(
         network,
-        columns_of(job, CALIBRATION),
+        learned_from(job, CALIBRATION),
         training.calibration,
         training.evaluation_batch_size,
     )
-    record["calibration"] = fitted.record if fitted else None
-    calibrator = fitted.calibrator if fitted else None
+    serving = network.serving_tower
+    record["calibration"] = fitted[serving].record if serving in fitted else None
+    calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
     evaluated = columns_of(job, EVAL)
-    scored = served(network, evaluated, calibrator)
+    scored = exported(network, serving, evaluated, calibrators)
     own = scored.copy()
     number = task_numbers(evaluated, model.tier_boundaries)
     for i, name in enumerate(model.tasks):
         tower = network.tower_of(name)
-        if tower is not None and tower != network.serving_tower:
+        if tower is not None and tower != serving:
             mine = np.flatnonzero(number == i)
-            own[mine] = predict(network, tower, evaluated.take(mine))
-    on_calibration = served(network, held_out(job), calibrator)
+            own[mine] = exported(network, tower, evaluated.take(mine), calibrators)
+    on_calibration = exported(network, serving, held_out(job), calibrators)
     return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
 
 
-def served(
-    network: TwoTowerDCN, columns: Columns, calibrator: Calibrator | None
+def exported(
+    network: TwoTowerDCN, tower: str, columns: Columns, calibrators: Mapping[str, Calibrator]
 ) -> npt.NDArray[np.float32]:
-    """What the exported serving tower answers, calibrated if it is, float32 [n]."""
+    """What the exported graphs answer for a tower, calibrated if it is, float32 [n]."""
     from components.trainer.calibrate.calibrator import probability
-    from components.trainer.step.scoring import TowerScorer, predict
+    from components.trainer.step.scoring import TowerScorer
 
-    if calibrator is None:
-        return predict(network, network.serving_tower, columns)
-    logits = TowerScorer(network, network.serving_tower, SCORED_AT_ONCE).logits(columns)
-    calibrated: npt.NDArray[np.float32] = probability(logits, calibrator).numpy()
-    return calibrated
+    logits = TowerScorer(network, tower, SCORED_AT_ONCE).logits(columns)
+    found: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
+    return found
 
 
 def held_out(job: Job) -> Columns:

@@ -250,7 +250,7 @@ def model_run(folder: Path, mode: str) -> None:
             "settings": {"model": {"mode": mode}},
             "seed": 11,
             "parameters": {"shared": 9000, "hard": 1234, "serving": 10234, "full": 11468},
-            "best_step": 700,
+            "kept_step": 700,
             "stopped_by": "patience",
             "seconds": {"load train": 1.5, "train": 20.25},
             "calibration": {

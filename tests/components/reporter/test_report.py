@@ -509,6 +509,92 @@ def test_the_pushers_manifest_is_kept(run_root: Path) -> None:
     assert isinstance(pushed, Manifest)
 
 
+FIT = {
+    "first_day": "2026-01-01",
+    "last_day": "2026-01-14",
+    "newest_trained_day": "2026-01-14",
+    "calibration_first_day": "2026-01-15",
+    "calibration_last_day": "2026-01-21",
+    "labels_as_of": "2026-01-22",
+    "examples": 51234,
+    "positives": 2222,
+    "hard_examples": 30123,
+    "hard_positives": 299,
+    "model_digest": "sha256:beef",
+    "one_task_digest": "sha256:cafe",
+}
+SERVED = FIT | {"last_day": "2026-01-31", "newest_trained_day": "2026-01-31", "examples": 99999}
+
+
+def with_fits(root: Path, judged: dict[str, Any], served: dict[str, Any] | None) -> Page:
+    """The page of the run with these fits in the pusher's manifest."""
+    manifest = json.loads(run_manifest(read(root), RUN, NOW).model_dump_json())
+    manifest |= {"judged_fit": judged, "served_fit": served}
+    (root / "pushed" / "manifest.json").write_text(json.dumps(manifest))
+    return Page(render(read(root)))
+
+
+def test_both_fits_and_their_age(run_root: Path) -> None:
+    """As of 2026-02-01."""
+    page = with_fits(run_root, FIT, SERVED)
+    rows = page.rows("What was learned from")
+    assert [(r["Fit"], r["Newest click"], r["Days old"], r["Examples"]) for r in rows] == [
+        ("judged", "2026-01-14", "18", "51,234"),
+        ("served", "2026-01-31", "1", "99,999"),
+    ]
+    assert rows[0]["Hard conversions"] == "299"
+    assert rows[0]["Labels as of"] == "2026-01-22"
+
+
+def test_a_log_without_conversion_times_says_how_old_the_model_is(run_root: Path) -> None:
+    page = with_fits(run_root, FIT, FIT)
+    (row,) = page.rows("What was learned from")
+    assert row["Fit"] == "judged and served"
+    assert "The log has no conversion times" in page.plain()
+    assert "the newest trained click is 18 days old" in page.plain()
+    splits = json.loads((run_root / "task_assignments" / "splits.json").read_text())
+    splits["recent"] = splits["eval"] | {"first_day": "2026-01-29"}
+    (run_root / "task_assignments" / "splits.json").write_text(json.dumps(splits))
+    assert "no conversion times" not in with_fits(run_root, FIT, FIT).plain()
+
+
+def test_checks_of_the_refit_are_lines_of_the_verdict(run_root: Path) -> None:
+    file = run_root / "pushed" / "push.json"
+    push = json.loads(file.read_text())
+    checks = [
+        {
+            "name": "level_hard",
+            "passed": True,
+            "wanted": "0.80 .. 1.25",
+            "detail": "1.02 [0.9, 1.1]",
+        },
+        {"name": "distance", "passed": True, "wanted": "close", "detail": "log-odds 0.3"},
+    ]
+    file.write_text(json.dumps(push | {"checks": checks}))
+    page = with_fits(run_root, FIT, SERVED)
+    found = [list(row.values()) for row in page.rows("Checks of the refit")]
+    assert found == [
+        ["level hard", "passed", "0.80 .. 1.25", "1.02 [0.9, 1.1]"],
+        ["distance", "passed", "close", "log-odds 0.3"],
+    ]
+    checks[1]["passed"] = False
+    failed = {"pushed": False, "version": None, "reason": "the refit failed distance"}
+    file.write_text(json.dumps(push | failed | {"checks": checks}))
+    text = with_fits(run_root, FIT, None).plain()
+    assert "Blessed, but the refit failed: nothing was pushed" in text
+    assert "the refit failed distance" in text
+
+
+def test_hard_examples_that_were_soft_are_told(run_root: Path) -> None:
+    file = run_root / "task_assignments" / "stability.json"
+    stability = json.loads(file.read_text())
+    assert "before they had shown it" not in Page(render(read(run_root))).plain()
+    doubtful = {"examples": 1200, "setups": 7, "hard_examples": 24000}
+    file.write_text(json.dumps(stability | {"doubtful_hard": doubtful}))
+    text = Page(render(read(run_root))).plain()
+    assert "1,200 of 24,000 hard examples that are trained on (5%) are of 7 setups" in text
+
+
 def test_the_same_run_gives_the_same_page(html: str, run_root: Path) -> None:
     assert render(read(run_root)) == html
 

@@ -154,7 +154,7 @@ def test_predictions_are_calibrated_as_a_run_calibrates_them(job: Job, method: s
     assert np.array_equal(own[~hard], plain.predictions[OWN_TOWER][~hard])
     assert found.record["calibration"]["conversions"] == label.sum()
     assert plain.record["calibration"] is None
-    assert found.record["best_step"] == plain.record["best_step"]
+    assert found.record["kept_step"] == plain.record["kept_step"]
 
 
 def test_a_calibrator_that_cannot_be_fitted_is_refused_before_training(

@@ -29,6 +29,9 @@ STEPS = {
     "OneTaskTrainer",
     "LastBlessed",
     "HardTowerEvaluator",
+    "ServedTransform",
+    "ServedTrainer",
+    "ServedOneTaskTrainer",
     "HardTowerPusher",
     "RunReport",
 }

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from components.trainer.data.batches import Batch, shuffled_batches
 from components.trainer.data.columns import Columns
-from components.trainer.loop.loop import train
+from components.trainer.loop.loop import Splits, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import (
     LossSettings,
     ModelSettings,
+    Recipe,
     TrainingSettings,
 )
 from components.trainer.step.step import TrainStep
@@ -65,12 +66,14 @@ def test_training(mode: str, layout: FeatureLayout, clicks: Clicks) -> None:
     rows = []
     for columns, calibration in zip(*splits, strict=True):
         result = train(
-            columns,
-            calibration,
-            layout,
-            ModelSettings(mode=mode, cross_layers=1, hidden_units=(4,), shared_layers=1),
-            LossSettings(),
-            TrainingSettings(batch_size=ALL, epochs=4, evaluate_every=1.0, gradient_examples=ALL),
+            Splits(columns, calibration, layout),
+            Recipe(
+                ModelSettings(mode=mode, cross_layers=1, hidden_units=(4,), shared_layers=1),
+                LossSettings(),
+                TrainingSettings(
+                    batch_size=ALL, epochs=4, evaluate_every=1.0, gradient_examples=ALL
+                ),
+            ),
         )
         rows.append(result.history)
     for by_weight, by_repetition in zip(*rows, strict=True):
@@ -85,12 +88,12 @@ def test_examples_without_weight_are_no_examples(layout: FeatureLayout, clicks: 
     columns = clicks(300, seed=1)
     calibration = dataclasses.replace(columns, weight=columns.hard.astype(np.float32))
     result = train(
-        columns,
-        calibration,
-        layout,
-        ModelSettings(cross_layers=1, hidden_units=(), shared_layers=1),
-        LossSettings(),
-        TrainingSettings(epochs=1),
+        Splits(columns, calibration, layout),
+        Recipe(
+            ModelSettings(cross_layers=1, hidden_units=(), shared_layers=1),
+            LossSettings(),
+            TrainingSettings(epochs=1),
+        ),
     )
     assert result.history[-1]["calibration_log_loss_soft"] is None
     assert result.history[-1]["calibration_log_loss_hard"] > 0

@@ -12,10 +12,11 @@ from scipy.special import expit, logit
 
 from components.trainer.data.columns import Columns
 from components.trainer.data.sampling import logit_shifts, sample_negatives
-from components.trainer.loop.loop import train
+from components.trainer.loop.loop import Splits, train
 from components.trainer.settings import (
     LossSettings,
     ModelSettings,
+    Recipe,
     SamplingSettings,
     TrainingSettings,
 )
@@ -159,20 +160,20 @@ def test_predictions_are_of_the_unsampled_rate(
         looks = dataclasses.replace(other, hard=np.ones(len(other), bool))
         of_task = {"hard": looks.hard}
     result = train(
-        columns,
-        looks,
-        layout,
-        ModelSettings(mode=mode, cross_layers=1, hidden_units=(8,), shared_layers=1),
-        LossSettings(),
-        TrainingSettings(
-            batch_size=500,
-            epochs=6,
-            learning_rate=0.01,
-            gradient_examples=0,
-            sampling=SamplingSettings(
-                keep_negatives_hard=hard_share_kept,
-                keep_negatives_soft=0.3,
-                correction=correction,
+        Splits(columns, looks, layout),
+        Recipe(
+            ModelSettings(mode=mode, cross_layers=1, hidden_units=(8,), shared_layers=1),
+            LossSettings(),
+            TrainingSettings(
+                batch_size=500,
+                epochs=6,
+                learning_rate=0.01,
+                gradient_examples=0,
+                sampling=SamplingSettings(
+                    keep_negatives_hard=hard_share_kept,
+                    keep_negatives_soft=0.3,
+                    correction=correction,
+                ),
             ),
         ),
     )

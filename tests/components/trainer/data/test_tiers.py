@@ -7,9 +7,9 @@ import pytest
 
 from components.trainer.data.batches import shuffled_batches
 from components.trainer.data.columns import Columns, task_numbers
-from components.trainer.loop.loop import train
+from components.trainer.loop.loop import Splits, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.loss import multi_task_loss
 from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
@@ -118,12 +118,8 @@ def test_training_on_tiers_reports_both_tasks(layout: FeatureLayout, clicks: Cli
         tier_boundaries=(0.3,),
     )
     result = train(
-        clicks(600, seed=1, signal=1.0),
-        clicks(200, seed=2, signal=1.0),
-        layout,
-        model,
-        LossSettings(),
-        TrainingSettings(epochs=1, batch_size=200, evaluate_every=1),
+        Splits(clicks(600, seed=1, signal=1.0), clicks(200, seed=2, signal=1.0), layout),
+        Recipe(model, LossSettings(), TrainingSettings(epochs=1, batch_size=200, evaluate_every=1)),
     )
     assert tuple(result.network.towers) == ("hard", "soft_1", "soft_2")
     (row,) = result.history

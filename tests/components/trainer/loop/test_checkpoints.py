@@ -23,8 +23,8 @@ from components.trainer.loop.checkpoints import (
     sweep,
 )
 from components.trainer.loop.identity import training_identity
-from components.trainer.loop.loop import TrainResult, train
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -231,13 +231,13 @@ def small(
 ) -> TrainResult:
     defaults = {"batch_size": 50, "epochs": 1, "checkpoint_every_steps": 2, "gradient_examples": 0}
     return train(
-        columns,
-        calibration,
-        layout,
-        ModelSettings(cross_layers=1, hidden_units=(2,), shared_layers=1),
-        LossSettings(),
-        training(**(defaults | changes)),
-        root=CheckpointRoot(str(root)),
+        Splits(columns, calibration, layout),
+        Recipe(
+            ModelSettings(cross_layers=1, hidden_units=(2,), shared_layers=1),
+            LossSettings(),
+            training(**(defaults | changes)),
+        ),
+        Surroundings(root=CheckpointRoot(str(root))),
     )
 
 

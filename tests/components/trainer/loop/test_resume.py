@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 from components.trainer.loop.checkpoints import CheckpointRoot, Checkpoints
 from components.trainer.data.columns import Columns
-from components.trainer.loop.loop import train
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.loop.loop import Splits, train
+from components.trainer.settings import Recipe, LossSettings, ModelSettings, TrainingSettings
 from components.transform.layout import FeatureLayout
 
 folder = Path(sys.argv[1])
@@ -57,7 +57,7 @@ def training(name, seed=1, kill=None, keep=False, every=4):
     with open(folder / f"{name}.npz", "wb") as file:
         np.savez(file, **arrays)
     (folder / f"{name}.json").write_text(json.dumps({
-        "history": result.history, "best_step": result.best_step,
+        "history": result.history, "kept_step": result.kept_step,
         "stopped_by": result.stopped_by, "resumed_from": result.resumed_from,
         "written": result.spent.written,
     }))
@@ -152,8 +152,8 @@ def outcome(folder: Path, name: str) -> dict[str, Any]:
 def test_it_ends_as_if_nothing_had_happened(folder: Path) -> None:
     wanted, found = outcome(folder, "undisturbed"), outcome(folder, "killed")
     assert wanted["stopped_by"] == "patience"
-    assert 0 < wanted["best_step"] < wanted["history"][-1]["step"]
-    for key in ("history", "best_step", "stopped_by"):
+    assert 0 < wanted["kept_step"] < wanted["history"][-1]["step"]
+    for key in ("history", "kept_step", "stopped_by"):
         assert found[key] == wanted[key]
     with np.load(folder / "undisturbed.npz") as before, np.load(folder / "killed.npz") as after:
         assert before.files == after.files

@@ -11,9 +11,9 @@ from sklearn.metrics import log_loss as reference_log_loss
 from sklearn.metrics import roc_auc_score
 
 from components.trainer.data.columns import Columns
-from components.trainer.loop.loop import TrainResult, base_rates, train
+from components.trainer.loop.loop import Splits, Surroundings, TrainResult, base_rates, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.scoring import predict
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
@@ -33,12 +33,12 @@ def run(
 ) -> TrainResult:
     defaults = {"batch_size": 200, "epochs": 3, "learning_rate": 0.01}
     return train(
-        columns,
-        calibration,
-        layout,
-        MODEL.model_copy(update={"mode": mode, "dropout": dropout}),
-        LossSettings(),
-        TrainingSettings.model_validate(defaults | training),
+        Splits(columns, calibration, layout),
+        Recipe(
+            MODEL.model_copy(update={"mode": mode, "dropout": dropout}),
+            LossSettings(),
+            TrainingSettings.model_validate(defaults | training),
+        ),
     )
 
 
@@ -63,7 +63,7 @@ def test_learns_a_planted_signal(
     found = predict(result.network, tower, hard, batch_size=500)
     # The planted log-odds themselves score about .86.
     assert roc_auc_score(hard.label, found) > 0.8
-    best = next(row for row in result.history if row["step"] == result.best_step)
+    best = next(row for row in result.history if row["step"] == result.kept_step)
     assert best["calibration_auc_hard"] == pytest.approx(roc_auc_score(hard.label, found))
     assert best["calibration_log_loss_hard"] == pytest.approx(
         reference_log_loss(hard.label, found.astype(np.float64)), rel=1e-5
@@ -84,7 +84,7 @@ def test_same_seed_same_bits(layout: FeatureLayout, clicks: Clicks) -> None:
     assert timeless[0] == timeless[1] != timeless[2]
 
 
-def test_early_stopping_restores_the_best_step(layout: FeatureLayout, clicks: Clicks) -> None:
+def test_early_stopping_restores_the_kept_step(layout: FeatureLayout, clicks: Clicks) -> None:
     calibration = clicks(400, seed=2)
     result = run(
         layout,
@@ -98,9 +98,9 @@ def test_early_stopping_restores_the_best_step(layout: FeatureLayout, clicks: Cl
     )
     losses = {row["step"]: row["calibration_log_loss_hard"] for row in result.history}
     assert result.stopped_by == "patience"
-    assert result.best_step == min(losses, key=losses.__getitem__)
+    assert result.kept_step == min(losses, key=losses.__getitem__)
     assert list(losses) == [4 * i for i in range(1, len(losses) + 1)]
-    assert result.best_step == 4 * (len(losses) - 2)
+    assert result.kept_step == 4 * (len(losses) - 2)
     hard = calibration.take(calibration.hard)
     found = predict(result.network, "hard", hard).astype(np.float64)
     assert reference_log_loss(hard.label, found) == pytest.approx(min(losses.values()), rel=1e-5)
@@ -109,13 +109,13 @@ def test_early_stopping_restores_the_best_step(layout: FeatureLayout, clicks: Cl
 def test_looks_between_and_at_the_end(layout: FeatureLayout, clicks: Clicks) -> None:
     seen = []
     result = train(
-        clicks(1000, seed=1),
-        clicks(300, seed=2),
-        layout,
-        MODEL,
-        LossSettings(),
-        TrainingSettings(batch_size=200, epochs=2, evaluate_every=0.6, patience=None),
-        progress=seen.append,
+        Splits(clicks(1000, seed=1), clicks(300, seed=2), layout),
+        Recipe(
+            MODEL,
+            LossSettings(),
+            TrainingSettings(batch_size=200, epochs=2, evaluate_every=0.6, patience=None),
+        ),
+        Surroundings(progress=seen.append),
     )
     assert [(row["step"], row["epoch"]) for row in seen] == [
         (3, 0.6),
@@ -140,13 +140,11 @@ def test_writes_scalars_for_tensorboard(
     layout: FeatureLayout, clicks: Clicks, tmp_path: Path
 ) -> None:
     result = train(
-        clicks(400, seed=1),
-        clicks(300, seed=2),
-        layout,
-        MODEL,
-        LossSettings(),
-        TrainingSettings(batch_size=200, epochs=1, evaluate_every=1.0),
-        log_dir=str(tmp_path),
+        Splits(clicks(400, seed=1), clicks(300, seed=2), layout),
+        Recipe(
+            MODEL, LossSettings(), TrainingSettings(batch_size=200, epochs=1, evaluate_every=1.0)
+        ),
+        Surroundings(log_dir=str(tmp_path)),
     )
     (events,) = tmp_path.glob("events.out.tfevents.*")
     written = {

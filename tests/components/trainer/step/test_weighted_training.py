@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from components.trainer.data.columns import Columns, check_columns
-from components.trainer.loop.loop import base_rates, train
+from components.trainer.loop.loop import Splits, base_rates, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.scoring import OwnTowerScorer, predict
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
@@ -71,12 +71,16 @@ def test_training_follows_the_weights(layout: FeatureLayout, clicks: Clicks) -> 
     means = []
     for times in (1.0, 4.0):
         found = train(
-            replace(columns, weight=np.where(columns.label == 1, times, 1).astype(np.float32)),
-            calibration,
-            layout,
-            MODEL,
-            LossSettings(),
-            TrainingSettings(epochs=3, batch_size=100, learning_rate=3e-3, gradient_examples=0),
+            Splits(
+                replace(columns, weight=np.where(columns.label == 1, times, 1).astype(np.float32)),
+                calibration,
+                layout,
+            ),
+            Recipe(
+                MODEL,
+                LossSettings(),
+                TrainingSettings(epochs=3, batch_size=100, learning_rate=3e-3, gradient_examples=0),
+            ),
         )
         means.append(predict(found.network, "hard", calibration).mean())
     rate = columns.label[columns.hard].mean()

@@ -22,8 +22,8 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.data.columns import Columns
-from components.trainer.loop.loop import train
-from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
+from components.trainer.loop.loop import Splits, train
+from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 
@@ -148,14 +148,15 @@ def test_two_workers_train_as_one(
     folder: Path, layout: FeatureLayout, splits: list[Columns], variant: str
 ) -> None:
     alone = train(
-        *splits,
-        layout,
-        ModelSettings.model_validate(MODEL),
-        LossSettings(),
-        TrainingSettings.model_validate(TRAINING | VARIANTS[variant]),
+        Splits(*splits, layout),
+        Recipe(
+            ModelSettings.model_validate(MODEL),
+            LossSettings(),
+            TrainingSettings.model_validate(TRAINING | VARIANTS[variant]),
+        ),
     )
     chief, worker = (summary(folder, role, variant) for role in ("chief", "worker"))
-    assert chief["best_step"] == worker["best_step"] == alone.best_step
+    assert chief["kept_step"] == worker["kept_step"] == alone.kept_step
     assert len(chief["history"]) == len(worker["history"]) == len(alone.history)
     for found, wanted in zip(chief["history"], alone.history, strict=True):
         assert found.keys() == wanted.keys()

@@ -1,0 +1,348 @@
+"""Fitting the wide part: penalties by evidence, and by what carries over to other periods."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import lsq_linear
+from scipy.special import logit
+
+from common.arrays import Floats, Floats32, Indices
+from components.trainer.data.columns import Columns, task_numbers
+from components.trainer.data.sampling import logit_shifts
+from components.trainer.settings import ALL, ModelSettings, SamplingSettings, WideSettings
+from components.trainer.wide.sweep import sweep
+from components.trainer.wide.weights import (
+    NUMBER_GROUPS,
+    Penalties,
+    Shape,
+    Shard,
+    Weights,
+    field_sums,
+    number_sums,
+)
+from components.transform.layout import FeatureLayout
+
+SHARD = 2**18
+"""Examples of a shard, at most."""
+
+START_PENALTY = 30.0
+
+SCALE_PRIOR = 1.0
+"""Inverse variance of a scale around 1: what few conversions say moves it little."""
+
+SCALE_STEPS = 12
+SMALLEST_SCALE = 1e-4
+
+SHARED = "shared"
+GROUP_NAMES = ("numbers", "missing")
+"""Of the record: parts and groups of numbers."""
+
+UNSEEN_BLOCK = -1
+"""Number of the block of calibration examples, which no fold learns from."""
+
+_log = logging.getLogger("hardtower")
+
+
+@dataclass(frozen=True)
+class WideFit:
+    """A fitted wide part.
+
+    Attributes:
+      weights: of all training examples.
+      towers: names, in the order of the weights' towers.
+      offset: float32 [n], of each training example the logit by weights that were fitted without
+        its period.
+      record: `sweeps`, `loss` (mean, nats) and, by field (`numbers` and `missing` being the two
+        groups of numbers), `scale` and by part `penalty`.
+    """
+
+    weights: Weights
+    towers: tuple[str, ...]
+    offset: Floats32
+    record: dict[str, Any]
+
+
+def fit_wide(
+    columns: Columns,
+    calibration: Columns | None,
+    layout: FeatureLayout,
+    model: ModelSettings,
+    sampling: SamplingSettings,
+) -> WideFit:
+    """Fits weights and penalties.
+
+    1. On all training examples, with every penalty at the fixed point of its evidence.
+    2. Without one of `blocks` consecutive periods at a time, at those penalties. What each field
+       then adds to the logits of the period left out, and to those of the calibration split, is
+       given a scale in [0, 1] by logistic regression. Evidence takes examples to be exchangeable;
+       what holds within a period alone (a household's redemptions in one campaign) has a scale
+       below 1, and a field that carries nothing over has 0.
+    3. A penalty is raised until it shrinks its field by its scale (`_raised`); the weights are
+       fitted to all examples again.
+    4. Offsets: logits of each period by weights that were fitted without it.
+
+    Args:
+      columns: what the network trains on, in the order of time.
+      calibration: a later period, if one was left out of the columns.
+      layout: of both.
+      model: settings; `wide` is read, and which tower learns from which example.
+      sampling: what was done to the training split's negatives.
+    """
+    settings = model.wide
+    shape = Shape.of(layout, len(model.towers))
+    shifts = logit_shifts(sampling, model.mode)
+    parts = list(_parts(columns, model, settings.blocks))
+    shards = [_shard(columns, part, shifts) for part in parts]
+    later = (
+        [
+            _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
+            for part in _parts(calibration, model, 1)
+        ]
+        if calibration is not None
+        else []
+    )
+    state = _State(
+        Weights.start(shape, _base_rates(columns, parts, shape.towers)),
+        Penalties.start(shape, START_PENALTY),
+    )
+    state, sweeps = _learn(shards, state, settings)
+    unseen = [*_left_out(shards, state, settings), *_placed(later, state.weights)]
+    scale = _scales(unseen)
+    state = state.settled(shards, _raised(shards, state, scale, settings), settings.refit_sweeps)
+    offset = np.empty(len(columns), np.float32)
+    place_of = dict(zip(map(id, shards), parts, strict=True))
+    for shard, _ in _left_out(shards, state, settings):
+        offset[place_of[id(shard)].rows] = shard.logit
+    for shard in shards:
+        shard.place(state.weights)
+    examples = sum(len(shard) for shard in shards)
+    ended = sum(shard.loss() for shard in shards) / examples
+    fields = _record(state.penalties, scale, layout, model.towers)
+    _log.info(
+        "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
+        f"{examples:,}",
+        sweeps,
+        ended,
+        ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items()),
+    )
+    record = {"sweeps": sweeps, "loss": ended, "fields": fields}
+    return WideFit(state.weights, model.towers, offset, record)
+
+
+def fit_logistic(
+    columns: Columns, layout: FeatureLayout, settings: WideSettings
+) -> tuple[Weights, float]:
+    """A logistic regression with one penalty for all weights, learnt by its evidence.
+
+    Args:
+      columns: hard examples, unsampled.
+      layout: of the columns.
+      settings: of the sweeps.
+
+    Returns:
+      Weights of one tower, and the penalty.
+    """
+    model = ModelSettings(mode="hard_only")
+    parts = list(_parts(columns, model, 1))
+    shards = [_shard(columns, part, (0.0, 0.0)) for part in parts]
+    shape = Shape.of(layout, 1)
+    state = _State(
+        Weights.start(shape, _base_rates(columns, parts, 1)),
+        Penalties.start(shape, START_PENALTY),
+    )
+    state, _ = _learn(shards, state, settings, one=True)
+    return state.weights, float(state.penalties.numbers[0, 0])
+
+
+class _Part(NamedTuple):
+    """Row numbers of one shard."""
+
+    tower: int
+    block: int
+    rows: Indices
+
+
+def _parts(columns: Columns, model: ModelSettings, blocks: int) -> Iterator[_Part]:
+    """The examples by tower and period, periods being equally long runs of rows."""
+    number = task_numbers(columns, model.tier_boundaries)
+    for tower, name in enumerate(model.towers):
+        tasks = [i for i, task in enumerate(model.tasks) if name in (task, ALL)]
+        mine = np.isin(number, tasks)
+        for block, period in enumerate(np.array_split(np.arange(len(columns)), blocks)):
+            rows = period[mine[period]]
+            for start in range(0, len(rows), SHARD):
+                yield _Part(tower, block, rows[start : start + SHARD])
+
+
+def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
+    here = columns.take(part.rows)
+    shift = np.where(here.hard, *shifts) if any(shifts) else 0.0
+    return Shard(
+        part.tower,
+        part.block,
+        here.ids,
+        here.nums,
+        here.label,
+        here.weight,
+        here.completeness,
+        shift,
+    )
+
+
+def _base_rates(columns: Columns, parts: Sequence[_Part], towers: int) -> Floats:
+    """Log-odds of conversion by tower, half a conversion added to each side."""
+    conversions, examples = np.full(towers, 0.5), np.ones(towers)
+    for part in parts:
+        weight = 1.0 if columns.weight is None else columns.weight[part.rows].astype(np.float64)
+        conversions[part.tower] += np.sum(weight * columns.label[part.rows])
+        examples[part.tower] += np.sum(weight * np.ones(len(part.rows)))
+    found: Floats = logit(conversions / examples)
+    return found
+
+
+@dataclass(frozen=True)
+class _State:
+    weights: Weights
+    penalties: Penalties
+
+    def settled(self, shards: Sequence[Shard], penalties: Penalties, sweeps: int) -> _State:
+        """After some sweeps at fixed penalties, from these weights."""
+        weights = self.weights
+        for shard in shards:
+            shard.place(weights)
+        for _ in range(sweeps):
+            weights = sweep(shards, weights, penalties).weights
+        return _State(weights, penalties)
+
+
+def _learn(
+    shards: Sequence[Shard], state: _State, settings: WideSettings, *, one: bool = False
+) -> tuple[_State, int]:
+    """Sweeps until the evidence's objective stands still; and how many.
+
+    Args:
+      shards, state: examples, and where to begin.
+      settings: of the sweeps.
+      one: the same penalty for all weights.
+    """
+    bounds = settings.min_penalty, settings.max_penalty
+    for shard in shards:
+        shard.place(state.weights)
+    objective, sweeps = np.inf, 0
+    while sweeps < settings.max_sweeps:
+        sweeps += 1
+        swept = sweep(shards, state.weights, state.penalties)
+        learnt = swept.evidence.shared() if one else swept.evidence.penalties()
+        penalties = Penalties(np.clip(learnt.fields, *bounds), np.clip(learnt.numbers, *bounds))
+        state = _State(swept.weights, penalties)
+        if abs(objective - swept.objective) <= settings.tolerance * abs(swept.objective):
+            break
+        objective = swept.objective
+    return state, sweeps
+
+
+def _left_out(
+    shards: Sequence[Shard], state: _State, settings: WideSettings
+) -> Iterator[tuple[Shard, Floats]]:
+    """Each shard placed by weights fitted without its period, and what fields contribute there."""
+    for block in sorted({shard.block for shard in shards}):
+        others = [shard for shard in shards if shard.block != block]
+        found = state.settled(others, state.penalties, settings.fold_sweeps)
+        yield from _placed([shard for shard in shards if shard.block == block], found.weights)
+
+
+def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[tuple[Shard, Floats]]:
+    for shard in shards:
+        shard.place(weights)
+        yield shard, shard.contributions(weights)
+
+
+def _scales(unseen: Sequence[tuple[Shard, Floats]]) -> Floats:
+    """What each contribution is to be multiplied by, in [0, 1], [fields + NUMBER_GROUPS].
+
+    Maximises the likelihood of sigmoid(b + sum_f scale_f u_f) with an intercept for each tower,
+    one more for each on calibration examples, and a normal prior around 1: Newton's method, each
+    step a least-squares problem within bounds.
+    """
+    count = unseen[0][1].shape[1]
+    sources = sorted({(shard.tower, shard.block == UNSEEN_BLOCK) for shard, _ in unseen})
+    at = np.concatenate([np.ones(count), np.zeros(len(sources))])
+    starts = [shard.logit - contributions.sum(axis=1) for shard, contributions in unseen]
+    prior = np.concatenate([np.full(count, SCALE_PRIOR), np.full(len(sources), 1e-9)])
+    low = np.concatenate([np.zeros(count), np.full(len(sources), -np.inf)])
+    high = np.concatenate([np.ones(count), np.full(len(sources), np.inf)])
+    target = np.concatenate([np.ones(count), np.zeros(len(sources))])
+    for _ in range(SCALE_STEPS):
+        slope, hessian = prior * (at - target), np.diag(prior)
+        for (shard, contributions), start in zip(unseen, starts, strict=True):
+            place = count + sources.index((shard.tower, shard.block == UNSEEN_BLOCK))
+            logits = start + contributions @ at[:count] + at[place]
+            of_slope, information = shard.derivatives_at(logits)
+            columns = [*range(count), place]
+            design = np.hstack([contributions, np.ones((len(shard), 1))])
+            slope[columns] += design.T @ of_slope
+            hessian[np.ix_(columns, columns)] += (design * information[:, None]).T @ design
+        root = cholesky(hessian)
+        wanted = -solve_triangular(root, slope, trans="T")
+        step = lsq_linear(root, wanted, (low - at - 1e-12, high - at + 1e-12)).x
+        at = np.clip(at + step, low, high)
+        if np.abs(step).max() < 1e-4:
+            break
+    found: Floats = at[:count]
+    return found
+
+
+def _raised(
+    shards: Sequence[Shard], state: _State, scale: Floats, settings: WideSettings
+) -> Penalties:
+    """Penalties that shrink each field, on average over what it contributes, by its scale.
+
+    An id of information h keeps h / (h + penalty) of what its examples say. With h the mean over
+    ids, by information times squared weight, a penalty of
+
+        penalty + (1 / scale - 1) (h + penalty)
+
+    keeps scale times as much. A scale of 0 switches the field off (`max_penalty`).
+    """
+    weights, shape = state.weights, state.weights.shape
+    for shard in shards:
+        shard.place(weights)
+        shard.refresh()
+
+    def raised(w: Floats, h: Floats, penalty: float, kept: float) -> float:
+        of = h * w * w
+        mean = float((of * h).sum() / of.sum()) if of.sum() > 0 else 0.0
+        more = (1 / max(kept, SMALLEST_SCALE) - 1) * (mean + penalty)
+        return float(np.clip(penalty + more, settings.min_penalty, settings.max_penalty))
+
+    fields, numbers = state.penalties.fields.copy(), state.penalties.numbers.copy()
+    for field, w in enumerate(weights.fields):
+        h = shape.summed.T @ field_sums(shards, shape, field).information
+        for part in range(shape.parts):
+            fields[part, field] = raised(w[part], h[part], fields[part, field], scale[field])
+    of_numbers = number_sums(shards, shape).information[:, :-1, :-1]
+    h = shape.summed.T @ np.diagonal(of_numbers, axis1=1, axis2=2)
+    for group in range(NUMBER_GROUPS):
+        mine = shape.group == group
+        for part in range(shape.parts):
+            w, kept = weights.numbers[part, mine], scale[len(shape.rows) + group]
+            numbers[part, group] = raised(w, h[part, mine], numbers[part, group], kept)
+    return Penalties(fields, numbers)
+
+
+def _record(
+    penalties: Penalties, scale: Floats, layout: FeatureLayout, towers: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    parts = towers if len(towers) == 1 else (SHARED, *towers)
+    names = (*layout.categorical, *GROUP_NAMES)
+    by_name = np.hstack([penalties.fields, penalties.numbers]).T
+    return {
+        name: {"scale": float(kept), "penalty": dict(zip(parts, map(float, row), strict=True))}
+        for name, kept, row in zip(names, scale, by_name, strict=True)
+    }
