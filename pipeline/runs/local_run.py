@@ -10,7 +10,6 @@ from common.files.atomic import run_folder
 from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
-from components.reporter.index import write_index
 from pipeline.config import PipelineConfig
 from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
@@ -75,6 +74,8 @@ def run_pipeline(
                 manifest = read_local_json(folder / "manifest.json")
                 progress.judged(manifest["verdict"], manifest["version"])
         finally:
+            from components.reporter.index import write_index
+
             write_index(out)
         return console.summary(out, folder)
 
