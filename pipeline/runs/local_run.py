@@ -11,7 +11,6 @@ from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
-from components.reporter.index import write_index
 from pipeline.config import PipelineConfig
 from pipeline.runs.debris import sweep, temporary_files
 from pipeline.runs.lock import hold_output
@@ -91,6 +90,8 @@ def run_pipeline(
                 manifest = read_local_json(folder / "manifest.json")
                 progress.judged(manifest["verdict"], manifest["version"])
         finally:
+            from components.reporter.index import write_index
+
             write_index(out)
         return console.summary(out, folder)
 
