@@ -136,6 +136,7 @@ def run_fn(fn_args: FnArgs) -> None:
                 contract,
                 fit=config.fit,
                 since=since if split == CALIBRATION else None,
+                in_turn=True,
                 progress=_reading(split),
             )
             columns[split] = known(read, training.labels, training.min_completeness)

@@ -75,6 +75,7 @@ def load_columns(
     *,
     fit: Fit | None = None,
     since: int | None = None,
+    in_turn: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Columns:
     """Reads a split once and keeps it as columns: 4 bytes for every id and number, and 9 more.
@@ -89,11 +90,11 @@ def load_columns(
       fit: whose knowledge of labels to read, `judged` or `served`, with their completeness; none
         reads the contract's label as final.
       since: second from which on clicks are read; all when None.
+      in_turn: one pattern after the other, for splits whose names are not in the order of time.
       progress: called with the number of examples read so far, once a file.
 
     Returns:
-      The examples of all files in the order of the patterns, then of the files' names, each file's
-      in its own order.
+      The examples of all files in the order of the files' names, each file's in its own order.
 
     Raises:
       InputError: no file matches, a file is damaged or lacks a column, a label is not 0 or 1, a
@@ -101,6 +102,7 @@ def load_columns(
         more, or a completeness is not inside (0, 1].
     """
     files = _matching(file_patterns)
+    files = files if in_turn else sorted(files)
     source = _Source.of(fit, contract.roles)
     reader = _Reader(TransformGraph(transform_graph_dir), contract, source, since)
     parts: list[list[Columns]] = []
