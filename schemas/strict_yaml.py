@@ -25,7 +25,7 @@ _OCTAL = "!leading-zero"
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # its stub errs
 
     def get_single_data(self) -> Any:
         node = self.get_single_node()
@@ -34,8 +34,8 @@ class _Loader(yaml.SafeLoader):
         _check(node)
         return self.construct_document(node)
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
-        if "\0" in node.value:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
             raise yaml.constructor.ConstructorError(
                 None, None, "a NUL character in a value", node.start_mark
             )

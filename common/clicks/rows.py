@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -39,12 +40,25 @@ class Fault:
     beside: str = ""
     raw: pa.Array | None = None
 
-    def seen(self, batch: pa.RecordBatch, row: int) -> str:
-        """The value of a row that breaks it, in words."""
+    def words(self, batch: pa.RecordBatch, row: int) -> str:
+        """What is wrong with a row that breaks it: column, value seen, value wanted."""
         seen = _shown((batch.column(self.column) if self.raw is None else self.raw)[row])
-        if not self.beside:
-            return f"seen {seen}"
-        return f"seen {seen} beside {self.beside} {_shown(batch.column(self.beside)[row])}"
+        if self.beside:
+            seen = f"{seen} beside {self.beside} {_shown(batch.column(self.beside)[row])}"
+        return f"column {self.column}: seen {seen}, wanted {self.wanted}"
+
+
+def first_in_words(faults: Sequence[Fault], batch: pa.RecordBatch, path: str, before: int) -> str:
+    """The first row that breaks a rule, and the first rule that it breaks.
+
+    Args:
+      faults: at least one.
+      path: the file.
+      before: its rows before the batch.
+    """
+    first = min(faults, key=lambda fault: int(fault.rows.argmax()))
+    row = int(first.rows.argmax())
+    return f"{path}: row {before + row + 1}, {first.words(batch, row)}"
 
 
 def _shown(value: pa.Scalar) -> str:

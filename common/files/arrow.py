@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ import pyarrow_hotfix  # noqa: F401  # see above
 
 from schemas.errors import InputError
 
-Source = str | Path | pa.NativeFile
+Source: TypeAlias = str | Path | pa.NativeFile
 
 
 def parquet_file(source: Source) -> pq.ParquetFile:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.clicks.columns import ColumnWriter
-from common.clicks.rows import Fault, find_faults
+from common.clicks.rows import Fault, find_faults, first_in_words
 from common.clicks.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
 from components.example_gen.readers.normalise import normalise
@@ -102,7 +102,7 @@ def _set_aside(
     """The bad rows, each with its place in the file and the first rule that it breaks."""
     rows = np.flatnonzero(bad)
     first = np.argmax([fault.rows[rows] for fault in faults], axis=0)
-    words = [_words(faults[i], batch, row) for i, row in zip(first, rows.tolist(), strict=True)]
+    words = [faults[i].words(batch, row) for i, row in zip(first, rows.tolist(), strict=True)]
     table = pa.Table.from_batches([batch.filter(pa.array(bad))])
     return table.add_column(0, "row", pa.array(rows + seen + 1)).add_column(
         1, "fault", pa.array(words, pa.string())
@@ -116,10 +116,4 @@ def _describe(
         rule = f"{fault.column}: wanted {fault.wanted}"
         report.rules[rule] = report.rules.get(rule, 0) + int(fault.rows.sum())
     if not report.first_fault:
-        first = min(faults, key=lambda fault: int(fault.rows.argmax()))
-        row = int(first.rows.argmax())
-        report.first_fault = f"{key}: row {seen + row + 1}, {_words(first, batch, row)}"
-
-
-def _words(fault: Fault, batch: pa.RecordBatch, row: int) -> str:
-    return f"column {fault.column}: {fault.seen(batch, row)}, wanted {fault.wanted}"
+        report.first_fault = first_in_words(faults, batch, key, seen)

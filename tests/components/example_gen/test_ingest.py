@@ -379,7 +379,7 @@ BAD_VALUES: dict[str, tuple[str, str, Any, list[str]]] = {
     "csv half a label": ("csv", "label", "0.5", ["seen '0.5'", "wanted a whole number"]),
     "csv word for a price": ("csv", "price", "1,5", ["seen '1,5'", "wanted a number"]),
     "csv infinite price": ("csv", "price", "-inf", ["seen -inf", "finite"]),
-    "csv date-time": ("csv", "time", "2017-01-01T12:00:02Z", ["2017-01-01T", "timestamp_unit: iso"]),
+    "csv date-time": ("csv", "time", "2017-01-01T12:00Z", ["timestamp_unit: iso"]),
     "click time -1": ("parquet", "time", -1, ["seen -1", "between the years 1990 and 2100"]),
     "click time -1, csv": ("csv", "time", "-1", ["seen -1", "between the years 1990 and 2100"]),
     "infinite price": ("parquet", "price", float("inf"), ["seen inf", "finite"]),

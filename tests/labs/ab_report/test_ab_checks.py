@@ -88,6 +88,12 @@ GOOD = "s,A,control,1,1\ns,A,mtl,1,1\n"
 BAD: dict[str, tuple[str, list[str]]] = {
     "no such column": ("setup,variant,spend\ns,control,1\n", ["'conversions'", "setup, variant"]),
     "no rows": (HEAD, ["no rows"]),
+    "a column twice": (
+        HEAD.replace("\n", ",spend\n") + "s,A,control,1,1,9\ns,A,mtl,1,1,9\n",
+        ["'spend'", "more than once"],
+    ),
+    "a row too long": (HEAD + GOOD + "t,A,mtl,1,2,3\n", ["Expected 5 fields in line 4, saw 6"]),
+    "UTF-16": ("\ufeffs\0", ["UTF-16"]),
     "not a number": (HEAD + GOOD + "t,A,mtl,x,1\n", ["row 4", "'spend'", "'x'", "at least 0"]),
     "negative": (HEAD + GOOD + "t,A,mtl,1,-2\n", ["row 4", "'conversions'", "'-2'"]),
     "infinite": (HEAD + GOOD + "t,A,mtl,inf,2\n", ["row 4", "'spend'", "'inf'"]),
