@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := .venv/.installed
 
-.PHONY: help install hooks run test check test-engines test-kubeflow benchmark notebook clean
+.PHONY: help install hooks run test check test-engines test-kubeflow benchmark notebook fuzz clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ benchmark: $(STAMP) ## Share of TFX overhead; the task labeller against its peer
 
 notebook: $(STAMP) ## Run the example notebook on the run in OUT
 	HARDTOWER_OUT=$(abspath $(OUT)) .venv/bin/jupyter execute --inplace examples/open_a_run.ipynb
+
+fuzz: $(STAMP) ## Break 1,000 files, documents and requests, and count what is not refused well
+	.venv/bin/python -m benchmarks.fuzz
 
 clean: ## Remove what runs leave behind, not the environment
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis
