@@ -27,9 +27,13 @@ from components.trainer.wide.weights import (
     number_sums,
 )
 from components.transform.layout import FeatureLayout
+from schemas.errors import InputError
 
 SHARD = 2**18
 """Examples of a shard, at most."""
+
+LARGEST_NUMBER = 1e9
+"""Beyond, squares of numbers leave no digits for anything else."""
 
 START_PENALTY = 30.0
 
@@ -93,7 +97,17 @@ def fit_wide(
       layout: of both.
       model: settings; `wide` is read, and which tower learns from which example.
       sampling: what was done to the training split's negatives.
+
+    Raises:
+      InputError: a number is so large that no weight could be learnt for it.
     """
+    for name, values in zip(layout.numeric, columns.nums.T, strict=False):
+        row = int(np.abs(values).argmax())
+        if abs(values[row]) > LARGEST_NUMBER:
+            raise InputError(
+                f"feature {name!r}, training row {row} is {values[row]:.4g} after its transform; "
+                f"wanted at most {LARGEST_NUMBER:.0e} (zscore, log1p, or look for what it means)"
+            )
     settings = model.wide
     shape = Shape.of(layout, len(model.towers))
     shifts = logit_shifts(sampling, model.mode)

@@ -22,6 +22,8 @@ from components.trainer.wide.weights import (
 LONGEST_STEP = 2.0
 """Most that one step of a field moves a logit: a trust region for ids that few examples have."""
 
+JITTER = 1e-12
+
 HALVINGS = 10
 """Of a sweep that did not lower the penalised loss, before it is given up."""
 
@@ -159,11 +161,16 @@ def number_step(weights: Weights, penalties: Penalties, sums: Derivatives) -> tu
     hessian[size:, size:] = np.diag(np.maximum(h[:, -1, -1], 1e-9))
     pull[:size] = -(summed.T @ slope[:, :-1]).ravel() - penalty * weights.numbers.ravel()
     pull[size:] = -slope[:, -1]
-    covariance = np.linalg.inv(hessian)
+    # Numbers of any scale are inverted at scale one; what two of them say alike is left undecided.
+    scale = 1 / np.sqrt(np.diag(hessian))
+    equal = hessian * np.outer(scale, scale) + np.diag(np.full(len(scale), JITTER))
+    covariance = np.linalg.inv(equal) * np.outer(scale, scale)
     change = covariance @ pull
     gamma = (1 - penalty * np.diag(covariance)[:size]).reshape(parts, numbers)
     by_group = [gamma[:, shape.group == group].sum(axis=1) for group in range(NUMBER_GROUPS)]
-    determinant = float(np.linalg.slogdet(hessian)[1] - np.log(penalty).sum())
+    determinant = float(
+        np.linalg.slogdet(equal)[1] - 2 * np.log(scale).sum() - np.log(penalty).sum()
+    )
     step = Step(change[:size].reshape(parts, numbers), np.stack(by_group, axis=1), determinant)
     return step, change[size:]
 

@@ -20,7 +20,8 @@ Rows = list[dict[str, Any]]
 MODEL = {"cross_layers": 1, "hidden_units": [4], "shared_layers": 1}
 WIDTH = (3 + 2 + 3) + 2 * 6
 SHARED = 3 * (11 + 10007) + 2 * 3 + WIDTH * WIDTH + WIDTH
-TOWER = WIDTH * 4 + 4 + 4 + 1
+WIDE = (11 + 10007 + 3) + 2 * 6 + 1
+TOWER = WIDTH * 4 + 4 + 4 + 1 + WIDE
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,7 @@ def test_it_trains_exports_and_records(
         "load calibration",
         "train",
         "calibrate",
+        "reference",
         "export",
     }
     assert record["stopped_by"] == "epochs"
@@ -140,7 +142,7 @@ def test_it_trains_exports_and_records(
 
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [row["step"] for row in history] == [total_steps // 2, total_steps]
-    assert record["best_step"] in {row["step"] for row in history}
+    assert record["kept_step"] in {row["step"] for row in history}
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
 
     lines = [entry.getMessage() for entry in caplog.records]

@@ -14,7 +14,7 @@ from components.trainer.calibrate.calibrator import (
     LOWEST,
     Calibrator,
     check_calibration,
-    fit_calibrator,
+    fit_calibrators,
     probability,
 )
 from components.trainer.calibrate.isotonic import Isotonic, fit_isotonic
@@ -249,8 +249,7 @@ def test_it_is_fitted_on_the_examples_of_the_served_tower(
     columns, made = clicks(4000, seed=2), network(mode)
     settings = CalibrationSettings(method=method, examples=examples)
     check_calibration(columns, made.settings, settings)
-    fitted = fit_calibrator(made, columns, settings, batch_size=512)
-    assert fitted is not None
+    fitted = fit_calibrators(made, columns, settings, batch_size=512)[made.serving_tower]
     mine = columns if fitted_on == "all" else columns.take(columns.hard)
     before = predict(made, made.serving_tower, mine).astype(np.float64)
     after = fitted.calibrator.probability(logit(before))
@@ -272,11 +271,11 @@ def test_it_is_fitted_on_the_examples_of_the_served_tower(
 
 
 def test_none_fits_nothing(network: Callable[[str], TwoTowerDCN], clicks: Clicks) -> None:
-    settings = CalibrationSettings()
+    settings = CalibrationSettings(method="none")
     columns = clicks(50, seed=1)
     columns.label[:] = 0
     check_calibration(columns, ModelSettings(), settings)
-    assert fit_calibrator(network("two_tower"), columns, settings, 512) is None
+    assert fit_calibrators(network("two_tower"), columns, settings, 512) == {}
     z = tf.constant([-3.0, 0.0, 2.0])
     np.testing.assert_array_equal(probability(z, None), tf.sigmoid(z))
 

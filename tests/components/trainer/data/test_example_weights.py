@@ -16,12 +16,15 @@ from components.trainer.settings import (
     ModelSettings,
     Recipe,
     TrainingSettings,
+    WideSettings,
 )
 from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
 
 Clicks = Callable[..., Columns]
 ALL = 4096
+ALONE = WideSettings(enabled=False)
+"""Without a wide part, whose periods repeated examples would shift."""
 
 
 def weighted_and_repeated(columns: Columns, seed: int) -> tuple[Columns, Columns]:
@@ -41,13 +44,12 @@ def whole(columns: Columns) -> Batch:
 def test_loss_and_gradient(
     mode: str, reduction: str, layout: FeatureLayout, clicks: Clicks
 ) -> None:
-    network = TwoTowerDCN(layout, ModelSettings(mode=mode, hidden_units=(8,)), seed=1)
+    network = TwoTowerDCN(layout, ModelSettings(mode=mode, hidden_units=(8,), wide=ALONE), seed=1)
     loss = LossSettings(weight_hard=0.7, weight_soft=0.3, reduction=reduction)
     step = TrainStep(network, loss, TrainingSettings())
     found = []
     for columns in weighted_and_repeated(clicks(300, seed=1, signal=1.0), seed=2):
-        batch = (tf.constant(x) for x in whole(columns) if x is not None)
-        losses, dense, tables = step.gradients(*batch)
+        losses, dense, tables = step.gradients(tuple(map(tf.constant, whole(columns))))
         spread = [
             tf.math.unsorted_segment_sum(g.values, g.rows, table.shape[0])
             for table, g in zip(network.embedding.tables, tables, strict=True)
@@ -68,7 +70,9 @@ def test_training(mode: str, layout: FeatureLayout, clicks: Clicks) -> None:
         result = train(
             Splits(columns, calibration, layout),
             Recipe(
-                ModelSettings(mode=mode, cross_layers=1, hidden_units=(4,), shared_layers=1),
+                ModelSettings(
+                    mode=mode, cross_layers=1, hidden_units=(4,), shared_layers=1, wide=ALONE
+                ),
                 LossSettings(),
                 TrainingSettings(
                     batch_size=ALL, epochs=4, evaluate_every=1.0, gradient_examples=ALL

@@ -20,7 +20,7 @@ from components.trainer.settings import (
     SamplingSettings,
     TrainingSettings,
 )
-from components.trainer.step.loss import multi_task_loss
+from components.trainer.step.loss import Observed, multi_task_loss
 from components.trainer.step.scoring import predict
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
@@ -38,7 +38,7 @@ def numbered(columns: Columns) -> Columns:
 
 
 def rows_kept(columns: Columns, settings: SamplingSettings, seed: int = 1) -> set[int]:
-    found = sample_negatives(numbered(columns), settings, "two_tower", seed)
+    found = sample_negatives(numbered(columns), settings, "two_tower", seed).columns
     rows = found.nums[:, 0].astype(int)
     assert (np.diff(rows) > 0).all()
     np.testing.assert_array_equal(found.label, columns.label[rows])
@@ -69,7 +69,7 @@ def test_keeping_all_changes_nothing(clicks: Clicks) -> None:
     columns = clicks(100, seed=1)
     for correction in ("offset", "weight"):
         settings = SamplingSettings(correction=correction)
-        assert sample_negatives(columns, settings, "one_task", 1) is columns
+        assert sample_negatives(columns, settings, "one_task", 1).columns is columns
         assert logit_shifts(settings, "one_task") == (0, 0)
 
 
@@ -77,11 +77,11 @@ def test_kept_negatives_weigh_what_they_stand_for(clicks: Clicks) -> None:
     columns = clicks(500, seed=1)
     columns = dataclasses.replace(columns, weight=np.full(500, 3, np.float32))
     settings = SETTINGS.model_copy(update={"correction": "weight"})
-    found = sample_negatives(columns, settings, "two_tower", 1)
+    found = sample_negatives(columns, settings, "two_tower", 1).columns
     share = np.where(found.hard, 0.2, 0.5)
     np.testing.assert_allclose(found.weight, np.where(found.label > 0, 3, 3 / share), rtol=1e-6)
     assert logit_shifts(settings, "two_tower") == (0, 0)
-    untouched = sample_negatives(columns, SETTINGS, "two_tower", 1)
+    untouched = sample_negatives(columns, SETTINGS, "two_tower", 1).columns
     np.testing.assert_array_equal(untouched.weight, 3)
 
 
@@ -107,7 +107,7 @@ def test_either_logits_are_shifted_or_examples_weigh_more(
         keep_negatives_hard=hard, keep_negatives_soft=soft, correction=correction
     )
     assert logit_shifts(settings, mode) == pytest.approx(shifts)
-    weighted = sample_negatives(clicks(100, seed=1), settings, mode, 1).weight is not None
+    weighted = sample_negatives(clicks(100, seed=1), settings, mode, 1).columns.weight is not None
     assert weighted is (shifts == (0, 0))
 
 
@@ -130,8 +130,7 @@ def test_the_shifted_loss_is_least_at_the_unsampled_rate() -> None:
     with tf.GradientTape() as tape:
         total = multi_task_loss(
             tf.where(is_hard, logits[0], logits[1]),
-            tf.constant(label),
-            tf.constant(is_hard),
+            Observed(label, is_hard, np.ones_like(label), np.ones_like(label)),
             LossSettings(),
             shifts=logit_shifts(settings, "two_tower"),
         ).total

@@ -10,7 +10,7 @@ from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.loop.loop import Splits, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
-from components.trainer.step.loss import multi_task_loss
+from components.trainer.step.loss import Observed, multi_task_loss
 from components.trainer.step.step import TrainStep
 from components.transform.layout import FeatureLayout
 
@@ -70,7 +70,7 @@ def test_batches_hold_tiers_in_order(clicks: Clicks) -> None:
         ]
         assert wanted == np.repeat(np.arange(4), batch.counts).tolist()
         np.testing.assert_array_equal(batch.label, columns.label[rows])
-        assert batch.weight is None
+        np.testing.assert_array_equal(batch.weight, 1)
         seen.extend(rows)
     assert sorted(seen) == list(range(300))
 
@@ -102,7 +102,8 @@ def test_loss_over_tiers_is_that_over_all_soft_examples(
     logits = network.logits(batch.ids, batch.nums)
     tower_of_row = np.repeat(model.towers, batch.counts)
     own = np.array([logits[t].numpy()[i] for i, t in enumerate(tower_of_row)], np.float32)
-    wanted = multi_task_loss(own, batch.label, tower_of_row == "hard", LossSettings())
+    seen = Observed(batch.label, tower_of_row == "hard", batch.weight, batch.completeness)
+    wanted = multi_task_loss(own, seen, LossSettings())
     found = TrainStep(network, LossSettings(), TrainingSettings(routed=routed))(batch)
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 

@@ -65,7 +65,8 @@ def test_the_exported_serving_graph_is_proven(setting: Setting) -> None:
     proof = prove_pruning(serving, setting.full, setting.examples)
 
     shared = ["bias", "kernel"]
-    tower = ["dense_0/bias", "dense_0/kernel", "logit/bias", "logit/kernel"]
+    layers = ["dense_0/bias", "dense_0/kernel", "logit/bias", "logit/kernel"]
+    tower = [*layers, "wide/bias", "wide/ids", "wide/numbers"]
     assert proof.soft_variables == tuple(f"soft/{name}" for name in tower)
     assert proof.serving.variables == (
         *(f"hard/{name}" for name in tower),
@@ -76,6 +77,7 @@ def test_the_exported_serving_graph_is_proven(setting: Setting) -> None:
     assert set(proof.full.variables) == {*proof.serving.variables, *proof.soft_variables}
     width = 3 + 2 + 3 + 12
     soft_parameters = width * 4 + 4 + 4 + 1
+    soft_parameters += sum(setting.network.layout.rows) + 12 + 1
     assert proof.full.parameters - proof.serving.parameters == soft_parameters
     tables = 3 * (11 + 10007) + 2 * 3
     assert proof.serving.parameters == tables + width * width + width + soft_parameters
@@ -134,7 +136,8 @@ def test_other_weights_are_found(setting: Setting) -> None:
         serving = setting.save(setting.serving_graph(), "weights")
     finally:
         bias.assign(kept)
-    with pytest.raises(PruningError, match=r"1 of 8 variables have other values .*hard/logit/bias"):
+    message = r"1 of 11 variables have other values .*hard/logit/bias"
+    with pytest.raises(PruningError, match=message):
         prove_pruning(serving, setting.full, setting.examples)
 
 
@@ -145,6 +148,7 @@ def test_a_missing_layer_is_found(setting: Setting) -> None:
         setting.network.embedding,
         SharedBottom(NoLayers(), ("hard",)),
         setting.network.towers["hard"],
+        setting.network.wide["hard"],
     )
     with pytest.raises(PruningError, match=r"lacks 2 variables of the full graph: shared/cross_0/"):
         prove_pruning(setting.save(graph, "missing"), setting.full, setting.examples)

@@ -24,7 +24,13 @@ from components.trainer.loop.checkpoints import (
 )
 from components.trainer.loop.identity import training_identity
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
-from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
+from components.trainer.settings import (
+    LossSettings,
+    ModelSettings,
+    Recipe,
+    TrainingSettings,
+    WideSettings,
+)
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -174,40 +180,43 @@ def test_old_folders_go_and_others_stay(tmp_path: Path) -> None:
 
 
 def test_the_settings_folder_comes_first(tmp_path: Path) -> None:
-    config = {"checkpoints": str(tmp_path / "pipeline"), "code": "abc"}
-    assert checkpoint_root(config, training()) == CheckpointRoot(str(tmp_path / "pipeline"), "abc")
+    offered = CheckpointRoot(str(tmp_path / "pipeline"), "abc")
+    assert checkpoint_root(offered, training()) == offered
     mine = training(checkpoint_dir=str(tmp_path / "mine"))
-    assert checkpoint_root(config, mine) == CheckpointRoot(str(tmp_path / "mine"), "abc")
-    assert checkpoint_root({}, training()) is None
-    assert checkpoint_root(config, training(checkpoint_every_steps=None)) is None
+    assert checkpoint_root(offered, mine) == CheckpointRoot(str(tmp_path / "mine"), "abc")
+    assert checkpoint_root(CheckpointRoot(""), training()) is None
+    assert checkpoint_root(offered, training(checkpoint_every_steps=None)) is None
 
 
 def test_a_place_out_of_reach(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Asked for, it is an error; as the pipeline's own it is a warning."""
     far = "minio://bucket/checkpoints"
     with caplog.at_level(logging.WARNING, logger="hardtower"):
-        assert checkpoint_root({"checkpoints": far}, training()) is None
+        assert checkpoint_root(CheckpointRoot(far), training()) is None
     assert f"no checkpoints: {far}" in caplog.text
     for folder in (far, str(tmp_path / "file" / "below")):
         (tmp_path / "file").write_text("")
         with pytest.raises(InputError, match=r"training\.checkpoint_dir: '.*wanted a folder"):
-            checkpoint_root({}, training(checkpoint_dir=folder))
+            checkpoint_root(CheckpointRoot(""), training(checkpoint_dir=folder))
 
 
 def identity(columns: Columns, weights: float = 1.0, code: str = "", **changes: object) -> str:
     settings = TrainingSettings.model_validate({"batch_size": 10} | changes)
     initial = [tf.Variable([weights], name="w")]
     parts = (columns, columns)
-    return training_identity(parts, initial, ModelSettings(), LossSettings(), settings, code)
+    recipe = Recipe(ModelSettings(), LossSettings(), settings)
+    return training_identity(parts, initial, recipe, code)
 
 
 def test_identity_is_what_decides_the_outcome(clicks: Clicks) -> None:
     columns = clicks(20, seed=1)
     other = dataclasses.replace(columns, label=columns.label.copy())
     other.label[7] = 1 - other.label[7]
-    weighted = dataclasses.replace(columns, weight=np.ones(20, np.float32))
+    ones = np.ones(20, np.float32)
+    weighted = dataclasses.replace(columns, weight=ones)
     names = [
         identity(columns),
+        identity(dataclasses.replace(columns, completeness=ones)),
         identity(other),
         identity(weighted),
         identity(columns, weights=2.0),
@@ -233,7 +242,12 @@ def small(
     return train(
         Splits(columns, calibration, layout),
         Recipe(
-            ModelSettings(cross_layers=1, hidden_units=(2,), shared_layers=1),
+            ModelSettings(
+                cross_layers=1,
+                hidden_units=(2,),
+                shared_layers=1,
+                wide=WideSettings(enabled=False),
+            ),
             LossSettings(),
             training(**(defaults | changes)),
         ),

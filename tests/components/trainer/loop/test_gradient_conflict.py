@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer.data.batches import Feed
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.loop.conflict import GradientConflict
 from components.trainer.network.network import TwoTowerDCN
@@ -23,9 +24,19 @@ ALL = 10_000
 EVERYTHING = TrainingSettings(gradient_examples=ALL)
 
 
+def feed(columns: Columns, network: TwoTowerDCN) -> Feed:
+    return Feed(columns, network.settings, TrainingSettings())
+
+
 def build(layout: FeatureLayout, **model: object) -> TwoTowerDCN:
     """A network whose weights are all far from 0, dropout on."""
-    defaults = {"cross_layers": 1, "hidden_units": [8, 4], "shared_layers": 2, "dropout": 0.5}
+    defaults = {
+        "wide": {"enabled": False},
+        "cross_layers": 1,
+        "hidden_units": [8, 4],
+        "shared_layers": 2,
+        "dropout": 0.5,
+    }
     network = TwoTowerDCN(layout, ModelSettings.model_validate(defaults | model), seed=1)
     rng = np.random.default_rng(3)
     for variable in network.variables:
@@ -98,7 +109,7 @@ def test_measures_are_those_of_two_tapes(
     network, settings = build(layout, **model), LossSettings.model_validate(loss)
     sampling = SamplingSettings(keep_negatives_hard=0.5, keep_negatives_soft=0.5)
     training = TrainingSettings(gradient_examples=ALL, sampling=sampling)
-    row = GradientConflict(network, columns, settings, training).look()
+    row = GradientConflict(network, feed(columns, network), settings, training).look()
     assert {key.partition("/")[2] for key in row} == {"embedding", *layers, "all"}
     reference = settings if len(network.towers) > 1 else None
     shift = (np.log(2), np.log(2))
@@ -128,7 +139,7 @@ def test_equal_tasks_agree_and_opposed_ones_do_not(
         tower.logit.kernel.assign(tower.logit.kernel * 1e-4)
         tower.logit.bias.assign([0.0])
     columns = mirrored(clicks, opposed=opposed)
-    row = GradientConflict(network, columns, LossSettings(), EVERYTHING).look()
+    row = GradientConflict(network, feed(columns, network), LossSettings(), EVERYTHING).look()
     for layer in ("embedding", "cross_0", "dense_0", "all"):
         assert row[f"gradient_cosine/{layer}"] == pytest.approx(wanted, abs=1e-3)
         assert row[f"gradient_norm_ratio/{layer}"] == pytest.approx(1, abs=1e-2)
@@ -138,7 +149,10 @@ def test_the_sample_is_the_same_for_the_same_seed(layout: FeatureLayout, clicks:
     columns, network = clicks(3000, seed=1, signal=1.0), build(layout)
     rows = [
         GradientConflict(
-            network, columns, LossSettings(), TrainingSettings(gradient_examples=50, seed=seed)
+            network,
+            feed(columns, network),
+            LossSettings(),
+            TrainingSettings(gradient_examples=50, seed=seed),
         ).look()
         for seed in (1, 1, 2)
     ]
@@ -148,7 +162,9 @@ def test_the_sample_is_the_same_for_the_same_seed(layout: FeatureLayout, clicks:
 def test_looking_changes_nothing(layout: FeatureLayout, clicks: Clicks) -> None:
     network = build(layout)
     before = [v.numpy() for v in network.variables]
-    conflict = GradientConflict(network, clicks(300, seed=1), LossSettings(), EVERYTHING)
+    conflict = GradientConflict(
+        network, feed(clicks(300, seed=1), network), LossSettings(), EVERYTHING
+    )
     assert conflict.look() == conflict.look()
     for variable, value in zip(network.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -162,15 +178,21 @@ def test_nothing_is_told_without_both_tasks(
 ) -> None:
     columns = clicks(50, seed=1, hard_share=hard_share)
     training = TrainingSettings(gradient_examples=examples)
-    assert GradientConflict(build(layout), columns, LossSettings(), training).look() == {}
+    network = build(layout)
+    conflict = GradientConflict(network, feed(columns, network), LossSettings(), training)
+    assert conflict.look() == {}
 
 
 def test_a_gradient_of_0_has_no_direction(layout: FeatureLayout, clicks: Clicks) -> None:
     network = build(layout)
     network.towers["soft"].logit.kernel.assign(tf.zeros_like(network.towers["soft"].logit.kernel))
-    row = GradientConflict(network, clicks(100, seed=1), LossSettings(), EVERYTHING).look()
+    row = GradientConflict(
+        network, feed(clicks(100, seed=1), network), LossSettings(), EVERYTHING
+    ).look()
     assert set(row.values()) == {None}
     no_soft = LossSettings(weight_soft=0)
-    row = GradientConflict(build(layout), clicks(100, seed=1), no_soft, EVERYTHING).look()
+    network = build(layout)
+    batches = feed(clicks(100, seed=1), network)
+    row = GradientConflict(network, batches, no_soft, EVERYTHING).look()
     assert row["gradient_cosine/all"] is not None
     assert row["gradient_norm_ratio/all"] is None

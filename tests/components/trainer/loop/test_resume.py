@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from components.trainer.loop.checkpoints import CheckpointRoot, Checkpoints
 from components.trainer.data.columns import Columns
-from components.trainer.loop.loop import Splits, train
+from components.trainer.loop.loop import Splits, Surroundings, train
 from components.trainer.settings import Recipe, LossSettings, ModelSettings, TrainingSettings
 from components.transform.layout import FeatureLayout
 
@@ -50,8 +50,9 @@ def training(name, seed=1, kill=None, keep=False, every=4):
     model = ModelSettings(cross_layers=1, hidden_units=(8,), shared_layers=1, dropout=0.3)
     root = CheckpointRoot(str(folder / name)) if keep else None
     result = train(
-        clicks(500, 1), clicks(300, 2), LAYOUT, model, LossSettings(), settings,
-        progress=progress, root=root,
+        Splits(clicks(500, 1), clicks(300, 2), LAYOUT),
+        Recipe(model, LossSettings(), settings),
+        Surroundings(progress=progress, root=root),
     )
     arrays = {v.name: v.numpy() for v in result.network.variables}
     with open(folder / f"{name}.npz", "wb") as file:
@@ -151,8 +152,8 @@ def outcome(folder: Path, name: str) -> dict[str, Any]:
 
 def test_it_ends_as_if_nothing_had_happened(folder: Path) -> None:
     wanted, found = outcome(folder, "undisturbed"), outcome(folder, "killed")
-    assert wanted["stopped_by"] == "patience"
-    assert 0 < wanted["kept_step"] < wanted["history"][-1]["step"]
+    assert wanted["stopped_by"] == "guard"
+    assert wanted["kept_step"] < wanted["history"][-1]["step"]
     for key in ("history", "kept_step", "stopped_by"):
         assert found[key] == wanted[key]
     with np.load(folder / "undisturbed.npz") as before, np.load(folder / "killed.npz") as after:

@@ -13,13 +13,20 @@ from sklearn.metrics import roc_auc_score
 from components.trainer.data.columns import Columns
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, base_rates, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import LossSettings, ModelSettings, Recipe, TrainingSettings
+from components.trainer.settings import (
+    LossSettings,
+    ModelSettings,
+    Recipe,
+    TrainingSettings,
+    WideSettings,
+)
 from components.trainer.step.scoring import predict
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
 Clicks = Callable[..., Columns]
 MODEL = ModelSettings(cross_layers=1, hidden_units=(8,), shared_layers=1)
+ALONE = WideSettings(enabled=False)
 
 
 def run(
@@ -29,13 +36,14 @@ def run(
     *,
     mode: str = "two_tower",
     dropout: float = 0.0,
+    wide: WideSettings = MODEL.wide,
     **training: object,
 ) -> TrainResult:
     defaults = {"batch_size": 200, "epochs": 3, "learning_rate": 0.01}
     return train(
         Splits(columns, calibration, layout),
         Recipe(
-            MODEL.model_copy(update={"mode": mode, "dropout": dropout}),
+            MODEL.model_copy(update={"mode": mode, "dropout": dropout, "wide": wide}),
             LossSettings(),
             TrainingSettings.model_validate(defaults | training),
         ),
@@ -69,7 +77,8 @@ def test_learns_a_planted_signal(
         reference_log_loss(hard.label, found.astype(np.float64)), rel=1e-5
     )
     assert (best["calibration_log_loss_soft"] is None) is (mode == "hard_only")
-    assert result.history[-1]["train_loss_hard"] < result.history[0]["train_loss_hard"]
+    alone = run(layout, clicks(8000, seed=1, signal=2.0), calibration, mode=mode, wide=ALONE)
+    assert alone.history[-1]["train_loss_hard"] < alone.history[0]["train_loss_hard"]
 
 
 def test_same_seed_same_bits(layout: FeatureLayout, clicks: Clicks) -> None:
@@ -84,26 +93,39 @@ def test_same_seed_same_bits(layout: FeatureLayout, clicks: Clicks) -> None:
     assert timeless[0] == timeless[1] != timeless[2]
 
 
-def test_early_stopping_restores_the_kept_step(layout: FeatureLayout, clicks: Clicks) -> None:
+def test_the_guard_puts_back_the_best_look(layout: FeatureLayout, clicks: Clicks) -> None:
+    """At a rate at which the layers learn 200 examples by heart, later ones tell."""
     calibration = clicks(400, seed=2)
     result = run(
         layout,
         clicks(200, seed=1),
         calibration,
         batch_size=50,
-        epochs=30,
-        learning_rate=0.05,
+        epochs=60,
+        learning_rate=0.2,
         patience=2,
         evaluate_every=1.0,
+        decay="none",
     )
-    losses = {row["step"]: row["calibration_log_loss_hard"] for row in result.history}
-    assert result.stopped_by == "patience"
-    assert result.kept_step == min(losses, key=losses.__getitem__)
-    assert list(losses) == [4 * i for i in range(1, len(losses) + 1)]
-    assert result.kept_step == 4 * (len(losses) - 2)
+    losses = [row["calibration_log_loss_hard"] for row in result.history]
+    assert result.stopped_by == "guard"
+    assert result.kept_step < result.history[-1]["step"]
     hard = calibration.take(calibration.hard)
     found = predict(result.network, "hard", hard).astype(np.float64)
-    assert reference_log_loss(hard.label, found) == pytest.approx(min(losses.values()), rel=1e-5)
+    kept = reference_log_loss(hard.label, found)
+    assert kept <= min(losses) * (1 + 1e-5)
+    assert min(losses[-2:]) > 1.05 * kept
+
+
+def test_the_last_step_is_kept(layout: FeatureLayout, clicks: Clicks) -> None:
+    calibration = clicks(300, seed=2, signal=1.0)
+    result = run(layout, clicks(1000, seed=1, signal=1.0), calibration, epochs=4)
+    assert result.stopped_by == "epochs"
+    assert result.kept_step == result.history[-1]["step"] == 20
+    hard = calibration.take(calibration.hard)
+    found = predict(result.network, "hard", hard).astype(np.float64)
+    last = result.history[-1]["calibration_log_loss_hard"]
+    assert reference_log_loss(hard.label, found) == pytest.approx(last, rel=1e-5)
 
 
 def test_looks_between_and_at_the_end(layout: FeatureLayout, clicks: Clicks) -> None:
@@ -199,7 +221,7 @@ def test_bad_columns(
     columns = clicks(100, seed=1)
     getattr(columns, field)[row] = value
     with pytest.raises(error, match=message):
-        run(layout, columns, clicks(100, seed=2))
+        run(layout, columns, clicks(100, seed=2), wide=ALONE)
 
 
 def test_columns_of_another_layout(layout: FeatureLayout, clicks: Clicks) -> None:
@@ -212,6 +234,8 @@ def test_loss_that_is_not_finite_names_the_step(layout: FeatureLayout, clicks: C
     columns = clicks(100, seed=1)
     columns.nums[:] = 1e30
     with pytest.raises(InputError, match=r"learning_rate 0\.01: the loss is \S+ at step 1 \("):
+        run(layout, columns, clicks(100, seed=2), wide=ALONE)
+    with pytest.raises(InputError, match=r"feature 'price', training row 0 is 1e\+30 after its"):
         run(layout, columns, clicks(100, seed=2))
 
 
@@ -239,7 +263,8 @@ def test_base_rates(layout: FeatureLayout, mode: str, wanted: dict[str, float]) 
 
 def test_training_starts_from_the_base_rates(layout: FeatureLayout, clicks: Clicks) -> None:
     columns = clicks(2000, seed=1)
-    network = run(layout, columns, clicks(100, seed=2), epochs=1, learning_rate=1e-9).network
+    result = run(layout, columns, clicks(100, seed=2), wide=ALONE, epochs=1, learning_rate=1e-9)
+    network = result.network
     found = {name: tower.logit.bias.numpy()[0] for name, tower in network.towers.items()}
     rates = {
         "hard": columns.label[columns.hard].mean(),

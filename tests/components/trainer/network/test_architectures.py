@@ -34,7 +34,12 @@ every_tiering = pytest.mark.parametrize("boundaries", [(), (0.2, 0.4)], ids=["2 
 
 
 def settings(**changes: object) -> ModelSettings:
-    defaults = {"cross_layers": 2, "hidden_units": (8, 4), "shared_layers": 2}
+    defaults = {
+        "wide": {"enabled": False},
+        "cross_layers": 2,
+        "hidden_units": (8, 4),
+        "shared_layers": 2,
+    }
     return ModelSettings.model_validate(defaults | changes)
 
 
@@ -257,7 +262,7 @@ def batch_of(columns: Columns, network: TwoTowerDCN) -> Batch:
 
 def gradients(step: TrainStep, batch: Batch) -> tuple[float, dict[str, Array]]:
     """Loss, and gradients by variable name, those of tables for the rows in use."""
-    losses, dense, tables = step.gradients(*(tf.constant(x) for x in batch if x is not None))
+    losses, dense, tables = step.gradients(tuple(map(tf.constant, batch)))
     found = {v.name: g.numpy() for v, g in zip(step.network.dense_variables, dense, strict=True)}
     found |= {f"shared/table_{i}": table.values.numpy() for i, table in enumerate(tables)}
     return float(losses.total), found
@@ -286,6 +291,9 @@ def test_examples_reach_their_own_tower_and_experts_and_what_is_shared(
             everything.nums[rows],
             everything.label[rows],
             np.where(np.arange(len(ends)) == i, everything.counts, 0).astype(np.int32),
+            everything.weight[rows],
+            everything.completeness[rows],
+            everything.offset[rows],
         )
         _, found = gradients(step, batch)
         for name, gradient in found.items():

@@ -16,7 +16,12 @@ NUMS = tf.constant(ROW_NUMS)
 
 
 def settings(**changes: object) -> ModelSettings:
-    defaults = {"cross_layers": 2, "hidden_units": (8, 4), "shared_layers": 1}
+    defaults = {
+        "wide": {"enabled": False},
+        "cross_layers": 2,
+        "hidden_units": (8, 4),
+        "shared_layers": 1,
+    }
     return ModelSettings.model_validate(defaults | changes)
 
 

@@ -17,7 +17,12 @@ WIDTH = 64
 
 
 def settings(**changes: object) -> ModelSettings:
-    defaults = {"cross_layers": 2, "hidden_units": (8, 4), "shared_layers": 2}
+    defaults = {
+        "wide": {"enabled": False},
+        "cross_layers": 2,
+        "hidden_units": (8, 4),
+        "shared_layers": 2,
+    }
     return ModelSettings.model_validate(defaults | changes)
 
 

@@ -23,7 +23,13 @@ from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
 Clicks = Callable[..., Columns]
-MODEL = {"cross_layers": 1, "hidden_units": (8,), "shared_layers": 1, "embedding_l2": 0.01}
+MODEL = {
+    "wide": {"enabled": False},
+    "cross_layers": 1,
+    "hidden_units": (8,),
+    "shared_layers": 1,
+    "embedding_l2": 0.01,
+}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +118,7 @@ def test_dropout_differs_by_replica(
         run(
             distribution,
             build(distribution, layout, model, **training),
-            [Batch(c.ids, c.nums, c.label, np.array([len(c), 0], np.int32))],
+            list(shuffled_batches(c, len(c), seed=1, epoch=0)),
         )
         for distribution, c in ((ONE_REPLICA, one), (two, doubled))
     )

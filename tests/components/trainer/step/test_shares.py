@@ -18,7 +18,9 @@ def batch(counts: list[int], weighted: bool = False) -> Batch:
         number[:, None].astype(np.float32),
         (number % 2).astype(np.float32),
         np.array(counts, np.int32),
-        number.astype(np.float32) if weighted else None,
+        number.astype(np.float32) if weighted else np.ones(n, np.float32),
+        (number + 1).astype(np.float32),
+        -number.astype(np.float32),
     )
 
 
@@ -36,7 +38,9 @@ def test_each_example_is_in_one_share(counts: list[int], replicas: int, weighted
         if weighted:
             np.testing.assert_array_equal(own.weight, rows)
         else:
-            assert own.weight is None
+            np.testing.assert_array_equal(own.weight, 1)
+        np.testing.assert_array_equal(own.completeness, rows + 1)
+        np.testing.assert_array_equal(own.offset, -rows)
         assert own.counts.dtype == np.int32
     spread = np.array([s.batch.counts for s in shares])
     assert (spread.max(axis=0) - spread.min(axis=0) <= 1).all()

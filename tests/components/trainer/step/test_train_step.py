@@ -25,7 +25,12 @@ def build(
     loss: LossSettings | None = None,
     **training: object,
 ) -> TrainStep:
-    defaults = {"cross_layers": 2, "hidden_units": (8, 4), "shared_layers": 1}
+    defaults = {
+        "wide": {"enabled": False},
+        "cross_layers": 2,
+        "hidden_units": (8, 4),
+        "shared_layers": 1,
+    }
     network = TwoTowerDCN(layout, ModelSettings.model_validate(defaults | (model or {})), seed=1)
     network.set_base_rates(dict.fromkeys(network.towers, 0.2))
     settings = TrainingSettings.model_validate({"learning_rate": 0.01} | training)
@@ -38,7 +43,7 @@ def batch_of(columns: Columns) -> Batch:
 
 def all_gradients(step: TrainStep, batch: Batch) -> tuple[Losses, dict[str, np.ndarray]]:
     """Gradients by variable name, those of tables spread over all their rows."""
-    losses, dense, tables = step.gradients(*(tf.constant(x) for x in batch if x is not None))
+    losses, dense, tables = step.gradients(tuple(map(tf.constant, batch)))
     found = {v.name: g.numpy() for v, g in zip(step.network.dense_variables, dense, strict=True)}
     for table, gradient in zip(step.network.embedding.tables, tables, strict=True):
         found[table.name] = np.zeros(table.shape, np.float32)
@@ -95,7 +100,7 @@ def test_gradient_of_rows_is_that_of_whole_tables(layout: FeatureLayout, clicks:
     step = build(layout)
     batch = batch_of(clicks(50, seed=3))
     _, found = all_gradients(step, batch)
-    ids, nums, label, counts = (tf.constant(x) for x in batch if x is not None)
+    ids, nums, label, counts, *_ = (tf.constant(x) for x in batch)
     hard_count = counts[0]
     with tf.GradientTape() as tape:
         logits = step.network.logits(ids, nums)

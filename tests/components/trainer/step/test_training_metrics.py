@@ -63,21 +63,23 @@ def test_calibration_error_worked_by_hand() -> None:
 @pytest.mark.parametrize(
     ("patience", "values", "best_step", "exhausted"),
     [
-        (2, [3, 2, 1], 3, False),
-        (2, [1, 2, 3], 1, True),
-        (2, [2, 3, 1, 4], 3, False),
-        (2, [1, 1, 1], 1, True),
-        (3, [1, 1, 1], 1, False),
-        (None, [1, 2, 3, 4, 5], 1, False),
+        (2, [3, 2, 1], 2, False),
+        (2, [1, 2, 3], 0, True),
+        (2, [2, 3, 1, 4], 2, False),
+        (2, [1, 1.04, 1.04, 1.04], 0, False),
+        (2, [1, 0.5, 0.9, 0.9], 1, False),
+        (2, [1, 1.06, 1.01, 1.06], 0, False),
+        (3, [1, 2, 2], 0, False),
+        (None, [1, 2, 3, 4, 5], 0, False),
     ],
 )
-def test_early_stopping(
+def test_the_guard_against_divergence(
     patience: int | None, values: list[float], best_step: int, exhausted: bool
 ) -> None:
     stopping = EarlyStopping(patience)
-    improved = [stopping.update(step, value) for step, value in enumerate(values, start=1)]
+    improved = [stopping.update(step, value) for step, value in enumerate(values)]
     assert stopping.best_step == best_step
     assert stopping.best == min(values)
-    assert improved[best_step - 1]
-    assert not any(improved[best_step:])
+    assert improved[best_step]
+    assert not any(improved[best_step + 1 :])
     assert stopping.exhausted is exhausted

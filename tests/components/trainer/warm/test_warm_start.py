@@ -17,7 +17,7 @@ from components.task_labeler.calendar import split_periods
 from components.task_labeler.settings import SplitSettings
 from components.trainer.export.export import export_serving
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import ModelSettings, TrainingSettings
+from components.trainer.settings import ModelSettings, TrainingSettings, WideSettings
 from components.trainer.warm.start_weights import SavedVariables, name_of, write_start
 from components.trainer.warm.warm_start import Start, choose_start
 from components.transform.graph import TransformGraph
@@ -27,7 +27,8 @@ from components.transform.vocabulary_file import read_vocabularies
 from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]
-MODEL = ModelSettings(cross_layers=1, hidden_units=(4,), shared_layers=1)
+ALONE = WideSettings(enabled=False)
+MODEL = ModelSettings(cross_layers=1, hidden_units=(4,), shared_layers=1, wide=ALONE)
 AS_OF = "2024-03-20"
 # The window is 3 days and the eval period 10: it begins on 2024-03-07.
 EVAL_DAYS = 10
