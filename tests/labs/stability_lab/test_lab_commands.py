@@ -111,7 +111,8 @@ def test_stability(project: Path) -> None:
     assert chosen["measures"]["churned_spend"] is not None
     for name in names:
         assert name in page
-    assert page.count("<svg") == 1
+    # One for each alpha.
+    assert page.count('<figure class="plot">') == 2
     assert "With and without each mechanism" in done.output
 
 
