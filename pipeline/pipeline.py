@@ -143,7 +143,9 @@ def create_pipeline(
         reference=places.served,
         code=code_fingerprint("components.data_gate.executor"),
     )
-    transform_code = code_fingerprint("components.transform.preprocessing")
+    transform_code = code_fingerprint(
+        "components.transform.executor", "components.transform.preprocessing"
+    )
     transform = FeatureTransform(
         examples=columns,
         schema=schemas.outputs["feature_schema"],
