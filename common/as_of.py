@@ -16,21 +16,27 @@ PROPERTY = "as_of"
 
 
 def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
-    """The date given, or today's (UTC) when it is empty.
+    """The date given, or today's (UTC) when it is empty; raises as `checked_day`.
 
     A run sees events before 00:00 UTC of this day.
+    """
+    if not as_of:
+        return (now or datetime.now(UTC)).date()
+    return checked_day(as_of, "as_of")
+
+
+def checked_day(text: str, setting: str) -> date:
+    """The date that a setting names.
 
     Raises:
       InputError: not an ISO date, or one outside the years that clicks may have.
     """
-    if not as_of:
-        return (now or datetime.now(UTC)).date()
     try:
-        day = date.fromisoformat(as_of)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise InputError(f"as_of: seen {as_of!r}, wanted a date such as 2026-01-31") from None
+        raise InputError(f"{setting}: seen {text!r}, wanted a date such as 2026-01-31") from None
     if not FIRST_DAY < day <= LAST_DAY:
-        raise InputError(f"as_of: seen {as_of!r}, wanted a date from 1990 to 2100")
+        raise InputError(f"{setting}: seen {text!r}, wanted a date from 1990 to 2100")
     return day
 
 

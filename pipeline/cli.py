@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 
-from pipeline.terminal.exit_noise import silence_late_deletions
+from pipeline.terminal.quiet import silence_late_deletions
 from schemas.errors import InputError, RunError
 
 FAILED = 1

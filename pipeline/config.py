@@ -103,7 +103,7 @@ class PipelineConfig(Frozen):
         form["options"] = {**form["options"], **self.input.options}
         if self.input.pattern:
             form["pattern"] = self.input.pattern
-        return Contract.model_validate(contract.model_dump() | {"input": form})
+        return checked(Contract, contract.model_dump() | {"input": form}, "config: input")
 
 
 def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineConfig:

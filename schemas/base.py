@@ -1,5 +1,6 @@
 """The base of every settings model, and the numbers that settings are made of."""
 
+from datetime import date
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -11,6 +12,8 @@ PositiveInt = Annotated[int, Field(ge=1, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
 PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST)]
+Day = Annotated[date, Field(ge=date(1970, 1, 1), le=date(2089, 12, 31))]
+"""A day from which others are counted, up to ten years on."""
 Days = Annotated[int, Field(ge=1, le=3660)]
 """A span of days, ten years at most."""
 

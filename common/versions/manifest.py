@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -143,11 +144,12 @@ def build_manifest(
 
 
 def hard_metrics(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Model name -> metric name -> value on the hard slice; null values are left out."""
+    """Model name -> metric name -> value on the hard slice; what is no number is left out."""
     table: dict[str, dict[str, float]] = {}
     for record in records:
-        if record["slice"] == HARD_SLICE and record["value"] is not None:
-            table.setdefault(record["model"], {})[record["metric"]] = record["value"]
+        value = record["value"]
+        if record["slice"] == HARD_SLICE and value is not None and math.isfinite(value):
+            table.setdefault(record["model"], {})[record["metric"]] = value
     return table
 
 

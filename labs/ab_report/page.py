@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from common.files.atomic import write_files
 from common.pages.text import anything, count, share
 from labs.ab_report import text
 from labs.ab_report.plots import by_spend, forest
@@ -59,3 +62,12 @@ def _headline(report: AbReport) -> tuple[str, str, str]:
         return "open", "No proven difference in CPA", words
     title = "CPA is lower in the variant" if high < 1 else "CPA is higher in the variant"
     return ("good" if high < 1 else "bad"), title, words
+
+
+PAGE, DATA = "ab_report.html", "ab_report.json"
+
+
+def write_ab_report(report: AbReport, out: Path, created: datetime) -> None:
+    """Writes `ab_report.json` and `ab_report.html` into a folder, each whole or not at all."""
+    data = json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n"
+    write_files(out, {DATA: data, PAGE: render_page(report, created)})

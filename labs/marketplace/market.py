@@ -13,7 +13,6 @@ import pyarrow as pa
 from common.arrays import Floats
 from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
-from labs.marketplace.pacing import adjusted
 from labs.marketplace.quality import Quality
 from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
@@ -227,3 +226,21 @@ class _Names:
                 "budget": pa.array(budgets[index]),
             }
         )
+
+
+LOWEST = 1e-3
+"""Floor of the share, so that a setup finds its way back."""
+
+
+def adjusted(share: Floats, spent: Floats, planned: Floats, step: float) -> Floats:
+    """Next share, [setups]: less by `step` where more was spent than planned, otherwise more.
+
+    The rule of Agarwal, Ghosh, Wei and You, "Budget Pacing for Targeted Online Advertisements at
+    LinkedIn" (KDD 2014).
+
+    Args:
+      share: share of its auctions (or of its bid) that each setup goes for, in (0, 1].
+      spent, planned: so far in the day, US dollars.
+      step: relative change.
+    """
+    return np.clip(np.where(spent > planned, share * (1 - step), share * (1 + step)), LOWEST, 1.0)

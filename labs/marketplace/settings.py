@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen, NonNegativeFloat, PositiveFloat
+from schemas.base import Day, Frozen, NonNegativeFloat, PositiveFloat
 from schemas.checked import checked
 
 
 class MarketSettings(Frozen):
     """A budget-split A/B test in a simulated market."""
 
-    start_date: date | None = None
+    start_date: Day | None = None
     """First day (UTC), within the log; none for the last `days` of the log. Models should not have
     been trained on the days of the market."""
     days: Annotated[int, Field(ge=1, le=3660)] = 14

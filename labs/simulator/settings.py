@@ -17,7 +17,7 @@ from labs.simulator.defaults import (
     ConversionType,
     Device,
 )
-from schemas.base import Frozen, PositiveFloat, PositiveInt
+from schemas.base import Day, Frozen, PositiveFloat, PositiveInt
 from schemas.checked import checked
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -151,7 +151,7 @@ class SimulatorSettings(Frozen):
     """Clicks in the whole log."""
     days: Annotated[int, Field(ge=1, le=3660)] = 112
     """Days of clicks. Conversions follow for up to `attribution_window_days` more."""
-    start_date: date = date(2024, 1, 1)
+    start_date: Day = date(2024, 1, 1)
     """First day (UTC)."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     attribution_window_days: Annotated[int, Field(ge=1, le=366)] = 30

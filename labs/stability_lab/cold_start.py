@@ -13,7 +13,6 @@ from labs.stability_lab.log.cells import Cells, LabLog, Progress
 from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.measures import share
 from labs.stability_lab.replay.replay import Replay, changed, replay
-from labs.stability_lab.replay.survival import quantile
 
 POLICIES = ("prior", "hard", "soft", "fallback")
 
@@ -214,3 +213,25 @@ def _graduation(
         clicks_before=int(cells.clicks[early & new].sum()),
         clicks=int(cells.clicks[new].sum()),
     )
+
+
+def quantile(time: Floats, happened: Bools, share: float) -> float | None:
+    """Smallest time by which the event has happened to at least `share` of all.
+
+        S(t) = product over event times u <= t of (1 - events(u) / at risk(u))
+
+    Args:
+      time: float64 [n], until the event, or until watching ended without it.
+      happened: bool [n].
+
+    Returns:
+      None when fewer than that were ever seen to have it, or n is 0.
+    """
+    surviving = 1.0
+    for moment in np.unique(time[happened]):
+        at_risk = int((time >= moment).sum())
+        surviving *= 1 - int((happened & (time == moment)).sum()) / at_risk
+        # Within rounding: a product of fractions may miss 1 - share by a bit.
+        if 1 - surviving >= share - 1e-12:
+            return float(moment)
+    return None

@@ -54,7 +54,7 @@ def ab_report(
     report = read_test(file, settings)
     _print(report)
     if out is not None:
-        from labs.ab_report.write import PAGE, write_ab_report
+        from labs.ab_report.page import PAGE, write_ab_report
 
         write_ab_report(report, out, datetime.now(UTC))
         click.echo(f"report  {out / PAGE}")

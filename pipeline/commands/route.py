@@ -47,7 +47,10 @@ def route(
     from pipeline.terminal.tables import terminal
     from service.routing.router import Router
 
-    ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+    try:
+        ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+    except UnicodeDecodeError as error:
+        raise InputError(f"--file: {error}; wanted a setup id a line, in UTF-8") from None
     if not ids:
         raise InputError("no setup; wanted --setup or --file")
     folder = ServingFolder(serving)

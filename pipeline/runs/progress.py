@@ -1,14 +1,16 @@
-"""Keeps the record of a run in step with the run."""
+"""Keeps the record of a run in step with the run, also when it is asked to stop."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pipeline.runs.record import RunRecord, write_record
-from pipeline.runs.termination import Terminated, termination_raises
 from schemas.errors import InputError, RunError
 
 
@@ -49,3 +51,27 @@ def recorded(out: Path, record: RunRecord) -> Iterator[Progress]:
         write_record(out, progress.record.ended("failed", f"{kind}{error}"))
         raise
     write_record(out, progress.record.ended("succeeded"))
+
+
+EXIT_CODE = 128 + signal.SIGTERM
+
+
+class Terminated(SystemExit):
+    """The process was asked to end."""
+
+
+@contextmanager
+def termination_raises() -> Iterator[None]:
+    """Within the block SIGTERM raises `Terminated` in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise Terminated(EXIT_CODE)
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from types import FrameType
 
 from pipeline.runs.record import TriggerKind
 from pipeline.scheduling.attempts import Attempts, Policy
@@ -16,7 +18,6 @@ from pipeline.scheduling.clock import WallClock
 from pipeline.scheduling.cron import Cron
 from pipeline.scheduling.process import RunProcess, only_one
 from pipeline.scheduling.scheduler import Catchup, Scheduler
-from pipeline.scheduling.stop_signals import StopSignals
 from pipeline.scheduling.ticks import TickResult
 
 logger = logging.getLogger("hardtower.schedule")
@@ -97,3 +98,35 @@ def told_on_stdout() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+logger = logging.getLogger("hardtower.schedule")
+
+
+class StopSignals:
+    """What the process has been asked for."""
+
+    def __init__(self, clock: WallClock) -> None:
+        self._clock = clock
+        self._at_once = False
+
+    def at_once(self) -> bool:
+        """Whether a run that is going on is to be ended."""
+        return self._at_once
+
+    @contextmanager
+    def installed(self) -> Iterator[StopSignals]:
+        """Takes the signals over within the block."""
+        signals = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._on_signal) for number in signals}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._at_once = self._clock.stopping()
+        self._clock.stop()
+        when = "now" if self._at_once else "after the run that is going on; again to end it now"
+        logger.info("%s: ending %s", signal.Signals(number).name, when)

@@ -6,12 +6,14 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from datetime import date
 
 import click
 import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from components.task_labeler.decide.pins import Pin
 from labs.ab_report.settings import AbReportSettings
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.settings import SimulatorSettings
@@ -100,3 +102,15 @@ def test_a_number_on_the_command_line_has_bounds(name: str) -> None:
             for seen in ("nan", "inf", "-inf", "1e308", str(10**30), str(-(10**30))):
                 with pytest.raises(click.BadParameter):
                     kind.convert(seen, option, None)
+
+
+def test_a_date_that_days_are_counted_from_has_bounds() -> None:
+    dates = [(model, name) for model, name, field in FIELDS if date in set(parts(field.annotation))]
+    counted = [(model, name) for model, name in dates if model is not Pin]  # only ever compared
+    assert (SimulatorSettings, "start_date") in counted
+    for model, name in counted:
+        for seen in ("0001-01-01", "9999-12-31"):
+            with pytest.raises(ValidationError) as caught:
+                model.model_validate({name: seen})
+            found = [e["type"] for e in caught.value.errors() if e["loc"] == (name,)]
+            assert found in (["greater_than_equal"], ["less_than_equal"])

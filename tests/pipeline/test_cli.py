@@ -62,6 +62,15 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
         ["labelling.delay=mature", "labelling.window_days=30"],
         ["labelling.window_days", "seen 30", "above the attribution window of 30 days"],
     ),
+    "a date that is none": (["as_of=2024-13-45"], ["as_of", "2024-13-45", "2026-01-31"]),
+    "the year 1": (["as_of=0001-01-01"], ["as_of", "0001-01-01", "from 1990 to 2100"]),
+    "a century's window": (["window_days=9999999"], ["window_days", "3660"]),
+    "a key twice": (["push={keep: 1, keep: 2}"], ["--set push", "'keep' is there twice"]),
+    "octal": (["window_days=050"], ["--set window_days", "050", "octal"]),
+    "NUL": (['input.root="a\\0b"'], ["--set input.root", "NUL"]),
+    "brackets": (["push=" + "[" * 3000], ["nested too deeply"]),
+    "half a partition": (["input.pattern=a/{YYYY}/*"], ["config: input", "wanted all of {YYYY}"]),
+    "a name that ends in a dash": (["name=clicks-"], ["name", "'clicks-'"]),
     "unknown contract": (["contract=nothing"], ["contract", "nothing", "complete_journey"]),
 }
 
@@ -212,3 +221,47 @@ def test_the_code_version_does_not_need_git(monkeypatch: pytest.MonkeyPatch) -> 
     code_version.cache_clear()
     assert code_version() == version("hardtower")
     code_version.cache_clear()
+
+
+BROKEN_FILES: dict[str, tuple[list[str], str, bytes, str]] = {
+    "contract in Latin-1": (
+        ["alpha", "--config", "ok.yaml"],
+        "c.yaml",
+        b"name: caf\xe9",
+        "not YAML",
+    ),
+    "setups in UTF-16": (
+        ["route", "--serving", ".", "--file", "setups"],
+        "setups",
+        "a|b".encode("utf-16"),
+        "in UTF-8",
+    ),
+    "record that is none": (["runs", "--out", "."], "runs/a/manifest.json", b"{", "not JSON"),
+    "manifest that is none": (
+        ["experiment", "architectures", "--out", "."],
+        "runs/a/manifest.json",
+        b"[]",
+        "manifest.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_FILES)
+def test_a_broken_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    arguments, name, content, words = BROKEN_FILES[case]
+    monkeypatch.chdir(tmp_path)
+    Path("ok.yaml").write_text("{name: a, contract: c.yaml, window_days: 9}")
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(content)
+    code, output = invoke(*arguments)
+    assert code == 2
+    assert words in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_a_backfill_is_of_years_that_clicks_have() -> None:
+    code, output = invoke("backfill", "--from", "0001-01-01", "--to", "2026-01-01", "--local")
+    assert code == 2
+    assert "--from: seen '0001-01-01', wanted a date from 1990 to 2100" in output

@@ -33,7 +33,7 @@ from common.days import first_second
 from common.files.arrow import parquet_file
 from components.example_gen.adapters.base import Opening, conversions, per_type
 from components.example_gen.readers.head import check_columns
-from schemas.base import Frozen
+from schemas.base import Day, Frozen
 from schemas.errors import InputError
 
 VERSION = 1
@@ -51,7 +51,7 @@ FEATURE = "features_"
 
 
 class CriteoPrivateAdOptions(Frozen):
-    epoch: date = date(2017, 1, 1)
+    epoch: Day = date(2017, 1, 1)
     """The day of `day_int=1` (UTC). The default is arbitrary."""
     delay_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds of one unit of the delay columns."""

@@ -96,6 +96,8 @@ def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _R
 def _seconds(column: pa.Array, per_second: int, text: bool) -> _Read:
     if pa.types.is_temporal(column.type):
         return _moments(column)
+    if pa.types.is_floating(column.type) and column.type != pa.float64():
+        raise TypeError("it holds times to a minute or worse; wanted int64 or float64")
     read = _integers(column, text, whole=False)
     none = pc.equal(read.values, NO_CONVERSION)
     return _Read(pc.if_else(none, NO_CONVERSION, pc.divide(read.values, per_second)), read.none)

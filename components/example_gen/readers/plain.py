@@ -22,6 +22,8 @@ from schemas.errors import InputError
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 """Of text, read at a time; the longest row that can be."""
+LONGEST_REASON = 300
+"""Characters of a reason of Arrow's, which quotes the row."""
 
 
 def open_source(contract: Contract, root: Path, window: Window) -> Source:
@@ -133,7 +135,7 @@ class CsvSource(FileSource):
             ) as reader:
                 yield from reader
         except (pa.ArrowException, OSError, EOFError, KeyError) as error:
-            raise InputError(f"{shard}: {' '.join(str(error).split())}") from error
+            raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
     def _names(self, path: str) -> list[str]:
         form = self._contract.input.csv

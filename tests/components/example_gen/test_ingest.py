@@ -567,3 +567,11 @@ def test_the_root_is_a_folder_and_no_pattern(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     write(folder, "parquet", ROWS)
     assert len(open_source(contract(), folder, WINDOW).shards()) == 1
+
+
+def test_times_in_float32_are_refused(tmp_path: Path) -> None:
+    table = pa.table(ROWS)
+    rounded = table["time"].cast(pa.float64()).cast(pa.float32(), safe=False)
+    pq.write_table(table.set_column(0, "time", rounded), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"column time: seen type float, wanted a whole number"):
+        run(tmp_path, contract())

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from labs.ab_report.page import write_ab_report
 from labs.ab_report.report import AbReport, ab_report
 from labs.ab_report.settings import AbReportSettings
-from labs.ab_report.write import write_ab_report
 from pipeline.cli import main
 from schemas.errors import InputError
 

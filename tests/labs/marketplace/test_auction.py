@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labs.marketplace.auction import UNSOLD, clear, clear_under_budgets
-from labs.marketplace.pacing import LOWEST, adjusted
+from labs.marketplace.market import LOWEST, adjusted
 
 BIDS = np.array([[1.0, 3.0, 2.0], [0.0, 0.5, 0.0], [2.0, 2.0, 1.0], [0.0, 0.0, 0.0]])
 BY_HAND: dict[str, tuple[bool, float, list[int], list[float]]] = {

@@ -7,10 +7,9 @@ import pytest
 from lab_logs import FIRST, Clicks, lab_log, random_rows
 
 from components.task_labeler.settings import LabellingSettings
-from labs.stability_lab.cold_start import ALL, GROUPS, before_graduation, study_cold_start
+from labs.stability_lab.cold_start import ALL, GROUPS, before_graduation, quantile, study_cold_start
 from labs.stability_lab.log.judge import Truth
 from labs.stability_lab.replay.replay import replay
-from labs.stability_lab.replay.survival import quantile
 
 LABELLING = LabellingSettings(
     alpha=0.05, window_days=8, half_life_days=4, prior_clicks=16, min_clicks=20, delay="naive"

@@ -13,8 +13,14 @@ from lab_logs import FIRST, Clicks, lab_log, random_rows
 from scipy.stats import beta, betabinom
 
 from common.days import to_date
-from labs.stability_lab.log.judge import Hindsight, Truth, choose_judge, first_evaluated
-from labs.stability_lab.replay.beta import JEFFREYS, fit_beta
+from labs.stability_lab.log.judge import (
+    JEFFREYS,
+    Hindsight,
+    Truth,
+    choose_judge,
+    first_evaluated,
+    fit_beta,
+)
 from schemas.errors import InputError
 
 

@@ -21,8 +21,8 @@ from pipeline.runs.lock import hold_output, running_in
 from pipeline.runs.progress import recorded
 from pipeline.runs.record import RunRecord, Trigger, read_record, records, write_record
 from pipeline.scheduling.clock import WallClock
+from pipeline.scheduling.local import StopSignals
 from pipeline.scheduling.process import RunProcess, only_one
-from pipeline.scheduling.stop_signals import StopSignals
 from schemas.errors import InputError
 
 

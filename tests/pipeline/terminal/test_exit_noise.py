@@ -6,7 +6,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from pipeline.terminal.exit_noise import silence_late_deletions
+from pipeline.terminal.quiet import silence_late_deletions
 
 silence_late_deletions()
 

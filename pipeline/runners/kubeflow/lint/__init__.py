@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pipeline.runners.kubeflow.compiled import Compiled
-from pipeline.runners.kubeflow.lint import artifacts, containers, document, graph
+from pipeline.runners.kubeflow.lint import containers, document, graph
 from schemas.errors import InputError
 
 Rule = Callable[[Compiled], Iterator[str]]
@@ -32,8 +32,8 @@ RULES: tuple[Rule, ...] = (
     containers.resources_kept,
     containers.accelerators,
     containers.lasting_folders,
-    artifacts.known_types,
-    artifacts.shown_html,
+    document.known_types,
+    document.shown_html,
 )
 
 
