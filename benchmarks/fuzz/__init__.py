@@ -1,1 +1,1 @@
-"""Broken input at random, by a seed: what breaks a command, and what is taken that should not be."""
+"""Broken input at random, by a seed: what breaks a command, and what is wrongly taken."""

@@ -17,6 +17,9 @@ import pyarrow_hotfix  # noqa: F401  # see above
 
 from schemas.errors import InputError
 
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises about files that are damaged; the last one about names of columns."""
+
 Source: TypeAlias = str | Path | pa.NativeFile
 
 
@@ -60,7 +63,7 @@ def parquet_batches(
             yield batch
         if left:
             raise pa.ArrowInvalid(f"{left} rows fewer than the footer says")
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: damaged: {' '.join(str(error).split())}; wanted a sound Parquet file"
         ) from error

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from common.clicks.one_valued import single_values
-from common.files.arrow import parquet_file
+from common.files.arrow import UNREADABLE, parquet_file
 from components.trainer.data.columns import Columns
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
@@ -150,7 +150,7 @@ class _Reader:
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
                 yield self._chunk(batch)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{file}: unreadable columns: {reason}") from error
 
