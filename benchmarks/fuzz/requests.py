@@ -42,7 +42,7 @@ SOUND: dict[str, Any] = {
     "context": {"price": 1.5},
     "candidates": [
         {"setup_id": "a|buy", "features": {"shop": "a", "goal": "buy"}},
-        {"features": {"shop": "b", "goal": None}, "category": "x"},
+        {"features": {"shop": "b", "goal": "lead", "price": None}, "category": "x"},
     ],
 }
 WRONG: tuple[Any, ...] = ([], [[]], {"a": 1}, {"x": {}}, True)
@@ -69,6 +69,9 @@ class Requests:
             if time.monotonic() > end or self._process.poll() is not None:
                 raise RuntimeError(f"no service: {Path(self._log.name).read_text()[-2000:]}")
             time.sleep(0.2)
+        status, text = self._ask("POST", "/v1/predict", json.dumps(SOUND).encode())
+        if status != 200 or not _is_answer(text):
+            raise RuntimeError(f"the sound request is answered {status} {text!r}")
         return self
 
     def __exit__(

@@ -17,6 +17,9 @@ import pyarrow_hotfix  # noqa: F401  # see above
 
 from schemas.errors import InputError
 
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises about files that are damaged; the last one about names of columns."""
+
 Source: TypeAlias = str | Path | pa.NativeFile
 
 
@@ -27,7 +30,10 @@ def parquet_file(source: Source) -> pq.ParquetFile:
 
 def parquet_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
     """The whole file, or some of its columns; raises as pyarrow does."""
-    return pq.ParquetFile(source).read(None if columns is None else list(columns))
+    table = pq.ParquetFile(source).read(None if columns is None else list(columns))
+    # A damaged page can leave a column shorter than the others.
+    table.validate()
+    return table
 
 
 def mapped_table(path: Path) -> pa.Table:
@@ -44,11 +50,28 @@ def parquet_batches(
     Raises:
       InputError: a page is damaged.
     """
+    left, proven = file.metadata.num_rows, False
     try:
         for batch in file.iter_batches(rows, columns=list(columns)):
             batch.validate(full=False)
+            if batch.num_rows < min(rows, left) and not proven:
+                # Where a damaged page has made one column shorter than the others, the batch after
+                # this one would be read from beyond that column's end.
+                _refuse_short_columns(file, columns, rows)
+                proven = True
+            left -= batch.num_rows
             yield batch
-    except (pa.ArrowException, OSError) as error:
+        if left:
+            raise pa.ArrowInvalid(f"{left} rows fewer than the footer says")
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: damaged: {' '.join(str(error).split())}; wanted a sound Parquet file"
         ) from error
+
+
+def _refuse_short_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> None:
+    wanted = file.metadata.num_rows
+    for name in columns:
+        found = sum(batch.num_rows for batch in file.iter_batches(rows, columns=[name]))
+        if found != wanted:
+            raise pa.ArrowInvalid(f"column {name} has {found} values for {wanted} rows")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.files.arrow import mapped_table
+from common.files.arrow import UNREADABLE, mapped_table
 from schemas.errors import InputError
 
 FORMAT = "hardtower-routing-1"
@@ -97,7 +97,7 @@ def map_serving_file(path: Path) -> pa.Table:
         if table.schema.remove_metadata() != SCHEMA:
             raise InputError(f"{path}: columns {table.schema.names}; wanted {SCHEMA.names}")
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not an Arrow IPC file of a routing table: {error}") from None
     return table
 

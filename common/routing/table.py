@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.files.arrow import parquet_table
+from common.files.arrow import UNREADABLE, parquet_table
 from common.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
 from common.routing.serving_file import (
     PLAIN,
@@ -224,7 +224,7 @@ def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
         if routing["setup_id"].null_count:
             raise InputError(f"{path}: column setup_id: a null; wanted none")
         return serving_table(routing, assignment_id)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a parquet file of a routing table: {error}") from None
 
 

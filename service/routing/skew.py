@@ -15,9 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pandas as pd
-import pyarrow as pa
 
-from common.files.arrow import parquet_table
+from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
 from schemas.base import Frozen
 from schemas.errors import InputError
@@ -127,7 +126,7 @@ def _causes(wrong: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
 def _runs(path: Path) -> pd.DataFrame:
     try:
         table = parquet_table(path, columns=list(_COLUMNS))
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a table of task assignments: {error}") from None
     if not table.num_rows:
         raise InputError(f"{path}: no rows; wanted the runs of at least one setup")

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from common.days import first_second
-from common.files.arrow import parquet_file
+from common.files.arrow import UNREADABLE, parquet_file
 from components.example_gen.adapters.base import Opening, conversions, per_type
 from components.example_gen.readers.head import check_columns
 from schemas.base import Day, Frozen
@@ -88,7 +88,7 @@ class CriteoPrivateAd:
             check_columns(str(path), file.schema_arrow.names, columns)
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                 yield self._examples(batch, first_second(self._day(day)), path)
-        except (OSError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: {reason}; wanted a Parquet file of the log") from error
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
-from common.files.arrow import parquet_batches, parquet_file
+from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
 from components.example_gen.readers.fingerprint import file_fingerprint
 from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
@@ -92,8 +92,10 @@ class ParquetSource(FileSource):
     @staticmethod
     def _open(path: str) -> pq.ParquetFile:
         try:
-            return parquet_file(path)
-        except (pa.ArrowException, OSError) as error:
+            file = parquet_file(path)
+            file.schema_arrow  # noqa: B018  # where names that are no text come to light
+            return file
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: not a Parquet file: {reason}") from error
 

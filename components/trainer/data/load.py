@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from common.clicks.one_valued import single_values
 from common.days import SECONDS_PER_DAY
-from common.files.arrow import parquet_file, parquet_table
+from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Fit
 from components.transform.graph import TransformGraph
@@ -218,7 +218,7 @@ class _Reader:
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
                 yield self._chunk(batch if self._since is None else self._late(batch))
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{file}: unreadable columns: {reason}") from error
 
