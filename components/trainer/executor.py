@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
 
-from common.runs.blessing import withheld
+from common.runs.blessing import once_blessed
 from common.runs.parameters import LOSS, TRAINING, changed
 from components.trainer.settings import LossSettings, TrainingSettings
 from schemas.base import Frozen
@@ -27,12 +28,11 @@ class Executor(GenericExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        if withheld("Trainer", input_dict, output_dict):
-            return
         config = json.loads(exec_properties[CUSTOM_CONFIG])
         for section, settings in SECTIONS.items():
             text = json.dumps(config[section])
             laid_over = changed(settings, text, section, exec_properties)
             config[section] = laid_over.model_dump(mode="json")
         properties = exec_properties | {CUSTOM_CONFIG: json.dumps(config)}
-        super().Do(input_dict, output_dict, properties)
+        train = partial(super().Do, input_dict, output_dict, properties)
+        once_blessed("Trainer", input_dict, output_dict, properties, train)

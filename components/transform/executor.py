@@ -1,13 +1,14 @@
-"""Hands on to TFX's Transform, unless a blessing is missing."""
+"""Hands on to TFX's Transform, once the recipe is blessed where it waits for that."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tfx import types
 from tfx.components.transform import executor
 
-from common.runs.blessing import withheld
+from common.runs.blessing import once_blessed
 
 
 class Executor(executor.Executor):
@@ -19,5 +20,5 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        if not withheld("Transform", input_dict, output_dict):
-            super().Do(input_dict, output_dict, exec_properties)
+        analyse = partial(super().Do, input_dict, output_dict, exec_properties)
+        once_blessed("Transform", input_dict, output_dict, exec_properties, analyse)

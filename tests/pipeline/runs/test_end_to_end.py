@@ -201,6 +201,7 @@ def test_a_second_run_reuses_what_has_not_changed(
         "OneTaskTrainer",
     }
     assert stages <= reused
+    assert second_run.output.count("an earlier result of the same inputs is taken over") == 3
     assert len(versions(second_run.project)) == 1
     assert "already serves this model" in (second_run.folder / "report.html").read_text()
 
@@ -267,6 +268,24 @@ def test_a_warm_start_goes_on_from_the_served_version(third_run: FinishedRun) ->
         }
     assert f"version {served}" in (third_run.folder / "report.html").read_text()
     assert not list((artifacts / "checkpoints").iterdir())
+
+
+def test_a_run_killed_before_its_report_is_not_judged_against_itself(
+    first_run: FinishedRun, tmp_path: Path
+) -> None:
+    """The first run has pushed and not reported: the next attempt has no baseline either."""
+    mine = Project(tmp_path / "again")
+    shutil.copytree(first_run.project.folder, mine.folder, symlinks=True)
+    shutil.rmtree(mine.out / "runs")
+    before = contents(mine.out / "serving")
+    done = mine.run("--run-id", "second")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no baseline" in done.stdout
+    records = mine.json(mine.out / "runs" / "second", "metrics.json")
+    assert "last_blessed" not in {r["model"] for r in records}
+    assert contents(mine.out / "serving") == before
+    manifest = mine.json(mine.out / "runs" / "second", "manifest.json")
+    assert manifest["version"] == int(versions(mine)[0].name)
 
 
 def test_a_bad_label_stops_the_run_before_training(project: Project) -> None:
