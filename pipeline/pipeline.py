@@ -342,6 +342,7 @@ class Trainers:
                     "checkpoints": self.places.checkpoints,
                     "eval_days": config.splits.eval_days,
                     "calibration_days": config.splits.calibration_days,
+                    "reference": fit == "judged" and model == config.model,
                     "code": code_fingerprint(
                         "components.trainer.executor", "components.trainer.run_fn"
                     ),

@@ -42,6 +42,16 @@ def mapped_table(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
+def ipc_stream(body: bytes) -> pa.ipc.RecordBatchStreamReader:
+    """An Arrow IPC stream in memory, batch by batch; raises as pyarrow does."""
+    return pa.ipc.open_stream(body)
+
+
+def ipc_messages(body: bytes) -> pa.ipc.MessageReader:
+    """The same, message by message, before anything of them is built."""
+    return pa.ipc.MessageReader.open_stream(body)
+
+
 def parquet_batches(
     path: str, file: pq.ParquetFile, columns: Sequence[str], rows: int
 ) -> Iterator[pa.RecordBatch]:

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from common.days import SECONDS_PER_DAY, to_date
+from common.files.arrow import parquet_file, parquet_table
 from components.example_gen.readers.normalise import click_seconds
 from components.example_gen.readers.partitions import (
     first_partition,
@@ -66,7 +66,7 @@ def peek(contract: Contract, root: Path, window: Window) -> Span:
 
 def _footers(files: tuple[str, ...], contract: Contract, window: Window) -> Span:
     days = _days_of(files, contract)
-    rows = sum(pq.read_metadata(f).num_rows for f in files)
+    rows = sum(parquet_file(f).metadata.num_rows for f in files)
     return Span(
         first_day=max(days[0], window.start) if days else None,
         last_day=min(days[1], window.days[-1]) if days else None,
@@ -80,7 +80,7 @@ def _days_of(files: tuple[str, ...], contract: Contract) -> tuple[date, date] | 
     """Days of the first and the last time by the statistics of the files' row groups."""
     column, ends = contract.roles.timestamp, list[int]()
     for path in files:
-        file = pq.ParquetFile(path)
+        file = parquet_file(path)
         place = file.metadata.schema.names.index(column)
         kind = file.schema_arrow.field(column).type
         for number in range(file.metadata.num_row_groups):
@@ -98,7 +98,7 @@ def _setups(files: tuple[str, ...], contract: Contract) -> int:
     columns = list(contract.roles.setup)
     found: set[tuple[str, ...]] = set()
     for path in files:
-        part = pq.read_table(path, columns=columns).group_by(columns).aggregate([])
+        part = parquet_table(path, columns).group_by(columns).aggregate([])
         # As text: files may hold a column in different types.
         found.update(tuple(map(str, row.values())) for row in part.to_pylist())
     return len(found)

@@ -72,6 +72,8 @@ class TrainerConfig(Frozen):
     """The sources' fingerprint."""
     eval_days: int = 0
     """Length of the eval period."""
+    reference: bool = True
+    """Whether the evaluator compares this network with the logistic regression."""
     calibration_days: PositiveInt = 1
     """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
     it is trained on, so that it has learned from yesterday."""
@@ -87,8 +89,8 @@ def run_fn(fn_args: FnArgs) -> None:
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
-    and `calibration` of the logistic regression), `parameters` (`shared`, each tower, `serving`,
-    `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
+    and `calibration` of the logistic regression; none where it was not asked for), `parameters`
+    (`shared`, each tower, `serving`, `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
     went on from, none when it began at the beginning), `checkpoints` (`written`, `failed`,
     `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
 
@@ -172,8 +174,10 @@ def run_fn(fn_args: FnArgs) -> None:
             of_tower.calibrator.method,
             of_tower.record["examples"],
         )
-    with phases.time("reference"):
-        reference = fit_reference(splits, recipe)
+    reference = None
+    if config.reference:
+        with phases.time("reference"):
+            reference = fit_reference(splits, recipe)
 
     with phases.time("export"):
         calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
@@ -184,13 +188,14 @@ def run_fn(fn_args: FnArgs) -> None:
         write_start(result.network, contract, serving_dir)
         full_dir = os.path.join(model_dir, FULL_DIRECTORY)
         export_full(result.network, transform, contract, full_dir, calibrators)
-        export_reference(
-            reference.tower,
-            transform,
-            contract,
-            os.path.join(model_dir, REFERENCE_DIRECTORY),
-            reference.calibrator,
-        )
+        if reference is not None:
+            export_reference(
+                reference.tower,
+                transform,
+                contract,
+                os.path.join(model_dir, REFERENCE_DIRECTORY),
+                reference.calibrator,
+            )
 
     served = fitted.get(result.network.serving_tower)
     write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
@@ -207,7 +212,7 @@ def run_fn(fn_args: FnArgs) -> None:
         },
         "calibration": served.record if served else None,
         "wide": result.wide,
-        "reference": reference.record,
+        "reference": reference.record if reference else None,
         "parameters": _parameters(result),
         "kept_step": result.kept_step,
         "stopped_by": result.stopped_by,

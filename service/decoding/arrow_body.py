@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow_hotfix  # noqa: F401  Without it a schema may name a class to unpickle.
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from common.files.arrow import ipc_messages, ipc_stream
 from service.decoding.request import (
     FIELDS,
     LONGEST_TEXT,
@@ -92,7 +92,7 @@ class ArrowDecoder:
     def _batch(self, body: bytes) -> pa.RecordBatch:
         rows = _checked_rows(body)
         refuse_count(rows, self._most)
-        stream = pa.ipc.open_stream(body)
+        stream = ipc_stream(body)
         names = stream.schema.names
         if unknown := [name for name in names if name not in self._kinds]:
             raise BadFieldError(f"candidates.{unknown[0][:LONGEST_TEXT]}", "unknown column")
@@ -114,7 +114,7 @@ def _checked_rows(body: bytes) -> int:
     Raises:
       BadFieldError: there is another number of batches, or one that unfolds while it is read.
     """
-    messages = pa.ipc.MessageReader.open_stream(body)
+    messages = ipc_messages(body)
     schema = messages.read_next_message()
     if schema.metadata.size > LARGEST_SCHEMA:
         raise BadFieldError("", f"schema of {schema.metadata.size} bytes; wanted {LARGEST_SCHEMA}")
