@@ -90,8 +90,9 @@ def run_fn(fn_args: FnArgs) -> None:
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
     and `calibration` of the logistic regression; none where it was not asked for), `parameters`
-    (`shared`, each tower, `serving`, `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
-    went on from, none when it began at the beginning), `checkpoints` (`written`, `failed`,
+    (`shared`, each tower, `serving`, `full`), `kept_step`, `stopped_by`, `resumed_from` (the step
+    of the checkpoint that training went on from, none when it began at the beginning),
+    `checkpoints` (`written`, `failed`,
     `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
 
     A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both

@@ -35,6 +35,10 @@ class WideSettings(Frozen):
 
     enabled: bool = True
     """Off leaves the layers alone to predict."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """What part of its logit, less the intercept, the layers are trained on top of. Below 1 they
+    learn the rest anew, in their own way: half an average of two models, which pays where few ids
+    and many numbers leave the layers as good as the linear part."""
     max_sweeps: Annotated[int, Field(ge=1, le=1000)] = 30
     """Most passes over the fields while penalties are learnt."""
     tolerance: PositiveFloat = 1e-5
@@ -91,10 +95,12 @@ class ModelSettings(Frozen):
     example's task stays what the labeller says, and L_soft of the loss runs over all soft
     examples, each through its own tier's tower. Networks of one tower take no notice."""
     wide: WideSettings = WideSettings()
+    """The linear part that the layers add to."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a feed-forward layer's outputs that is dropped in training."""
     embedding_l2: NonNegativeFloat = 0.0
-    """Pull to zero: embedding_l2 * row is added to the gradient of each row that a step uses."""
+    """Ridge penalty of the embedding tables: half of it, times the squared rows, is added to the
+    loss summed over the training examples, so that the row of a rare id is held tighter."""
 
     @model_validator(mode="after")
     def _shared_within_the_stack(self) -> ModelSettings:

@@ -89,7 +89,7 @@ KNOBS: Mapping[str, Callable[[Space, Settings], None]] = MappingProxyType(
         "training.table_epsilon": _scaled("training.table_epsilon", EPSILONS, "training.epsilon"),
         "training.batch_size": _choice("training.batch_size", (256, 512, 1024, 2048, 4096)),
         "training.epochs": _choice("training.epochs", (1, 2, 4, 8)),
-        "model.embedding_l2": _choice("model.embedding_l2", (0.0, 1e-6, 1e-5, 1e-4, 1e-3)),
+        "model.embedding_l2": _choice("model.embedding_l2", (0.0, 10.0, 30.0, 100.0, 300.0)),
         "model.dropout": _choice("model.dropout", (0.0, 0.1, 0.2, 0.3, 0.5)),
         "model.cross_layers": _choice("model.cross_layers", CROSS_LAYERS),
         "model.cross_rank": _choice("model.cross_rank", (0, 8, 32, 64)),

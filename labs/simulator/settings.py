@@ -134,6 +134,12 @@ class PlacementSettings(Frozen):
     city_correlation: Correlation = 0.8
     creative_sd: Spread = 0.3
     creative_correlation: Correlation = 0.3
+    styles: Annotated[int, Field(ge=1, le=64)] = 4
+    """Hidden styles of creatives, one each."""
+    style_sd: Spread = 0.0
+    """Effect of publisher x style, which no sum of effects of publishers and creatives can say.
+    Like that of user x product category (`intent.category_sd`), what a network can learn beyond a
+    linear model. None by default."""
     hour_amplitude: Spread = 0.25
     """Height of the daily wave on the log-odds."""
     soft_peak_hour: Annotated[float, Field(ge=0, lt=24)] = 13.0

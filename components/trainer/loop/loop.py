@@ -34,7 +34,7 @@ from components.trainer.loop.state import BestWeights, TrainingState
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import Recipe
 from components.trainer.step.distribution import ONE_REPLICA, Distribution, Observed
-from components.trainer.step.step import TrainStep
+from components.trainer.step.step import Course, TrainStep, row_pulls
 from components.trainer.wide.fit import WideFit, fit_wide
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
@@ -81,6 +81,9 @@ class Surroundings:
     distribution: Distribution = ONE_REPLICA
 
 
+NOWHERE = Surroundings()
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """A trained network and how it came about.
@@ -110,7 +113,7 @@ class TrainResult:
     spent: Spent = field(default_factory=Spent)
 
 
-def train(splits: Splits, recipe: Recipe, around: Surroundings = Surroundings()) -> TrainResult:
+def train(splits: Splits, recipe: Recipe, around: Surroundings = NOWHERE) -> TrainResult:
     """Fits the wide part, then trains the layers on what it leaves, for a fixed number of passes.
 
     Each look scores the **hard** calibration examples, for `one_task` too: hard conversions are
@@ -145,7 +148,9 @@ class _Training:
         self._feed = Feed(splits.train, model, training)
         with around.distribution.scope():
             self._network = TwoTowerDCN(splits.layout, model, training.seed)
-            self._step = TrainStep(self._network, recipe.loss, training, self._feed.last_step)
+            ids, size = self._feed.examples.ids, training.batch_size
+            course = Course(self._feed.last_step, row_pulls(self._network, ids, size))
+            self._step = TrainStep(self._network, recipe.loss, training, course)
         self._wide = self._start()
         self._observed: Observed = around.distribution.observe(self._network)
         self._state = TrainingState(training.patience)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from common.arrays import Ints, Ints32
 from components.trainer.network.layers import uniform
 from components.transform.layout import FeatureLayout
 
@@ -104,6 +105,21 @@ class EmbeddingTables(tf.Module):
     def assemble(self, ids: tf.Tensor, lookups: Sequence[Lookup]) -> tf.Tensor:
         """As calling the tables, from the rows already looked up; in the type of `rows`."""
         return self._side_by_side(ids, [tf.gather(it.rows, it.position) for it in lookups])
+
+    def uses(self, ids: Ints32) -> list[Ints]:
+        """How often examples use each row, int64 [rows] a table.
+
+        Args:
+          ids: local ids of the examples, int32 [n, features].
+        """
+        found = []
+        for table, block in zip(self.tables, self._blocks, strict=True):
+            counts = np.zeros(table.shape[0], np.int64)
+            for feature, first in zip(block.features, block.offsets, strict=True):
+                used = np.bincount(ids[:, feature])
+                counts[first : first + len(used)] += used
+            found.append(counts)
+        return found
 
     def _row_ids(self, ids: tf.Tensor) -> list[tf.Tensor]:
         """Row numbers in each fused table, int64 [batch * features of the table]."""

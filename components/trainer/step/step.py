@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from common.arrays import Floats32, Ints32
 from components.trainer.data.batches import Batch
 from components.trainer.data.sampling import logit_shifts
 from components.trainer.network.network import TwoTowerDCN
@@ -32,6 +35,45 @@ def batch_specs(layout: FeatureLayout, tasks: int) -> tuple[tf.TensorSpec, ...]:
     )
 
 
+class Course(NamedTuple):
+    """What a training's steps know of its examples as a whole.
+
+    Attributes:
+      last_step: at which decaying rates are to reach zero; none keeps them as they are.
+      pulls: float32 [rows] a table, what a row is multiplied by and added to its gradient in each
+        step that uses it; none pulls nothing.
+    """
+
+    last_step: int | None = None
+    pulls: Sequence[Floats32] | None = None
+
+
+WITHOUT_END = Course()
+
+
+def row_pulls(network: TwoTowerDCN, ids: Ints32, batch_size: int) -> list[Floats32] | None:
+    """Pulls of `embedding_l2`, for `Course`; none where it is 0.
+
+    The loss of a step is a mean over examples, so that of n examples the ridge penalty adds
+    embedding_l2 / n times the row to every step's gradient. A row is pulled only in the steps that
+    use it, which of a row used by m examples are a share 1 - (1 - m / n)^batch_size of all steps;
+    the pull is divided by that share.
+
+    Args:
+      network: whose tables, and settings.
+      ids: of the examples, int32 [n, features].
+      batch_size: examples of a step.
+    """
+    l2, n = network.settings.embedding_l2, len(ids)
+    if not l2:
+        return None
+    found = []
+    for uses in network.embedding.uses(ids):
+        share = -np.expm1(batch_size * np.log1p(-np.minimum(uses / n, 1 - 1e-12)))
+        found.append((l2 / n / np.maximum(share, 1 / n)).astype(np.float32))
+    return found
+
+
 class TrainStep(tf.Module):
     """Forward, backward and update, traced once for batches of any size.
 
@@ -45,17 +87,18 @@ class TrainStep(tf.Module):
         network: TwoTowerDCN,
         loss: LossSettings,
         training: TrainingSettings,
-        last_step: int | None = None,
+        course: Course = WITHOUT_END,
     ) -> None:
-        """Takes the network, settings, and the step at which decaying rates are to reach zero."""
+        """Takes the network, settings, and what is known of the whole training."""
         super().__init__()
         self.network = network
         self.optimizer = Adam(
-            network.dense_variables, network.embedding.tables, training, last_step
+            network.dense_variables, network.embedding.tables, training, course.last_step
         )
         self._loss = loss if len(network.towers) > 1 else None
         self._dtype = tf.bfloat16 if training.precision == "bfloat16" else tf.float32
         self._routed = training.routed
+        self._pulls = None if course.pulls is None else [tf.constant(p) for p in course.pulls]
         self._shifts = logit_shifts(training.sampling, network.settings.mode)
         specs = batch_specs(network.layout, len(network.settings.tasks))
         self._run = tf.function(self._step, input_signature=specs)
@@ -111,13 +154,12 @@ class TrainStep(tf.Module):
         return losses, of_dense, of_tables
 
     def regularized(self, tables: Sequence[RowGradient]) -> list[RowGradient]:
-        """Adds `embedding_l2` times the row to the gradient of each row that a batch uses."""
-        l2 = self.network.settings.embedding_l2
-        if not l2:
+        """Adds the pull to zero of each row that a batch uses."""
+        if self._pulls is None:
             return list(tables)
         return [
-            RowGradient(g.rows, g.values + l2 * tf.gather(table, g.rows))
-            for table, g in zip(self.network.embedding.tables, tables, strict=True)
+            RowGradient(g.rows, g.values + tf.gather(pull, g.rows)[:, None] * tf.gather(x, g.rows))
+            for x, pull, g in zip(self.network.embedding.tables, self._pulls, tables, strict=True)
         ]
 
     def _step(self, *batch: tf.Tensor) -> BatchTensors:

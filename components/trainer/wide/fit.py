@@ -58,10 +58,10 @@ class WideFit:
     """A fitted wide part.
 
     Attributes:
-      weights: of all training examples.
+      weights: of all training examples, times `share`.
       towers: names, in the order of the weights' towers.
       offset: float32 [n], of each training example the logit by weights that were fitted without
-        its period.
+        its period, likewise.
       record: `sweeps`, `loss` (mean, nats) and, by field (`numbers` and `missing` being the two
         groups of numbers), `scale` and by part `penalty`.
     """
@@ -132,7 +132,8 @@ def fit_wide(
     offset = np.empty(len(columns), np.float32)
     place_of = dict(zip(map(id, shards), parts, strict=True))
     for shard, _ in _left_out(shards, state, settings):
-        offset[place_of[id(shard)].rows] = shard.logit
+        bias = state.weights.bias[shard.tower]
+        offset[place_of[id(shard)].rows] = bias + settings.share * (shard.logit - bias)
     for shard in shards:
         shard.place(state.weights)
     examples = sum(len(shard) for shard in shards)
@@ -146,7 +147,7 @@ def fit_wide(
         ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items()),
     )
     record = {"sweeps": sweeps, "loss": ended, "fields": fields}
-    return WideFit(state.weights, model.towers, offset, record)
+    return WideFit(state.weights.times(settings.share), model.towers, offset, record)
 
 
 def fit_logistic(

@@ -104,6 +104,12 @@ class Weights:
         """The parts' sums and the intercept for each tower, [towers, numbers + 1]."""
         return np.hstack([self.shape.summed @ self.numbers, self.bias[:, None]])
 
+    def times(self, share: float) -> Weights:
+        """All weights but the intercepts multiplied by a number."""
+        return replace(
+            self, fields=tuple(share * w for w in self.fields), numbers=share * self.numbers
+        )
+
     def towards(self, other: Weights, share: float) -> Weights:
         """A point on the line from these weights to others."""
 

@@ -187,6 +187,7 @@ class ClickSource:
             + context.device[device, kind]
             + context.app[app, kind]
             + context.publisher[publisher, kind]
+            + context.style[publisher, context.creative_style[creative]]
         )
         return total
 

@@ -105,7 +105,7 @@ def solve_intercepts(
 
     Args:
       wanted: logit CVR, [setups], between `LOWEST` and `HIGHEST`.
-      group: which distribution of e each setup has, [setups].
+      group: which distribution of e each of `row` has, [creatives of all setups].
       means: those distributions.
       row, effect, share: the creatives of the setups as a long list: setup, effect on the
         log-odds, and share of the setup's clicks, [creatives of all setups].
@@ -116,7 +116,7 @@ def solve_intercepts(
     intercept = wanted.copy()
     # d logit(mean) / db lies in (0, 1], so that the full step never overshoots.
     for _ in range(500):
-        mean = expit(means.logit(group[row], intercept[row] + effect))
+        mean = expit(means.logit(group, intercept[row] + effect))
         error = wanted - logit(np.bincount(row, share * mean, minlength=len(wanted)))
         intercept += error
         if np.abs(error).max(initial=0.0) < 1e-9:

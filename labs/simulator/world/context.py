@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Floats, Indices
 from labs.simulator.log.seasonality import hour_effects
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import centred, directions, effect_table
@@ -24,6 +24,9 @@ class Placements:
     Attributes:
       hour, device, app, publisher, city: effects by value; `app` has one more row, of zeros, for
         clicks outside an app.
+      style: effects of publisher x style, [publishers, styles], of all types alike; every style's
+        weighted mean over publishers is 0.
+      creative_style: style of each creative, [creatives].
       device_weight, app_weight, publisher_weight: shares of clicks (for apps, of clicks in apps).
       in_app: bool [devices].
       viewability: [publishers], how much of its ad slots is seen, 0 to 1.
@@ -34,6 +37,8 @@ class Placements:
     app: Floats
     publisher: Floats
     city: Floats
+    style: Floats
+    creative_style: Indices
     device_weight: Floats
     app_weight: Floats
     publisher_weight: Floats
@@ -41,7 +46,7 @@ class Placements:
     viewability: Floats
 
 
-def draw_context(settings: SimulatorSettings, users: Users) -> Placements:
+def draw_context(settings: SimulatorSettings, users: Users, population: Population) -> Placements:
     """The context features' tables, each from a stream of its own."""
     size, popularity, knobs = settings.size, settings.popularity, settings.context
     hard, devices = hardness(settings), settings.context.devices
@@ -68,12 +73,27 @@ def draw_context(settings: SimulatorSettings, users: Users) -> Placements:
         app=np.concatenate([app, np.zeros((1, len(hard)))]),
         publisher=publisher,
         city=table(3, cities, knobs.city_sd, knobs.city_correlation),
+        style=_style_effects(settings, publishers),
+        creative_style=generator(settings.seed, Purpose.CONTEXT, 5).integers(
+            0, _styles(settings), len(population.creative_campaign)
+        ),
         device_weight=device_weight,
         app_weight=apps,
         publisher_weight=publishers,
         in_app=np.array([device.in_app for device in devices]),
         viewability=1 / (1 + np.exp(-0.6 - 0.5 * quality - 0.5 * noise)),
     )
+
+
+def _styles(settings: SimulatorSettings) -> int:
+    """One where styles do nothing."""
+    return settings.context.styles if settings.context.style_sd else 1
+
+
+def _style_effects(settings: SimulatorSettings, weights: Floats) -> Floats:
+    rng = generator(settings.seed, Purpose.CONTEXT, 4)
+    normals = rng.standard_normal((len(weights), _styles(settings)))
+    return settings.context.style_sd * centred(normals, weights)
 
 
 def creative_effects(settings: SimulatorSettings, population: Population) -> Floats:

@@ -36,7 +36,8 @@ def setup_intercepts(
     categories = loadings.affinity.shape[0]
     means = MeanProbability(_effect_distributions(settings, users, loadings, context))
     kind = population.setup_type
-    group = (kind * categories + population.setup_category).astype(np.int32)
+    styles = context.style.shape[1]
+    group = kind * categories + population.setup_category
     # The creatives of a campaign lie side by side: list them for each of its setups.
     counts = np.bincount(population.creative_campaign, minlength=len(population.first_day))
     count = counts[population.setup_campaign]
@@ -45,9 +46,10 @@ def setup_intercepts(
     member = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count) + begin[row]
     share = by_group(population.creative_campaign, population.creative_weight)[member]
     effect = creative[member, kind[row]]
+    of_creative = (group[row] * styles + context.creative_style[member]).astype(np.int32)
     return np.stack(
         [
-            solve_intercepts(week, group, means, row, effect, share)
+            solve_intercepts(week, of_creative, means, row, effect, share)
             for week in np.ascontiguousarray(wanted.T)
         ],
         axis=1,
@@ -57,7 +59,8 @@ def setup_intercepts(
 def _effect_distributions(
     settings: SimulatorSettings, users: Users, loadings: Loadings, context: Placements
 ) -> list[Pmf]:
-    """Of the sum of all effects but the creative's, for each type and product category in turn.
+    """Of the sum of all effects but the creative's own, for each type, product category and style
+    of the creative in turn.
 
     Users and their cities are taken as they were drawn, not as their distribution would have it;
     user, device, app, publisher, hour and the momentary part are independent.
@@ -65,16 +68,18 @@ def _effect_distributions(
     momentary = Pmf.normal(settings.intent.momentary_sd)
     distributions = []
     for kind in range(len(settings.types)):
-        around = (
+        around = [
             _surface(context, kind)
             + Pmf.of(context.hour[:, kind], hour_shares())
-            + Pmf.of(context.publisher[:, kind], context.publisher_weight)
+            + Pmf.of(context.publisher[:, kind] + style, context.publisher_weight)
             + momentary
-        )
+            for style in context.style.T
+        ]
         home = context.city[users.city, kind]
         for loading in loadings.effect[kind]:
             person = (users.factors @ loading).astype(np.float64) + home
-            distributions.append(Pmf.of(person, users.weight) + around)
+            people = Pmf.of(person, users.weight)
+            distributions += [people + of_style for of_style in around]
     return distributions
 
 

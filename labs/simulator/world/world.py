@@ -50,7 +50,7 @@ def build_world(settings: SimulatorSettings) -> World:
     population = draw_population(settings, weeks)
     loadings = draw_loadings(settings)
     users = draw_users(settings, loadings)
-    context = draw_context(settings, users)
+    context = draw_context(settings, users, population)
     creative = creative_effects(settings, population)
     wave, jumps = drift_paths(settings.drift, settings.seed, population.setup_cohort, weeks)
     wanted = np.clip(population.setup_logit[:, None] + wave + jumps, LOWEST, HIGHEST)

@@ -56,7 +56,7 @@ def test_intercepts_give_the_wanted_rate_over_creatives() -> None:
     rates = np.array([0.3, 0.004])
     row = np.array([0, 0, 1])
     effect, share = np.array([0.5, -0.8, 0.2]), np.array([0.7, 0.3, 1.0])
-    group = np.zeros(2, dtype=np.int32)
+    group = np.zeros(3, dtype=np.int32)
     means = MeanProbability([Pmf.normal(0.9)])
     b = solve_intercepts(logit(rates), group, means, row, effect, share)
     first = 0.7 * logistic_normal_mean(b[0] + 0.5, 0.9) + 0.3 * logistic_normal_mean(
@@ -84,13 +84,12 @@ def enumerated_rate(world: World, setup: int, week: int) -> float:
         (person + context.city[users.city, kind], users.weight),
         tuple(np.array(surfaces).T),
         (context.hour[:, kind], context_hours()),
-        (context.publisher[:, kind], context.publisher_weight),
         (world.settings.intent.momentary_sd * nodes, node_weights / node_weights.sum()),
-        (
-            world.creative[own, kind],
-            market.creative_weight[own] / market.creative_weight[own].sum(),
-        ),
     ]
+    share = market.creative_weight[own] / market.creative_weight[own].sum()
+    styles = context.style[:, context.creative_style[own]]
+    pairs = context.publisher[:, kind, None] + styles + world.creative[own, kind]
+    parts.append((pairs.ravel(), np.outer(context.publisher_weight, share).ravel()))
     values, weights = np.array([world.intercept[setup, week]]), np.ones(1)
     for effect, share in parts:
         values = np.add.outer(values, effect).ravel()
@@ -102,7 +101,8 @@ def context_hours() -> np.ndarray:
     return np.array(HOURLY) / 1000
 
 
-def test_every_setup_has_its_rate_by_enumeration() -> None:
+@pytest.mark.parametrize("style_sd", [0.0, 1.5])
+def test_every_setup_has_its_rate_by_enumeration(style_sd: float) -> None:
     settings = SimulatorSettings(
         clicks=1000,
         days=14,
@@ -110,9 +110,10 @@ def test_every_setup_has_its_rate_by_enumeration() -> None:
         size={"advertisers": 4, "users": 25, "publishers": 3, "apps": 2, "cities": 3,
               "campaigns_per_advertiser": 2, "creatives_per_campaign": 2},
         # Users' main devices would tie device to user, and the product would not be all.
-        context={"main_device": 0},
+        context={"main_device": 0, "style_sd": style_sd, "styles": 3},
     )  # fmt: skip
     world = build_world(settings)
+    assert world.context.style.any() == (style_sd > 0)
     for setup in range(len(world.cvr)):
         week = setup % 2
         assert enumerated_rate(world, setup, week) == pytest.approx(

@@ -112,7 +112,8 @@ def test_logged_user_signals_tell_something_but_not_all() -> None:
 
 
 def test_soft_and_hard_types_want_other_hours_and_devices() -> None:
-    context = draw_context(BIG, draw_users(BIG, draw_loadings(BIG)))
+    market = draw_population(BIG, 1)
+    context = draw_context(BIG, draw_users(BIG, draw_loadings(BIG)), market)
     assert np.corrcoef(context.hour[:, 0], context.hour[:, -1])[0, 1] < -0.3
     mobile, desktop = context.device[0], context.device[1]
     assert mobile[0] > 0 > desktop[0]

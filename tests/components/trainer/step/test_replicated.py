@@ -18,7 +18,7 @@ from components.trainer.settings import LossSettings, ModelSettings, TrainingSet
 from components.trainer.step.distribution import ONE_REPLICA, Distribution, choose
 from components.trainer.step.loss import Losses
 from components.trainer.step.scoring import predict
-from components.trainer.step.step import TrainStep
+from components.trainer.step.step import Course, TrainStep, row_pulls
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -28,7 +28,7 @@ MODEL = {
     "cross_layers": 1,
     "hidden_units": (8,),
     "shared_layers": 1,
-    "embedding_l2": 0.01,
+    "embedding_l2": 10.0,
 }
 
 
@@ -43,7 +43,10 @@ def build(
     settings = TrainingSettings.model_validate({"learning_rate": 0.01} | training)
     with distribution.scope():
         network = TwoTowerDCN(layout, ModelSettings.model_validate(MODEL | model), seed=1)
-        step = TrainStep(network, LossSettings(weight_hard=0.7, weight_soft=0.3), settings)
+        rng = np.random.default_rng(1)
+        ids = np.stack([rng.integers(0, rows, 600) for rows in layout.rows], axis=1)
+        course = Course(20, row_pulls(network, ids.astype(np.int32), 100))
+        step = TrainStep(network, LossSettings(weight_hard=0.7, weight_soft=0.3), settings, course)
     network.set_base_rates(dict.fromkeys(network.towers, 0.2))
     return step
 

@@ -13,7 +13,7 @@ from components.trainer.data.columns import Columns
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from components.trainer.step.loss import Losses
-from components.trainer.step.step import TrainStep
+from components.trainer.step.step import Course, TrainStep, row_pulls
 from components.transform.layout import FeatureLayout
 
 Clicks = Callable[..., Columns]
@@ -23,6 +23,7 @@ def build(
     layout: FeatureLayout,
     model: dict | None = None,
     loss: LossSettings | None = None,
+    ids: np.ndarray | None = None,
     **training: object,
 ) -> TrainStep:
     defaults = {
@@ -34,7 +35,8 @@ def build(
     network = TwoTowerDCN(layout, ModelSettings.model_validate(defaults | (model or {})), seed=1)
     network.set_base_rates(dict.fromkeys(network.towers, 0.2))
     settings = TrainingSettings.model_validate({"learning_rate": 0.01} | training)
-    return TrainStep(network, loss or LossSettings(), settings)
+    pulls = None if ids is None else row_pulls(network, ids, settings.batch_size)
+    return TrainStep(network, loss or LossSettings(), settings, Course(pulls=pulls))
 
 
 def batch_of(columns: Columns) -> Batch:
@@ -116,18 +118,29 @@ def test_gradient_of_rows_is_that_of_whole_tables(layout: FeatureLayout, clicks:
         np.testing.assert_allclose(found[table.name], wanted, rtol=1e-4, atol=1e-7)
 
 
-def test_embedding_l2_pulls_only_the_rows_in_use(layout: FeatureLayout, clicks: Clicks) -> None:
-    columns = clicks(40, seed=3)
-    columns.ids[:, 0] %= 3
-    batch = batch_of(columns)
-    _, plain = all_gradients(build(layout), batch)
-    step = build(layout, {"embedding_l2": 0.5})
-    _, pulled = all_gradients(step, batch)
-    wide = step.network.embedding.tables[1]
-    extra = pulled[wide.name] - plain[wide.name]
-    in_use = [0, 1, 2, 7, 8, 9]
-    np.testing.assert_allclose(extra[in_use], 0.5 * wide.numpy()[in_use], rtol=1e-4, atol=1e-7)
-    np.testing.assert_array_equal(extra[3:7], 0)
+def test_embedding_l2_is_a_ridge_penalty_of_the_summed_loss(
+    layout: FeatureLayout, clicks: Clicks
+) -> None:
+    """Over the batches of an epoch the pulls of a row add up to what the penalty's gradient has."""
+    columns = clicks(4000, seed=3)
+    columns.ids[:, 0] = np.random.default_rng(1).choice(
+        6, 4000, p=[0.5, 0.4, 0.05, 0.04, 0.005, 0.005]
+    )
+    step = build(layout, {"embedding_l2": 3.0}, ids=columns.ids, batch_size=100)
+    table = step.network.embedding.tables[1].numpy()
+    total = np.zeros_like(table)
+    for epoch in range(10):
+        for batch in shuffled_batches(columns, 100, seed=1, epoch=epoch):
+            _, _, plain = step.loss_gradients(tuple(map(tf.constant, batch)))
+            pulled = step.regularized(plain)[1]
+            extra = pulled.values - plain[1].values
+            np.testing.assert_array_equal(pulled.rows, plain[1].rows)
+            total[pulled.rows.numpy()] += extra.numpy()
+    steps = 10 * 40
+    used = [*range(6), *range(7, 10)]
+    np.testing.assert_allclose(total[used], (steps * 3.0 / 4000 * table)[used], rtol=0.35)
+    np.testing.assert_allclose(total[[0, 1, 7]], (steps * 3.0 / 4000 * table)[[0, 1, 7]], rtol=0.01)
+    np.testing.assert_array_equal(total[6], 0)
 
 
 @pytest.mark.parametrize("routed", [True, False])

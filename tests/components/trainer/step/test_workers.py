@@ -30,7 +30,7 @@ from schemas.contract import Contract
 Rows = list[dict[str, Any]]
 
 ROOT = Path(__file__).parents[4]
-MODEL = {"cross_layers": 1, "hidden_units": [8, 4], "shared_layers": 1, "embedding_l2": 0.01}
+MODEL = {"cross_layers": 1, "hidden_units": [8, 4], "shared_layers": 1, "embedding_l2": 10.0}
 TRAINING = {
     "batch_size": 101,
     "evaluate_every": 1.0,
