@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ from components.reporter.component import RunReport
 from components.task_labeler.calendar import split_names
 from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
+from components.trainer.executor import JUDGED_RUN
 from components.trainer.settings import ModelSettings
 from components.transform.component import FeatureTransform
 from pipeline.config import PipelineConfig
@@ -198,7 +199,9 @@ def create_pipeline(
             blessing=blessing,
         ).with_id("ServedTransform")
         graph = served_transform.outputs["transform_graph"]
-        served_candidate, served_one_task = trainers.served(graph, blessing)
+        served_candidate, served_one_task = trainers.served(
+            graph, blessing, (candidate.outputs["model_run"], one_task.outputs["model_run"])
+        )
         refit = [served_transform, *_distinct(served_candidate, served_one_task)]
         served = {
             "served_model": served_candidate.outputs["model"],
@@ -301,15 +304,23 @@ class Trainers:
 
     def judged(self, graph: BaseChannel) -> tuple[HardTowerTrainer, HardTowerTrainer]:
         """Candidate and one-task model as known when the eval period began."""
-        return self._pair(graph, "judged", (TRAIN,), (CALIBRATION,), "")
+        return self._pair(graph, "judged", (TRAIN,), (CALIBRATION,), "", {}, {})
 
     def served(
-        self, graph: BaseChannel, blessing: BaseChannel
+        self,
+        graph: BaseChannel,
+        blessing: BaseChannel,
+        judged: tuple[BaseChannel, BaseChannel],
     ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
-        """The same with everything known at the as-of day, once the recipe is blessed."""
+        """The same with everything known at the as-of day, once the recipe is blessed.
+
+        Args:
+          judged: `model_run` of both judged trainings, whose passes these take.
+        """
         splits = split_names(self.contract)
         latest = splits[splits.index(EVAL) :]
-        return self._pair(graph, "served", splits, latest, "Served", blessing=blessing)
+        runs = [{"blessing": blessing, JUDGED_RUN: run} for run in judged]
+        return self._pair(graph, "served", splits, latest, "Served", *runs)
 
     def _pair(
         self,
@@ -318,14 +329,21 @@ class Trainers:
         splits: Sequence[str],
         calibration: Sequence[str],
         prefix: str,
-        **inputs: BaseChannel,
+        of_candidate: Mapping[str, BaseChannel],
+        of_one_task: Mapping[str, BaseChannel],
     ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
-        """The candidate's training and the one-task model's, the same one in that mode."""
-        config = self.config
-        if config.training.warm_start == "last_blessed":
-            inputs["base_model"] = self.last_blessed
+        """The candidate's training and the one-task model's, the same one in that mode.
 
-        def trainer(name: str, model: ModelSettings) -> HardTowerTrainer:
+        Args:
+          of_candidate, of_one_task: further inputs.
+        """
+        config = self.config
+        warm = config.training.warm_start == "last_blessed"
+        base = {"base_model": self.last_blessed} if warm else {}
+
+        def trainer(
+            name: str, model: ModelSettings, inputs: Mapping[str, BaseChannel]
+        ) -> HardTowerTrainer:
             made = HardTowerTrainer(
                 examples=self.columns,
                 schema=self.schema,
@@ -342,20 +360,20 @@ class Trainers:
                     "checkpoints": self.places.checkpoints,
                     "eval_days": config.splits.eval_days,
                     "calibration_days": config.splits.calibration_days,
-                    "reference": fit == "judged" and model == config.model,
                     "code": code_fingerprint(
                         "components.trainer.executor", "components.trainer.run_fn"
                     ),
                 },
+                **base,
                 **inputs,
             )
             return made.with_id(f"{prefix}{name}")
 
-        candidate = trainer("Trainer", config.model)
+        candidate = trainer("Trainer", config.model, of_candidate)
         if config.model.mode == ONE_TASK:
             return candidate, candidate
         plain = config.model.model_copy(update={"mode": ONE_TASK})
-        return candidate, trainer("OneTaskTrainer", plain)
+        return candidate, trainer("OneTaskTrainer", plain, of_one_task)
 
 
 def _distinct(*nodes: BaseNode) -> list[BaseNode]:

@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 from common.runs.blessing import BLESSING
 from common.runs.parameters import LOSS, TRAINING, parameters_of
 from common.runs.properties import ParameterValues, chosen, execution_parameters
-from components.trainer.executor import Executor
+from components.trainer.executor import JUDGED_RUN, Executor
 
 RUN_FN = "components.trainer.run_fn.run_fn"
 
@@ -27,6 +27,7 @@ class HardTowerTrainerSpec(TrainerSpec):
     INPUTS = {
         **TrainerSpec.INPUTS,
         BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
+        JUDGED_RUN: ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
     }
 
     PARAMETERS: dict[str, ExecutionParameter] = {
@@ -44,8 +45,8 @@ class HardTowerTrainer(base_component.BaseComponent):
       train_splits, calibration_splits: splits of `examples`.
       custom_config: what `run_fn` takes its settings from; JSON values.
       parameters: of the run; those of `loss` and `training` are laid over the settings.
-      inputs: further inputs, such as `schema`, `base_model`, or the `blessing` without which
-        nothing is trained.
+      inputs: further inputs, such as `schema`, `base_model`, the `blessing` without which nothing
+        is trained, or `judged_run`, the `model_run` of the judged fit that this one follows.
     """
 
     SPEC_CLASS = HardTowerTrainerSpec

@@ -72,11 +72,11 @@ class TrainerConfig(Frozen):
     """The sources' fingerprint."""
     eval_days: int = 0
     """Length of the eval period."""
-    reference: bool = True
-    """Whether the evaluator compares this network with the logistic regression."""
     calibration_days: PositiveInt = 1
     """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
     it is trained on, so that it has learned from yesterday."""
+    passes: float | None = None
+    """Of the served fit: those that the judged fit has kept, where it kept fewer than all."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -89,11 +89,11 @@ def run_fn(fn_args: FnArgs) -> None:
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
-    and `calibration` of the logistic regression; none where it was not asked for), `parameters`
-    (`shared`, each tower, `serving`, `full`), `kept_step`, `stopped_by`, `resumed_from` (the step
-    of the checkpoint that training went on from, none when it began at the beginning),
-    `checkpoints` (`written`, `failed`,
-    `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
+    and `calibration` of the logistic regression, none of a served fit), `parameters` (`shared`,
+    each tower, `serving`, `full`), `kept_step`, `kept_passes`, `stopped_by`, `resumed_from` (the
+    step of the checkpoint that training went on from, none when it began at the beginning),
+    `checkpoints` (`written`, `failed`, `seconds`), `warm_start` (`Start.record`) and `seconds` (by
+    phase).
 
     A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both
     graphs are there the training's checkpoints are removed.
@@ -154,7 +154,7 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     around = Surroundings(run_dir, _stepping(training), root, start.initialize, distribution)
     with phases.time("train"):
-        result = train(splits, recipe, around)
+        result = train(splits, recipe, around, config.passes)
     _log.info("Trainer: kept step %d; ended by %s", result.kept_step, result.stopped_by)
     if not distribution.chief:
         _log.info("Trainer: waiting for the chief to export")
@@ -176,7 +176,7 @@ def run_fn(fn_args: FnArgs) -> None:
             of_tower.record["examples"],
         )
     reference = None
-    if config.reference:
+    if config.fit != SERVED:
         with phases.time("reference"):
             reference = fit_reference(splits, recipe)
 
@@ -213,9 +213,10 @@ def run_fn(fn_args: FnArgs) -> None:
         },
         "calibration": served.record if served else None,
         "wide": result.wide,
-        "reference": reference.record if reference else None,
+        "reference": None if reference is None else reference.record,
         "parameters": _parameters(result),
         "kept_step": result.kept_step,
+        "kept_passes": result.kept_passes,
         "stopped_by": result.stopped_by,
         "resumed_from": result.resumed_from,
         "checkpoints": asdict(result.spent),
@@ -310,7 +311,7 @@ class Phases:
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Keeps the wall time of the `with` block under `seconds[name]`."""
+        """Times the body of a `with` statement."""
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started

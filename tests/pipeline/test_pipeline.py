@@ -58,6 +58,8 @@ def test_the_served_fit_waits_for_the_verdict(tmp_path: Path) -> None:
         assert json.loads(given["train_args"].string_value)["splits"] == splits
         model = json.loads(given["custom_config"].string_value)["model"]
         assert model["mode"] == "two_tower"
+    for name in ("Trainer", "OneTaskTrainer"):
+        assert name in found[f"Served{name}"].upstream_nodes
 
 
 @pytest.mark.parametrize(
