@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, PositiveFloat, PositiveInt
 from schemas.contract import Contract
 
 
@@ -16,7 +16,7 @@ class RefitSettings(Frozen):
 
     examples: PositiveInt = 40_000
     """Clicks after the eval period that are looked at, evenly taken."""
-    level_tolerance: Annotated[float, Field(gt=0)] = 0.25
+    level_tolerance: PositiveFloat = 0.25
     """Expected over observed conversions, on hard clicks and on all, may be off by this share: the
     check fails when the whole interval lies beyond 1 + tolerance, or below 1 / (1 + tolerance)."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9

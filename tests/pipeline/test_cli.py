@@ -190,12 +190,11 @@ def test_report_without_runs(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_machine_will_not_do_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+    tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     """Also for a user whom no permission stops, as in containers."""
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setattr("pipeline.runs.local_run.check_input", lambda config: None)
     given = [a.replace("FILE", str(file)).replace("mine", "complete_journey") for a in arguments]
     code, output = invoke(*given)
     assert code in (1, 2)
@@ -206,10 +205,7 @@ def test_what_the_machine_will_not_do_is_one_line(
 
 
 @pytest.mark.parametrize("name", ["a [b]", "a*", "what?"])
-def test_an_output_folder_that_is_a_pattern_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr("pipeline.runs.local_run.check_input", lambda config: None)
+def test_an_output_folder_that_is_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
     code, output = invoke("run", "--config", "complete_journey", "--out", str(tmp_path / name))
     assert (code, (tmp_path / name).exists()) == (2, False)
     assert "wanted a path without" in output
