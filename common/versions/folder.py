@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.versions.digest import SUMS, check_sums, write_sums
 from schemas.errors import InputError
 
 STAGING = ".staging-"
@@ -68,6 +69,15 @@ class RolledBack:
 
 class ServingFolder:
     """The folder that TF Serving watches.
+
+    >>> import tempfile
+    >>> def fill(path: Path, version: int) -> None:
+    ...     _ = (path / MODEL_FILE).write_bytes(b"a SavedModel")
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     folder = ServingFolder(Path(root), clock=lambda: 1_700_000_000)
+    ...     first, second = folder.publish(fill), folder.publish(fill)
+    ...     (first.version, second.version, folder.rollback(), folder.versions())
+    (1700000000, 1700000001, RolledBack(removed=1700000001, serving=1700000000), [1700000000])
 
     Args:
       root: the folder; made by the first push.
@@ -128,6 +138,8 @@ class ServingFolder:
     ) -> Published:
         """Publishes what `fill(folder, version)` puts into an empty folder as a new version.
 
+        A list of all files with their digests goes with it (`SHA256SUMS`).
+
         The version is the time in seconds, or one more than the highest number given out before
         where that is larger. Nothing changes for readers when `fill` raises.
 
@@ -155,6 +167,7 @@ class ServingFolder:
                 fill(staging, version)
                 if not (staging / MODEL_FILE).is_file():
                     raise ValueError(f"version {version}: no {MODEL_FILE}; wanted a SavedModel")
+                write_sums(staging)
                 _sync_tree(staging)
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -174,7 +187,7 @@ class ServingFolder:
         change.
 
         Raises:
-          InputError: there are fewer than two versions.
+          InputError: there are fewer than two versions, or the one before is not as it was pushed.
         """
         if not self.versions():
             raise InputError(f"{self.root}: no versions in this folder; wanted a serving folder")
@@ -187,6 +200,8 @@ class ServingFolder:
                     "roll back to"
                 )
             *_, serving, newest = versions
+            if (self.path(serving) / SUMS).is_file():
+                check_sums(self.path(serving))
             _record_number(lock, max(newest, _last_number(lock)))
             self._remove(newest)
             self._link_one_task()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -77,6 +78,8 @@ class VerdictSummary(Frozen):
     blessed: bool
     headline: str = ""
     """The verdict in one sentence; empty in manifests of versions that had none."""
+    details: tuple[str, ...] = ()
+    """Sentences with the figures."""
     summary: str
     baseline: str | None
     """What the candidate was compared with; null when there was nothing."""
@@ -109,6 +112,9 @@ class Manifest(Frozen):
     served_fit: Fit | None = None
     """What serves: the judged fit, or the same recipe with everything known at `data.as_of`. Null
     when nothing was blessed, or the recipe was not fitted again because of that."""
+    summed: bool = False
+    """Whether a `SHA256SUMS` lists every file of the version; false in versions pushed before
+    there was one."""
     created: str
     """ISO 8601, UTC, whole seconds."""
     libraries: Mapping[str, str]
@@ -165,6 +171,7 @@ def build_manifest(
         verdict=VerdictSummary(
             blessed=bool(verdict.get("blessed", False)),
             headline=str(verdict.get("headline", "")),
+            details=tuple(verdict.get("details", ())),
             summary=str(verdict.get("summary", "")),
             baseline=verdict.get("baseline"),
         ),
@@ -173,6 +180,7 @@ def build_manifest(
         one_task_digest=one_task_digest,
         judged_fit=judged_fit,
         served_fit=served_fit,
+        summed=True,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         libraries=library_versions(),
     )
@@ -238,11 +246,12 @@ def refit_of(
 
 
 def hard_metrics(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Model name -> metric name -> value on the hard slice; null values are left out."""
+    """Model name -> metric name -> value on the hard slice; what is no number is left out."""
     table: dict[str, dict[str, float]] = {}
     for record in records:
-        if record["slice"] == HARD_SLICE and record["value"] is not None:
-            table.setdefault(record["model"], {})[record["metric"]] = record["value"]
+        value = record["value"]
+        if record["slice"] == HARD_SLICE and value is not None and math.isfinite(value):
+            table.setdefault(record["model"], {})[record["metric"]] = value
     return table
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from tfx import types
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
@@ -22,6 +21,7 @@ from tfx.utils import path_utils
 
 from common.clicks.tfrecords import read_batches, shard_files
 from common.days import to_day
+from common.files.arrow import parquet_table
 from common.files.artifact_dirs import local_dir
 from common.files.local import local_path, read_local_json
 from common.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
@@ -216,7 +216,7 @@ def _refit_checks(
         if fit is not None
     }
     as_of = to_day(date.fromisoformat(manifest.data.as_of))
-    history = pq.read_table(assignments / HISTORY_FILE, columns=["setup_id", "day", "clicks"])
+    history = parquet_table(assignments / HISTORY_FILE, ["setup_id", "day", "clicks"])
     everything = np.ones(len(clicks), bool)
     return [
         level_check("level_hard", clicks, clicks.hard, served, settings),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, PositiveFloat, PositiveInt
 from schemas.contract import Contract
 
 
@@ -16,7 +16,7 @@ class RefitSettings(Frozen):
 
     examples: PositiveInt = 40_000
     """Clicks after the eval period that are looked at, evenly taken."""
-    level_tolerance: Annotated[float, Field(gt=0)] = 0.25
+    level_tolerance: PositiveFloat = 0.25
     """Expected over observed conversions, on hard clicks and on all, may be off by this share: the
     check fails when the whole interval lies beyond 1 + tolerance, or below 1 / (1 + tolerance)."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
@@ -36,14 +36,14 @@ class RefitSettings(Frozen):
 class PushSettings(Frozen):
     """How a blessed model gets into the serving folder."""
 
-    keep: PositiveInt = 5
+    keep: Annotated[int, Field(ge=1, le=1000)] = 5
     """Versions kept in the serving folder, the newest included; 1 leaves nothing to roll back
     to."""
     warmup_requests: Annotated[int, Field(ge=0, le=1000)] = 10
     """Requests in the warm-up file; TF Serving replays at most 1000. 0 writes no file."""
-    warmup_batch: PositiveInt = 16
+    warmup_batch: Annotated[int, Field(ge=1, le=65_536)] = 16
     """Examples in each warm-up request."""
-    proof_examples: PositiveInt = 256
+    proof_examples: Annotated[int, Field(ge=1, le=2**20)] = 256
     """Eval examples on which the serving graph and the full graph must agree."""
     model_name: Annotated[str, Field(min_length=1)] = "hardtower"
     """Name under which TF Serving serves the folder; written into warm-up requests."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from pydantic import model_validator as validator
 
 from components.task_labeler.decide.pins import Pin, read_pins, refuse_double_pins
-from schemas.base import Frozen
+from schemas.base import Days, Frozen, NonNegativeInt, PositiveFloat, PositiveInt
 from schemas.errors import InputError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -22,7 +22,7 @@ class LabellingSettings(Frozen):
     """Offline threshold: a setup whose historical CVR is at most alpha is hard."""
     online_alpha_ratio: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The routing table's threshold over alpha (paper, section 3.2.2: slightly lower)."""
-    window_days: PositiveInt = 28
+    window_days: Days = 28
     """W: days of history before the day that is assigned."""
     half_life_days: PositiveFloat = 7.0
     delay: Literal["naive", "mature", "corrected"] = "corrected"
@@ -32,7 +32,7 @@ class LabellingSettings(Frozen):
     prior_clicks: PositiveFloat | Literal["estimate"] = "estimate"
     """m: clicks that the prior counts for, at every level of the hierarchy; `estimate` takes it
     from how much the setups of a category differ (`strength.py`), as known on each day."""
-    prior_refit_days: PositiveInt = 7
+    prior_refit_days: Days = 7
     """Days between estimates of `prior_clicks`."""
     prior_min_setups: PositiveInt = 10
     """Setups, beyond the first of each category x advertiser type, that an estimate needs."""
@@ -58,7 +58,7 @@ class LabellingSettings(Frozen):
     """YAML file of reviewed pins, added to `pins` when the pipeline is put together."""
     pins: tuple[Pin, ...] = ()
     """Setups whose side a person has decided for a time."""
-    buckets: PositiveInt = 16
+    buckets: Annotated[int, Field(ge=1, le=65_536)] = 16
     """Groups that setups are hashed into, each assigned by one worker."""
     broadcast_rows: NonNegativeInt = 2_000_000
     """Rows of the history (setup and day) up to which every worker that labels holds all of it;
@@ -104,8 +104,8 @@ class SplitSettings(Frozen):
     as-of day, is for the served fit.
     """
 
-    eval_days: PositiveInt = 7
-    calibration_days: PositiveInt = 3
+    eval_days: Days = 7
+    calibration_days: Days = 3
     """Period after training that tells what carries over, and sets the level. The served fit takes
     as many of its last days for its level, or those of the attribution window where that is longer:
     it is trained on them too, so that they cost nothing."""

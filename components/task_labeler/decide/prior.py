@@ -33,7 +33,11 @@ class Priors:
 def smooth(
     conversions: Floats, clicks: Floats, prior: Floats | float, strength: Floats | float
 ) -> Floats:
-    """(C + m * prior) / (N + m), the posterior mean of a rate with `strength` m clicks of prior."""
+    """(C + m * prior) / (N + m), the posterior mean of a rate with `strength` m clicks of prior.
+
+    >>> smooth(np.array([0.0, 2.0]), np.array([0.0, 100.0]), prior=0.01, strength=100.0).tolist()
+    [0.01, 0.015]
+    """
     return (conversions + strength * prior) / (clicks + strength)
 
 

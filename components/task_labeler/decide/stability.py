@@ -89,6 +89,19 @@ def assign_sides(
     on evidence, `min_clicks` observed clicks: what little was known before holds no setup where it
     was. A setup whose pin ends is where the pin put it, and changes like any other.
 
+    With a band of a tenth, a hard setup turns soft above 1.1 %, not above 1 %:
+
+    >>> sides = assign_sides(
+    ...     cvr=np.array([[0.008, 0.0105, 0.012]]),
+    ...     observed=np.full((1, 3), 5_000),
+    ...     first_day=np.array([0]),
+    ...     pinned=np.array([-1], np.int8),
+    ...     settings=LabellingSettings(band=0.1, min_dwell_days=0),
+    ...     threshold=0.01,
+    ... )
+    >>> sides.hard.tolist(), [Reason(why).name for why in sides.reason[0]]
+    ([[True, True, False]], ['HISTORY', 'HELD', 'HISTORY'])
+
     Args:
       cvr: float64 [R, D], smoothed historical CVR known at the start of each day.
       observed: int64 [R, D], clicks that it rests on.

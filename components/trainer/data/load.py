@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from common.clicks.one_valued import single_values
 from common.days import SECONDS_PER_DAY
+from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Fit
 from components.transform.graph import TransformGraph
@@ -129,7 +129,7 @@ def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> in
     newest = -1
     for file in _matching(file_patterns):
         with tf.io.gfile.GFile(file, "rb") as content:
-            table = pq.read_table(pa.BufferReader(content.read()), columns=[name])
+            table = parquet_table(pa.BufferReader(content.read()), [name])
         if table.num_rows:
             newest = max(newest, int(pc.max(pc.list_flatten(table[name])).as_py()))
     if newest < 0:
@@ -209,7 +209,7 @@ class _Reader:
     def _chunks(self, file: str) -> Iterator[_Chunk]:
         try:
             with tf.io.gfile.GFile(file, "rb") as content:
-                whole = pq.ParquetFile(pa.BufferReader(content.read()))
+                whole = parquet_file(pa.BufferReader(content.read()))
             names = whole.schema_arrow.names
             if lacking := [name for name in self._columns if name not in names]:
                 raise InputError(
@@ -218,7 +218,7 @@ class _Reader:
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
                 yield self._chunk(batch if self._since is None else self._late(batch))
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{file}: unreadable columns: {reason}") from error
 

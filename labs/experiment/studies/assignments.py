@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from common.arrays import Bools
 from common.days import SECONDS_PER_DAY, to_day
+from common.files.arrow import parquet_table
 from components.evaluator.scores.table import CLICK_TIME
 from components.task_labeler.settings import LabellingSettings
 from labs.experiment.studies.arms import Assignment, ByCategory, ByHistory
@@ -140,7 +141,7 @@ def _counts(data: FrozenData, log: Log) -> pa.Table:
 
     file = data.folder / COUNTS
     if file.is_file():
-        return pq.read_table(file)
+        return parquet_table(file)
     if log.examples is None:
         raise InputError(
             "the run's log was read by another component than ClickLogGen, which keeps no columns "

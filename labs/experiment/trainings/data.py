@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.arrays import Floats
+from common.files.arrow import parquet_table
 from common.runs.provenance import code_fingerprint
 from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
@@ -86,7 +87,7 @@ class FrozenData:
 
     def facts(self, split: str) -> pa.Table:
         """Who and when of a split's examples (`examples.read_facts`)."""
-        return pq.read_table(self.folder / split / FACTS)
+        return parquet_table(self.folder / split / FACTS)
 
     @property
     def truth(self) -> Floats | None:

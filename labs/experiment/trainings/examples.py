@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from common.clicks.one_valued import single_values
+from common.files.arrow import parquet_file
 from components.evaluator.scores.table import CLICK_TIME, LABEL
 from schemas import labelled
 from schemas.contract import Contract
@@ -36,7 +36,7 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
     parts = []
     for file in files:
         wanted = list(dict.fromkeys([*columns.values(), roles.timestamp, roles.label]))
-        for batch in pq.ParquetFile(file).iter_batches(columns=wanted):
+        for batch in parquet_file(file).iter_batches(columns=wanted):
             found = {name: _text(batch, column) for name, column in columns.items()}
             if roles.advertiser is None:
                 blank = pa.array([0] * batch.num_rows, pa.int32())

@@ -156,6 +156,6 @@ def rich_table(table: Table) -> Any:
     for name in table.head:
         numeric = name.startswith("#")
         made.add_column(name.removeprefix("#"), justify="right" if numeric else "left")
-    for number, row in enumerate(table.rows):
+    for number, row in enumerate(table.texts()):
         made.add_row(*row, style="bold" if number in table.key_rows else None)
     return made

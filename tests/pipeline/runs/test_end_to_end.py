@@ -53,7 +53,7 @@ def test_the_verdict_and_the_places_are_printed(first_run: FinishedRun) -> None:
     assert "no baseline" in text
     assert str(first_run.folder / "report.html") in text
     assert "routing.parquet" in text
-    for column in ("task", "examples", "positives", "AUC", "RIG", "calibration"):
+    for column in ("examples", "as served", "historical CVR", "AUC", "RIG", "calibration"):
         assert column in text
 
 
@@ -67,8 +67,10 @@ def test_every_stage_is_announced(first_run: FinishedRun) -> None:
 def test_metrics_are_records_of_real_counts(first_run: FinishedRun) -> None:
     records = first_run.project.json(first_run.folder, "metrics.json")
     assert all(
-        set(r) >= {"model", "slice", "metric", "value", "examples", "positives"} for r in records
+        set(r) == {"model", "slice", "metric", "value", "low", "high", "examples", "positives"}
+        for r in records
     )
+    assert (first_run.project.out / "index.html").is_file()
     found = {(r["model"], r["slice"], r["metric"]): r for r in records}
     eval_days = CONFIG["splits"]["eval_days"]
     whole = found["candidate", "all", "auc"]
