@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := .venv/.installed
 
-.PHONY: help install hooks run test check test-engines test-kubeflow benchmark clean
+.PHONY: help install hooks run test check test-engines test-kubeflow benchmark notebook fuzz clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,12 @@ test-kubeflow: $(STAMP) ## Build the image and run the compiled pipeline in cont
 benchmark: $(STAMP) ## Share of TFX overhead; the task labeller against its peers
 	.venv/bin/python -m benchmarks.stages
 	.venv/bin/python -m benchmarks.task_labeler
+
+notebook: $(STAMP) ## Run the example notebook on the run in OUT
+	HARDTOWER_OUT=$(abspath $(OUT)) .venv/bin/jupyter execute --inplace examples/open_a_run.ipynb
+
+fuzz: $(STAMP) ## Break 1,000 files, documents and requests, and count what is not refused well
+	.venv/bin/python -m benchmarks.fuzz
 
 clean: ## Remove what runs leave behind, not the environment
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

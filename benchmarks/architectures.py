@@ -46,7 +46,7 @@ class Contestant:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the batch's examples, by tower."""
+        """Share of the batch's examples that each tower has."""
         towers = self.step.network.settings.towers
         return dict(zip(towers, self.batch.counts / len(self.batch.label), strict=True))
 

@@ -1,9 +1,8 @@
 -- wrk script: posts one body and holds every answer against those of whole versions.
--- Arguments: file of the body, then one file a version with the answer's part from "predictions"
--- on, for each assignment id: ID=FILE.
+-- Arguments: media type and file of the body, then one file a version with the answer's part from
+-- "predictions" on, for each assignment id: ID=FILE.
 local expected, threads = {}, {}
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -17,8 +16,9 @@ function setup(thread)
 end
 
 function init(args)
-  wrk.body = read(args[1])
-  for i = 2, #args do
+  wrk.headers["Content-Type"] = args[1]
+  wrk.body = read(args[2])
+  for i = 3, #args do
     local id, path = args[i]:match("^([^=]+)=(.*)$")
     expected[id] = read(path)
   end

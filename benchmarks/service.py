@@ -1,13 +1,22 @@
-"""Load on the prediction service while new versions are pushed.
+"""Load on the prediction service, beside its earlier self and a plain server; pushes; attacks.
 
-    python -m benchmarks.service --serving out/serving --contract complete_journey
+    python -m benchmarks.service --serving out/serving [--before CHECKOUT] [--json FILE]
 
-Starts `hardtower serve` on the loopback over a folder of its own and sends requests by wrk (package
-`wrk` of Debian, https://github.com/wg/wrk) over a few connections. Every few seconds a version is
-pushed, in turn the newest of the given folder (A) and the same with its two models swapped and
-hard and soft exchanged in its routing table (B). An answer counts as mixed unless its predictions
-are, byte for byte, those of A or those of B, whichever its assignment id says. Also measures the
-router alone.
+Contestants take turns, a few seconds each, round after round:
+
+- `service`: `hardtower serve` of this checkout, with candidates as rows; `columns` and `arrow` are
+  the same with the other bodies that it takes,
+- `before`: that of another checkout of this project, where `--before` names one,
+- `grpc`: the hard tower behind the thinnest gRPC loop on TensorFlow Serving's stubs
+  (`benchmarks.contestants.serve_grpc`), which neither routes nor checks.
+
+Load on the services comes from wrk (package `wrk` of Debian, https://github.com/wg/wrk) over a few
+connections, on the peer from as many threads. CPU is that of all processes of a contestant; memory
+is the sum of their proportional sets. While versions are pushed, the newest of the given folder (A)
+and the same with its models swapped and hard and soft exchanged (B) take turns, and an answer
+counts as mixed unless its predictions are, byte for byte, those of A or those of B, whichever its
+assignment id says. Also: where the time of a request goes, requests at a fixed rate, `/health`
+under attack, and what the worst bodies cost.
 """
 
 from __future__ import annotations
@@ -21,23 +30,39 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 import httpx
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.contestants.service_stages import ALONE, STAGES
+from benchmarks.measure import ROOT, in_child, machine, write
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
 from common.versions.digest import model_digest, model_files
 from common.versions.folder import ServingFolder
+from common.versions.signatures import EXAMPLES
 from schemas.contract import load_contract
+from service.routing.router import Router
 
 ONE_TASK = Path("assets.extra/one_task")
 SCRIPT = Path(__file__).with_name("serve_check.lua")
+SIZES = (50, 500)
+RATES = {50: 100, 500: 20}
+"""Requests a second of each size."""
+SERVICE, BEFORE, GRPC = "service", "before", "grpc"
+JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
+
+Figures = dict[str, Any]
 
 
 def swapped(source: Path, target: Path) -> None:
@@ -90,28 +115,92 @@ def make_body(version: Path, contract_name: str, candidates: int) -> bytes:
     ).encode()
 
 
+def other_bodies(body: bytes) -> dict[str, tuple[str, bytes]]:
+    """The same candidates by column, in JSON and as an Arrow stream: media type and body."""
+    request = json.loads(body)
+    rows = [{"setup_id": c["setup_id"]} | c["features"] for c in request["candidates"]]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    batch = pa.record_batch(list(map(pa.array, columns.values())), names=list(columns))
+    batch = batch.replace_schema_metadata({"context": json.dumps(request["context"])})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    by_column = json.dumps({"context": request["context"], "candidates": columns}).encode()
+    return {"columns": (JSON, by_column), "arrow": (ARROW, sink.getvalue().to_pybytes())}
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all that come from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and all that come from it, the ended ones too."""
+    ticks = 0
+    for one in processes(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(pid: int) -> float:
+    """Proportional sets of a process and all that come from it."""
+    total = 0
+    for one in processes(pid):
+        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+        total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return total / 1024
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-class Load:
-    """A service under load, and the versions that are pushed to it."""
+class Served:
+    """A service over a folder of its own, and the versions that are pushed to it."""
 
-    def __init__(self, versions: dict[str, Path], work: Path) -> None:
+    def __init__(self, checkout: Path, versions: Mapping[str, Path], work: Path) -> None:
+        work.mkdir()
         self.versions = versions
         self.folder = ServingFolder(work / "serving", keep=3)
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.work = work
         self.pushed = 0
+        self.push()
+        command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", str(self.port)]
+        command += ["--serving", str(self.folder.root), "--set", "poll_seconds=1"]
+        self._log = (work / "log").open("w")
+        environment = os.environ | {"PYTHONPATH": str(checkout)}
+        self.process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdout=self._log, stderr=self._log
+        )
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self._log.close()
 
     def push(self) -> str:
         """Pushes the other version; its assignment id."""
         name = list(self.versions)[self.pushed % len(self.versions)]
+        source = self.versions[name]
+        self.newest = name
 
         def fill(path: Path, _version: int) -> None:
-            shutil.copytree(self.versions[name], path, dirs_exist_ok=True)
+            shutil.copytree(source, path, dirs_exist_ok=True)
 
         self.folder.publish(fill)
         self.pushed += 1
@@ -127,6 +216,12 @@ class Load:
             time.sleep(0.1)
         raise RuntimeError(f"no version of assignment {name} serves within a minute")
 
+    def load_seconds(self) -> float:
+        """How long the last version took to load."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        name = "hardtower_version_load_seconds "
+        return float(next(line for line in lines if line.startswith(name)).split()[1])
+
     def expect(self, body: bytes, size: int) -> list[str]:
         """Stores what each version answers; wrk's arguments for it."""
         arguments = []
@@ -141,98 +236,375 @@ class Load:
             arguments.append(f"{name}={file}")
         return arguments
 
-    def run(self, body: bytes, size: int, seconds: int, connections: int, every: float) -> Any:
-        """wrk's figures, with pushes going on."""
-        arguments = self.expect(body, size)
-        file = self.work / f"{size}.json"
-        file.write_bytes(body)
+    def load(
+        self, file: Path, expected: list[str], seconds: int, connections: int, media: str = JSON
+    ) -> Figures:
+        """wrk's figures, and the CPU of a request."""
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+        command += ["-s", str(SCRIPT), f"{self.url}/v1/predict", "--", media, str(file), *expected]
+        busy = cpu_seconds(self.process.pid)
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        busy = cpu_seconds(self.process.pid) - busy
+        line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
+        found: Figures = json.loads(line.removeprefix("RESULT "))
+        found["cpu_ms"] = busy / found["requests"] * 1e3
+        found["requests_per_s"] = found["requests"] / found["seconds"]
+        return found
+
+    @contextmanager
+    def pushes(self, every: float) -> Iterator[None]:
+        """Pushes a version every so many seconds."""
         done = threading.Event()
 
-        def pushes() -> None:
+        def push() -> None:
             while not done.wait(every):
                 self.push()
 
-        before = self.pushed
-        pusher = threading.Thread(target=pushes)
+        pusher = threading.Thread(target=push)
         pusher.start()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
-        command += ["-s", str(SCRIPT), f"{self.url}/v1/predict", "--", str(file), *arguments]
         try:
-            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            yield
         finally:
             done.set()
             pusher.join()
-        line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
-        return json.loads(line.removeprefix("RESULT ")) | {"pushes": self.pushed - before}
 
 
-def router_microseconds(version: Path, size: int) -> float:
-    """Time per candidate of the router alone, best of 20."""
-    table = RoutingTable.load(version)
+class Peer:
+    """The plain gRPC server of one model."""
+
+    def __init__(self, model: Path) -> None:
+        self.port = free_port()
+        module = "benchmarks.contestants.serve_grpc"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, str(model), str(self.port)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def load(self, examples: list[bytes], seconds: float, connections: int) -> Figures:
+        """Requests one after the other on each connection."""
+        import grpc
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+        request = predict_pb2.PredictRequest()
+        tensor = request.inputs[EXAMPLES]
+        tensor.dtype = 7  # DT_STRING
+        tensor.tensor_shape.dim.add().size = len(examples)
+        tensor.string_val.extend(examples)
+        spent: list[float] = []
+
+        def ask(until: float) -> None:
+            with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+                stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+                stub.Predict(request, wait_for_ready=True, timeout=60)
+                while time.perf_counter() < until:
+                    began = time.perf_counter()
+                    stub.Predict(request)
+                    spent.append(time.perf_counter() - began)
+
+        ask(time.perf_counter() + 0.5)
+        spent.clear()
+        busy, began = cpu_seconds(self.process.pid), time.perf_counter()
+        threads = [
+            threading.Thread(target=ask, args=(began + seconds,)) for _ in range(connections)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        busy = cpu_seconds(self.process.pid) - busy
+        p50, p99 = np.percentile(spent, [50, 99]) * 1e3
+        return {
+            "cpu_ms": busy / (len(spent) + connections) * 1e3,
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "requests_per_s": len(spent) / seconds,
+        }
+
+
+def at_rate(url: str, body: bytes, per_second: int, seconds: float, connections: int) -> Figures:
+    """Latency from the moment at which a request was due, at a fixed rate.
+
+    A request that finds every connection busy waits for one, which counts.
+    """
+    due = [i / per_second for i in range(int(per_second * seconds))]
+    next_one = iter(due)
+    lock = threading.Lock()
+    spent: list[float] = []
+    statuses: list[int] = []
+    start = time.perf_counter() + 0.1
+
+    def ask() -> None:
+        with httpx.Client() as client:
+            while True:
+                with lock:
+                    at = next(next_one, None)
+                if at is None:
+                    return
+                time.sleep(max(0.0, start + at - time.perf_counter()))
+                status = client.post(url, content=body).status_code
+                spent.append(time.perf_counter() - start - at)
+                statuses.append(status)
+
+    threads = [threading.Thread(target=ask) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    p50, p99 = np.percentile(spent, [50, 99]) * 1e3
+    failed = sum(status != 200 for status in statuses)
+    return {"p50_ms": p50, "p99_ms": p99, "failed": failed, "requests": len(spent)}
+
+
+def worst_bodies(limit: int, width: int) -> dict[str, bytes]:
+    """Legal JSON of as many bytes as a body may have, made to cost."""
+
+    def filled(head: bytes, piece: bytes, tail: bytes) -> bytes:
+        return head + piece * ((limit - len(head) - len(tail)) // len(piece)) + tail
+
+    numbers = b",".join(b'"pair_due":1.%d' % i for i in range(width))
+    rows = b",".join([b'{"setup_id":"x","features":{%s}}' % numbers] * 1000)
+    return {
+        "empty candidates": filled(b'{"candidates":[', b"{},", b"{}]}"),
+        "one column": filled(b'{"candidates":{"pair_due":[', b"1,", b"1]}}"),
+        "one feature again and again": filled(
+            b'{"candidates":[{"features":{', b'"pair_due":1,', b'"pair_due":1}}]}'
+        ),
+        "deep": filled(b'{"candidates":', b"[", b""),
+        "escapes": filled(b'{"candidates":[{"setup_id":"', rb"\"", b'"}]}'),
+        "long text": filled(
+            b'{"candidates":[{"setup_id":"x","features":{"brand":"', b"{", b'"}}]}'
+        ),
+        "as many values as may be": b'{"candidates":[' + rows + b"]}",
+    }
+
+
+def attack(served: Served, body: bytes) -> Figures:
+    """CPU and memory of a body, and how long `/health` takes meanwhile."""
+    before = memory_mib(served.process.pid)
+    peak, health = before, [0.0]
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        with httpx.Client() as client:
+            while not done.is_set():
+                began = time.perf_counter()
+                client.get(f"{served.url}/health", timeout=60)
+                health.append(time.perf_counter() - began)
+                peak = max(peak, memory_mib(served.process.pid))
+
+    def send() -> int:
+        return httpx.post(f"{served.url}/v1/predict", content=body, timeout=120).status_code
+
+    busy = cpu_seconds(served.process.pid)
+    status = send()
+    busy = cpu_seconds(served.process.pid) - busy
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    send()
+    done.set()
+    watcher.join()
+    return {
+        "status": status,
+        "cpu_ms": busy * 1e3,
+        "more_mib": peak - before,
+        "health_ms": max(health) * 1e3,
+    }
+
+
+def endless_header(served: Served, megabytes: int) -> Figures:
+    """A header that does not end: CPU until the service hangs up."""
+    busy, sent = cpu_seconds(served.process.pid), 0
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        try:
+            connection.sendall(b"POST /v1/predict HTTP/1.1\r\nX: ")
+            for _ in range(megabytes * 16):
+                connection.sendall(b"x" * 2**16)
+                sent += 2**16
+        except OSError:
+            pass
+    return {"sent_mib": sent / 2**20, "cpu_ms": (cpu_seconds(served.process.pid) - busy) * 1e3}
+
+
+def router_microseconds(version: Path, size: int) -> Figures:
+    """Time per candidate of the router alone, medians; of setups that it has and has not seen."""
     setups = pq.read_table(version / "assets.extra" / "routing.parquet")["setup_id"].to_pylist()
     ids = np.random.default_rng(3).choice(setups, size).tolist()
-    best = float("inf")
+
+    def took(call: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        call()
+        return (time.perf_counter() - began) / size * 1e6
+
+    table = RoutingTable.load(version)
+    first = []
     for _ in range(20):
-        start = time.perf_counter()
-        table.route(ids)
-        best = min(best, time.perf_counter() - start)
-    return best / size * 1e6
+        router = Router(RoutingTable.load(version))
+        router.route(["no setup"])
+        first.append(took(partial(router.route, ids)))
+    Router(table).route(ids)
+    again = [took(partial(Router(table).route, ids)) for _ in range(200)]
+    return {"seen_us": median(again), "new_us": median(first)}
+
+
+def medians(rounds: list[Figures]) -> Figures:
+    """Of each number over the rounds."""
+    return {
+        key: median(r[key] for r in rounds)
+        for key, value in rounds[0].items()
+        if isinstance(value, int | float)
+    }
+
+
+def say(what: str, figures: Mapping[str, Any]) -> None:
+    shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
+    click.echo(f"{what}: {json.dumps(shown)}")
 
 
 @click.command()
 @click.option("--serving", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--contract", default="complete_journey", show_default=True)
-@click.option("--seconds", default=20, show_default=True, help="Length of each run.")
+@click.option("--before", type=click.Path(path_type=Path, exists=True), help="Another checkout.")
+@click.option("--seconds", default=5, show_default=True, help="Length of a turn.")
+@click.option("--rounds", default=3, show_default=True)
 @click.option("--connections", default=2, show_default=True)
 @click.option("--every", default=4.0, show_default=True, help="Seconds between two pushes.")
-def main(serving: Path, contract: str, seconds: int, connections: int, every: float) -> None:
-    """Print a line of JSON for each size of request."""
+@click.option("--push-seconds", default=16, show_default=True, help="Turn with pushes.")
+@click.option("--json", "report", type=click.Path(path_type=Path), help="File for the figures.")
+def main(
+    serving: Path,
+    contract: str,
+    before: Path | None,
+    seconds: int,
+    rounds: int,
+    connections: int,
+    every: float,
+    push_seconds: int,
+    report: Path | None,
+) -> None:
+    """Prints a line for each measurement; figures are medians over the rounds."""
     newest = ServingFolder(serving).newest()
     if newest is None:
         raise click.UsageError(f"{serving}: no version")
     source = newest.path
-    for size in (50, 500):
-        click.echo(
-            json.dumps({"router": size, "us_per_candidate": router_microseconds(source, size)})
-        )
+    figures: Figures = {"machine": machine()}
+
+    def tell(what: str, found: Figures) -> None:
+        figures[what] = found
+        say(what, found)
+
+    for size in SIZES:
+        tell(f"router, {size} candidates, microseconds each", router_microseconds(source, size))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         swapped(source, work / "swapped")
-        own = RoutingTable.load(source).assignment_id
-        load = Load({own: source, "swapped": work / "swapped"}, work)
-        load.push()
-        port = load.url.rsplit(":", 1)[1]
-        command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", port]
-        command += ["--serving", str(load.folder.root), "--set", "poll_seconds=1"]
-        with (work / "log").open("w") as log:
-            service = subprocess.Popen(command, stdout=log, stderr=log)
+        versions = {RoutingTable.load(source).assignment_id: source, "swapped": work / "swapped"}
+        bodies = {size: make_body(source, contract, size) for size in SIZES}
+        files = {size: work / f"{size}.json" for size in SIZES}
+        for size, body in bodies.items():
+            files[size].write_bytes(body)
+        named = {str(size): str(file) for size, file in files.items()}
+        stages = in_child(
+            "benchmarks.contestants.service_stages:stage_times",
+            {"serving": str(serving), "bodies": named},
+        ).result
+        decoders = in_child(
+            "benchmarks.contestants.service_stages:decoder_times",
+            {"serving": str(serving), "bodies": named},
+        ).result
+        for size in SIZES:
+            tell(f"{size} candidates, CPU ms of decoding, by decoder", decoders[str(size)])
+        checkouts = {SERVICE: ROOT} | ({BEFORE: before.resolve()} if before else {})
+        services = {n: Served(c, versions, work / n) for n, c in checkouts.items()}
+        peer = Peer(source)
         try:
-            for size in (50, 500):
-                body = make_body(source, contract, size)
-                busy = cpu_seconds(service.pid)
-                found = load.run(body, size, seconds, connections, every)
-                busy = cpu_seconds(service.pid) - busy
-                rate = found["requests"] / found["seconds"]
-                found |= {"candidates": size, "body_bytes": len(body)}
-                found |= {"requests_per_s": rate, "candidates_per_s": rate * size}
-                # The loads of the versions included.
-                found["cpu_ms_per_request"] = busy / found["requests"] * 1e3
-                found["rss_mib"] = resident_mib(service.pid)
-                click.echo(json.dumps(found))
+            expected = {
+                (n, size): served.expect(bodies[size], size)
+                for n, served in services.items()
+                for size in SIZES
+            }
+            for size in SIZES:
+                others = other_bodies(bodies[size])
+                quiet: dict[str, list[Figures]] = {n: [] for n in (*services, *others, GRPC)}
+                steady: dict[str, list[Figures]] = {n: [] for n in services}
+                examples = _body_examples(bodies[size])
+                for _ in range(rounds):
+                    for n, served in services.items():
+                        load = files[size], expected[n, size]
+                        quiet[n].append(served.load(*load, seconds, connections))
+                    for n, served in services.items():
+                        url = f"{served.url}/v1/predict"
+                        steady[n].append(at_rate(url, bodies[size], RATES[size], seconds, 4))
+                    for n, (media, body) in others.items():
+                        file = work / f"{size}-{n}"
+                        file.write_bytes(body)
+                        load = file, expected[SERVICE, size]
+                        served = services[SERVICE]
+                        quiet[n].append(served.load(*load, seconds, connections, media))
+                    quiet[GRPC].append(peer.load(examples, seconds, connections))
+                for n, served in services.items():
+                    pushed = served.pushed
+                    with served.pushes(every):
+                        load = files[size], expected[n, size]
+                        found = served.load(*load, push_seconds, connections)
+                    found["pushes"] = served.pushed - pushed
+                    served.await_version(served.newest)
+                    found["load_s"] = served.load_seconds()
+                    tell(f"{size} candidates, {n}, with pushes", found)
+                cpu = {n: median(r["cpu_ms"] for r in turns) for n, turns in quiet.items()}
+                times = stages[str(size)]
+                within = sum(times[stage] for stage in STAGES)
+                outside = {"HTTP and the way to the model": cpu[SERVICE] - within}
+                for unit, scale in ("ms a request", 1.0), ("us a candidate", 1e3 / size):
+                    shares = {s: times[s] * scale for s in STAGES}
+                    shares |= {k: v * scale for k, v in outside.items()}
+                    tell(f"{size} candidates, CPU by stage, {unit}", shares)
+                for n, turns in quiet.items():
+                    tell(f"{size} candidates, {n}, quiet", medians(turns))
+                for n, turns in steady.items():
+                    tell(f"{RATES[size]} requests/s of {size} candidates, {n}", medians(turns))
+                tell(
+                    f"{size} candidates, CPU of the service over",
+                    {n: cpu[SERVICE] / cpu[n] for n in cpu if n != SERVICE}
+                    | {f"grpc, from {n}": cpu[n] / cpu[GRPC] for n in others}
+                    | {ALONE: cpu[SERVICE] / times[ALONE]}
+                    | {"the models' calls alone": cpu[SERVICE] / times["graph"]},
+                )
+            for n, served in services.items():
+                tell(f"memory, {n}, MiB", {"pss": memory_mib(served.process.pid)})
+            served = services[SERVICE]
+            for what, body in worst_bodies(8 * 2**20, 52).items():
+                tell(f"worst bodies, {what}", attack(served, body))
+            tell("endless header", endless_header(served, 256))
         finally:
-            service.terminate()
-            service.wait()
+            for served in services.values():
+                served.close()
+            peer.close()
+    write(report, figures)
 
 
-def cpu_seconds(pid: int) -> float:
-    """Time that a process has spent on the processor, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _body_examples(body: bytes) -> list[bytes]:
+    """The candidates of a request as serialized tf.Examples, the context in each."""
+    from tensorflow.core.example import example_pb2
 
-
-def resident_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(s for s in status if s.startswith("VmRSS")).split()[1]) / 1024
+    request = json.loads(body)
+    made = []
+    for candidate in request["candidates"]:
+        example = example_pb2.Example()
+        for name, value in (request["context"] | candidate["features"]).items():
+            feature = example.features.feature[name]
+            if isinstance(value, str):
+                feature.bytes_list.value.append(value.encode())
+            else:
+                feature.float_list.value.append(value)
+        made.append(example.SerializeToString())
+    return made
 
 
 if __name__ == "__main__":

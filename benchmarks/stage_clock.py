@@ -19,7 +19,7 @@ Costs = dict[str, dict[str, float]]
 
 
 class StageClock:
-    """Adds up stages that run one after the other."""
+    """Measures stages that run one after the other in this process; `costs` holds the figures."""
 
     def __init__(self) -> None:
         self.costs: Costs = {}

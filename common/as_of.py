@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from common.days import FIRST_DAY, LAST_DAY
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,19 +16,28 @@ PROPERTY = "as_of"
 
 
 def resolve_as_of(as_of: str, now: datetime | None = None) -> date:
-    """The date given, or today's (UTC) when it is empty.
+    """The date given, or today's (UTC) when it is empty; raises as `checked_day`.
 
     A run sees events before 00:00 UTC of this day.
-
-    Raises:
-      InputError: not an ISO date.
     """
     if not as_of:
         return (now or datetime.now(UTC)).date()
+    return checked_day(as_of, "as_of")
+
+
+def checked_day(text: str, setting: str) -> date:
+    """The date that a setting names.
+
+    Raises:
+      InputError: not an ISO date, or one outside the years that clicks may have.
+    """
     try:
-        return date.fromisoformat(as_of)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise InputError(f"as_of: seen {as_of!r}, wanted a date such as 2026-01-31") from None
+        raise InputError(f"{setting}: seen {text!r}, wanted a date such as 2026-01-31") from None
+    if not FIRST_DAY < day <= LAST_DAY:
+        raise InputError(f"{setting}: seen {text!r}, wanted a date from 1990 to 2100")
+    return day
 
 
 def record_as_of(artifact: Artifact, as_of: date) -> None:

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 
 EPOCH = date(1970, 1, 1)
 SECONDS_PER_DAY = 86_400
+FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2100, 1, 1)
+"""Clicks lie from the first of these days to before the last."""
 
 
 def to_day(day: date) -> int:

@@ -6,13 +6,15 @@ TFX and TensorFlow are imported inside commands, after their arguments have been
 from __future__ import annotations
 
 import sys
+from errno import EPIPE
 from importlib import import_module
 
 import click
 
 from pipeline.terminal.quiet import silence_late_deletions
-from schemas.errors import InputError
+from schemas.errors import InputError, RunError
 
+FAILED = 1
 BAD_INPUT = 2
 """Exit code of bad input, click's own for bad arguments."""
 
@@ -42,7 +44,11 @@ COMMANDS = (
 
 
 class CommandGroup(click.Group):
-    """Loads a command when it is asked for; prints bad input as one line, exit code 2."""
+    """Loads a command when it is asked for; prints what ended it as one line.
+
+    Exit code 2 is bad input; 1 is a failed run, or what the machine would not do: a full disk, a
+    folder that must not be written.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -61,6 +67,16 @@ class CommandGroup(click.Group):
         except InputError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(BAD_INPUT)
+        except RunError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(FAILED)
+        except OSError as error:
+            # A pipe that nobody reads any more is click's to answer.
+            if error.errno in (None, EPIPE):
+                raise
+            places = " -> ".join(str(p) for p in (error.filename, error.filename2) if p)
+            click.echo(f"Error: {places}{': ' if places else ''}{error.strerror}", err=True)
+            sys.exit(FAILED)
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})

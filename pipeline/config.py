@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.as_of import resolve_as_of
 from components.data_gate.settings import DataGateSettings
@@ -23,7 +23,7 @@ from components.task_labeler.settings import LabellingSettings, SplitSettings
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.overrides import read_yaml, with_overrides
-from schemas.base import Frozen
+from schemas.base import Days, Frozen
 from schemas.checked import checked
 from schemas.contract import Contract, load_contract
 from schemas.errors import InputError
@@ -52,13 +52,14 @@ class StatisticsSettings(Frozen):
 class PipelineConfig(Frozen):
     """One pipeline: a log, how it is labelled, what is trained on it, when a model may ship."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    """Names the pipeline in the metadata store and on Kubeflow."""
+    name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+    """Names the pipeline in the metadata store and on Kubeflow, which wants a letter or digit at
+    both ends, and 63 characters at most: a label of Kubernetes."""
     contract: str
     """A contract that ships with hardtower, or the path of one."""
     as_of: str = ""
     """The first day (UTC) whose events the run must not see; empty for today."""
-    window_days: PositiveInt
+    window_days: Days
     """Days of clicks before `as_of` that are read."""
     input: InputSettings = InputSettings()
     ingest: IngestSettings = IngestSettings()
@@ -102,11 +103,14 @@ class PipelineConfig(Frozen):
         form["options"] = {**form["options"], **self.input.options}
         if self.input.pattern:
             form["pattern"] = self.input.pattern
-        return Contract.model_validate(contract.model_dump() | {"input": form})
+        return checked(Contract, contract.model_dump() | {"input": form}, "config: input")
 
 
 def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a configuration and lays `key.subkey=value` overrides over it, values in YAML.
+
+    >>> load_config("complete_journey", ["labelling.alpha=0.02"]).labelling.alpha
+    0.02
 
     Raises:
       InputError: the file is missing or not YAML, or a key or value is wrong; the message names

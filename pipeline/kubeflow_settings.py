@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from schemas.base import Frozen
+from schemas.base import Frozen, NonNegativeInt, PositiveFloat, PositiveInt
 
 Name = Annotated[str, Field(min_length=1)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/")]
@@ -167,5 +167,5 @@ class KubeflowSettings(Frozen):
     vertex: VertexTarget | None = None
 
     def step(self, name: str) -> StepSettings:
-        """All settings of one step."""
+        """The settings of one step: the defaults, and what `steps` changes for it."""
         return self.steps.get(name, StepSettings()).over(self.defaults)

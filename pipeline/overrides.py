@@ -7,8 +7,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from schemas.checked import parse_yaml
 from schemas.errors import InputError
 
@@ -42,8 +40,5 @@ def with_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise InputError(f"--set {override}: {parent!r} holds a value, not keys")
-        try:
-            place[leaf] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {override}: the value is not YAML") from error
+        place[leaf] = parse_yaml(text, f"--set {override}")
     return changed

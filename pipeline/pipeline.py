@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.types import BaseChannel
 
 from common.runs.info import RunInfo
 from common.runs.parameters import RUN_PARAMETERS, value_in
 from common.runs.properties import ParameterValues
 from common.runs.provenance import code_fingerprint
+from common.versions.attempt import Attempt
 from common.versions.folder import ServingFolder
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
@@ -26,12 +29,15 @@ from components.example_gen.component import ClickLogGen
 from components.last_blessed.component import LastBlessed
 from components.pusher.component import HardTowerPusher
 from components.reporter.component import RunReport
+from components.task_labeler.calendar import split_names
 from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
+from components.trainer.executor import JUDGED_RUN
 from components.trainer.settings import ModelSettings
+from components.transform.component import FeatureTransform
 from pipeline.config import PipelineConfig
 from schemas.contract import Contract
-from schemas.labelled import CALIBRATION, TRAIN
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 BIGQUERY = "bigquery"
 ONE_TASK: Literal["one_task"] = "one_task"
@@ -60,19 +66,24 @@ class Places:
     checkpoints: str = ""
 
     @classmethod
-    def under(cls, out: Path) -> Places:
-        """All in one folder of this machine."""
+    def under(cls, out: Path, attempt: Attempt | None = None) -> Places:
+        """All in one folder of this machine.
+
+        Args:
+          attempt: the run's, whose own leavings in the push folder don't count.
+        """
         store = tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(out / "metadata.sqlite")
         )
-        serving = str(out / "serving")
+        serving = out / "serving"
+        left_out = {} if attempt is None else {"but": attempt.left}
         root = str(out / "artifacts")
         return cls(
             root,
-            serving,
+            str(serving),
             str(out),
             store,
-            ServingFolder(Path(serving)).fingerprint(),
+            ServingFolder(serving).fingerprint(**left_out),
             checkpoints=f"{root}/checkpoints",
         )
 
@@ -133,44 +144,36 @@ def create_pipeline(
         reference=places.served,
         code=code_fingerprint("components.data_gate.executor"),
     )
-    transform = tfx.components.Transform(
+    transform_code = code_fingerprint(
+        "components.transform.executor", "components.transform.preprocessing"
+    )
+    transform = FeatureTransform(
         examples=columns,
         schema=schemas.outputs["feature_schema"],
-        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=[]),
-        # The Trainer applies the graph to whole batches, several times faster than Beam writes
-        # transformed examples.
-        materialize=False,
-        disable_statistics=True,
-        custom_config={
-            "contract": contract.model_dump_json(),
-            "code": code_fingerprint("components.transform.preprocessing"),
-        },
-    )
+        analyzed=[TRAIN],
+        contract=contract,
+        code=transform_code,
+    ).with_id("Transform")
     transform.add_upstream_node(data_gate)
 
     last_blessed = LastBlessed(
         serving_dir=places.serving,
         fingerprint=places.served,
-        as_of=values["as_of"],
+        run=run,
+        out_dir=places.out,
+        parameters=values,
         ingest=source.outputs.get("report"),
     )
-    inputs = {
-        "examples": columns,
-        "transform_graph": transform.outputs["transform_graph"],
-        "schema": schemas.outputs["feature_schema"],
-    }
-    if config.training.warm_start == "last_blessed":
-        inputs["base_model"] = last_blessed.outputs["model"]
-    candidate = _trainer(config, contract, config.model, places, inputs, values).with_id("Trainer")
-    nodes: list[BaseNode] = [candidate]
-    one_task = candidate
-    if config.model.mode != ONE_TASK:
-        plain = config.model.model_copy(update={"mode": ONE_TASK})
-        one_task = _trainer(config, contract, plain, places, inputs, values).with_id(
-            "OneTaskTrainer"
-        )
-        nodes.append(one_task)
+    trainers = Trainers(
+        config,
+        contract,
+        places,
+        values,
+        columns,
+        schemas.outputs["feature_schema"],
+        last_blessed.outputs["model"],
+    )
+    candidate, one_task = trainers.judged(transform.outputs["transform_graph"])
 
     evaluator = HardTowerEvaluator(
         examples=examples,
@@ -183,6 +186,27 @@ def create_pipeline(
         gate=config.gate,
         code=code_fingerprint("components.evaluator.executor"),
     )
+    refit: list[BaseNode] = []
+    served: dict[str, BaseChannel] = {}
+    if config.push.refits(contract):
+        blessing = evaluator.outputs["blessing"]
+        served_transform = FeatureTransform(
+            examples=columns,
+            schema=schemas.outputs["feature_schema"],
+            analyzed=split_names(contract),
+            contract=contract,
+            code=transform_code,
+            blessing=blessing,
+        ).with_id("ServedTransform")
+        graph = served_transform.outputs["transform_graph"]
+        served_candidate, served_one_task = trainers.served(
+            graph, blessing, (candidate.outputs["model_run"], one_task.outputs["model_run"])
+        )
+        refit = [served_transform, *_distinct(served_candidate, served_one_task)]
+        served = {
+            "served_model": served_candidate.outputs["model"],
+            "served_one_task": served_one_task.outputs["model"],
+        }
     pusher = HardTowerPusher(
         model=candidate.outputs["model"],
         blessing=evaluator.outputs["blessing"],
@@ -192,9 +216,11 @@ def create_pipeline(
         statistics=statistics.outputs["statistics"],
         one_task=one_task.outputs["model"],
         serving_dir=places.serving,
+        contract=contract,
         settings=config.push,
         run=run,
         parameters=values,
+        **served,
     )
     report = RunReport(
         evaluation=evaluator.outputs["evaluation"],
@@ -221,8 +247,9 @@ def create_pipeline(
             data_gate,
             transform,
             last_blessed,
-            *nodes,
+            *_distinct(candidate, one_task),
             evaluator,
+            *refit,
             pusher,
             report,
         ],
@@ -257,26 +284,97 @@ def _example_gen(
     )
 
 
-def _trainer(
-    config: PipelineConfig,
-    contract: Contract,
-    model: ModelSettings,
-    places: Places,
-    inputs: dict[str, Any],
-    parameters: ParameterValues,
-) -> HardTowerTrainer:
-    return HardTowerTrainer(
-        train_split=TRAIN,
-        calibration_split=CALIBRATION,
-        parameters=parameters,
-        custom_config={
-            "contract": contract.model_dump_json(),
-            "model": model.model_dump(mode="json"),
-            "loss": config.loss.model_dump(mode="json"),
-            "training": config.training.model_dump(mode="json"),
-            "checkpoints": places.checkpoints,
-            "eval_days": config.splits.eval_days,
-            "code": code_fingerprint("components.trainer.executor", "components.trainer.run_fn"),
-        },
-        **inputs,
-    )
+@dataclass(frozen=True)
+class Trainers:
+    """Makes the trainings of a run: one recipe, two models, two fits.
+
+    Attributes:
+      columns: labelled columns.
+      schema: of the features.
+      last_blessed: model that a warm start begins with.
+    """
+
+    config: PipelineConfig
+    contract: Contract
+    places: Places
+    parameters: ParameterValues
+    columns: BaseChannel
+    schema: BaseChannel
+    last_blessed: BaseChannel
+
+    def judged(self, graph: BaseChannel) -> tuple[HardTowerTrainer, HardTowerTrainer]:
+        """Candidate and one-task model as known when the eval period began."""
+        return self._pair(graph, "judged", (TRAIN,), (CALIBRATION,), "", {}, {})
+
+    def served(
+        self,
+        graph: BaseChannel,
+        blessing: BaseChannel,
+        judged: tuple[BaseChannel, BaseChannel],
+    ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
+        """The same with everything known at the as-of day, once the recipe is blessed.
+
+        Args:
+          judged: `model_run` of both judged trainings, whose passes these take.
+        """
+        splits = split_names(self.contract)
+        latest = splits[splits.index(EVAL) :]
+        runs = [{"blessing": blessing, JUDGED_RUN: run} for run in judged]
+        return self._pair(graph, "served", splits, latest, "Served", *runs)
+
+    def _pair(
+        self,
+        graph: BaseChannel,
+        fit: str,
+        splits: Sequence[str],
+        calibration: Sequence[str],
+        prefix: str,
+        of_candidate: Mapping[str, BaseChannel],
+        of_one_task: Mapping[str, BaseChannel],
+    ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
+        """The candidate's training and the one-task model's, the same one in that mode.
+
+        Args:
+          of_candidate, of_one_task: further inputs.
+        """
+        config = self.config
+        warm = config.training.warm_start == "last_blessed"
+        base = {"base_model": self.last_blessed} if warm else {}
+
+        def trainer(
+            name: str, model: ModelSettings, inputs: Mapping[str, BaseChannel]
+        ) -> HardTowerTrainer:
+            made = HardTowerTrainer(
+                examples=self.columns,
+                schema=self.schema,
+                transform_graph=graph,
+                train_splits=splits,
+                calibration_splits=calibration,
+                parameters=self.parameters,
+                custom_config={
+                    "contract": self.contract.model_dump_json(),
+                    "fit": fit,
+                    "model": model.model_dump(mode="json"),
+                    "loss": config.loss.model_dump(mode="json"),
+                    "training": config.training.model_dump(mode="json"),
+                    "checkpoints": self.places.checkpoints,
+                    "eval_days": config.splits.eval_days,
+                    "calibration_days": config.splits.calibration_days,
+                    "code": code_fingerprint(
+                        "components.trainer.executor", "components.trainer.run_fn"
+                    ),
+                },
+                **base,
+                **inputs,
+            )
+            return made.with_id(f"{prefix}{name}")
+
+        candidate = trainer("Trainer", config.model, of_candidate)
+        if config.model.mode == ONE_TASK:
+            return candidate, candidate
+        plain = config.model.model_copy(update={"mode": ONE_TASK})
+        return candidate, trainer("OneTaskTrainer", plain, of_one_task)
+
+
+def _distinct(*nodes: BaseNode) -> list[BaseNode]:
+    return list(dict.fromkeys(nodes))

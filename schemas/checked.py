@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas import strict_yaml
 from schemas.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,11 +41,11 @@ def checked_yaml(model: type[Model], text: str | bytes, source: str) -> Model:
 
 
 def parse_yaml(text: str | bytes, source: str) -> Any:
-    """What YAML text (UTF-8) says; raises `InputError` where it is none."""
+    """What YAML text says; raises `InputError` where it is none, or says a thing twice."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+        return strict_yaml.load(text)
+    except ValueError as error:
+        raise InputError(f"{source}: not YAML: {error}") from None
 
 
 def first_problem(error: ValidationError) -> str:

@@ -6,11 +6,12 @@ that names the file and the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
@@ -28,6 +29,12 @@ class CsvFormat(Frozen):
     columns: tuple[Column, ...] = ()
     """Column names of a file without a header line; empty when the file has one."""
     null_values: tuple[str, ...] = ("",)
+
+    @model_validator(mode="after")
+    def _once(self) -> CsvFormat:
+        if twice := sorted({c for c in self.columns if self.columns.count(c) > 1}):
+            raise ValueError(f"columns: listed twice: {', '.join(twice)}")
+        return self
 
 
 class InputFormat(Frozen):
@@ -87,7 +94,7 @@ class Categorical(Frozen):
 
     name: Column
     buckets: Annotated[int, Field(ge=2, le=2**28)] | None = None
-    vocabulary: PositiveInt | None = None
+    vocabulary: Annotated[int, Field(ge=1, le=2**28)] | None = None
     """Most frequent values kept; one more id stands for all others."""
     width: Annotated[int, Field(ge=1, le=1024)] = 16
 
@@ -128,7 +135,9 @@ class Contract(Frozen):
     licence: str = ""
     provenance: str = ""
     input: InputFormat
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso"] = "s"
+    """Of whole numbers since 1970-01-01 UTC; `iso` reads text such as `2026-01-31T12:00:00+01:00`,
+    whose zone must be there. Arrow timestamps need neither."""
     attribution_window_days: Annotated[int, Field(ge=1, le=366)]
     roles: Roles
     features: Features
@@ -142,6 +151,13 @@ class Contract(Frozen):
             raise ValueError("features: at least one categorical or numeric feature is wanted")
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"features: listed twice: {', '.join(twice)}")
+        # TensorFlow names inputs by letters, digits and underscores.
+        plain = [re.sub(r"\W", "_", n) for n in names]
+        if alike := [n for n, p in zip(names, plain, strict=True) if plain.count(p) > 1]:
+            raise ValueError(
+                f"features: {', '.join(alike)} differ in punctuation alone; wanted names that "
+                "differ in a letter or digit"
+            )
         r = self.roles
         after_the_click = {*self.leaks, r.label, r.conversion_timestamp, r.weight} - {None}
         if leaking := [n for n in names if n in after_the_click]:
@@ -205,15 +221,19 @@ def contract_path(name_or_path: str) -> Path:
 
 
 def load_contract(name_or_path: str) -> Contract:
-    """Reads and checks a contract.
+    """Reads and checks a contract: one that ships with hardtower, or a file.
+
+    >>> contract = load_contract("complete_journey")
+    >>> contract.attribution_window_days
+    30
 
     Raises:
       InputError: the file is missing, is not YAML, or breaks the contract's rules.
     """
     path = contract_path(name_or_path)
-    return parse_contract(path.read_text(encoding="utf-8"), source=str(path))
+    return parse_contract(path.read_bytes(), source=str(path))
 
 
-def parse_contract(text: str, source: str = "contract") -> Contract:
+def parse_contract(text: str | bytes, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
     return checked_yaml(Contract, text, source)

@@ -3,9 +3,13 @@
 The fields' names are reserved in all contracts.
 """
 
-TRAIN, CALIBRATION, EVAL = "train", "calibration", "eval"
-SPLITS = (TRAIN, CALIBRATION, EVAL)
-"""Consecutive periods of clicks, in their order."""
+TRAIN, CALIBRATION, EVAL, RECENT = "train", "calibration", "eval", "recent"
+JUDGED_SPLITS = (TRAIN, CALIBRATION, EVAL)
+"""What the judged fit learns from and is judged on; consecutive periods, in their order."""
+
+SPLITS = (*JUDGED_SPLITS, RECENT)
+"""Consecutive periods of clicks, in their order; `recent` ends with the last day before the as-of
+day, so that its labels may still change. A log without conversion times has no such split."""
 
 SETUP_ID = "setup_id"
 """bytes: the conversion setup, see `schemas.setup_id`."""
@@ -70,8 +74,9 @@ BYTES_FIELDS = (
     CATEGORY,
     ADVERTISER_TYPE,
 )
-FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR)
-RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS)
+FLOAT_FIELDS = (WEIGHT_HARD, WEIGHT_SOFT, HISTORICAL_CVR, JUDGED_COMPLETENESS, COMPLETENESS)
+INT_FIELDS = (JUDGED_LABEL,)
+RESERVED = frozenset(BYTES_FIELDS + FLOAT_FIELDS + INT_FIELDS)
 
 NUMERIC_FEATURES = frozenset({HISTORICAL_CVR})
 """Fields that a contract may list as numeric features: known at the click, and to a server by the

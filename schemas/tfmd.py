@@ -78,6 +78,10 @@ def labelled_schema(
         feature = _add(schema, name, schema_pb2.FLOAT)
         feature.presence.min_fraction = 1.0
         feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, max=1, disallow_nan=True))
+    for name in labelled.INT_FIELDS:
+        feature = _add(schema, name, schema_pb2.INT)
+        feature.presence.min_fraction = 1.0
+        feature.int_domain.CopyFrom(schema_pb2.IntDomain(min=0, max=1))
 
     categorical = {labelled.TASK, *(f.name for f in contract.features.categorical)}
     numeric = {f.name for f in contract.features.numeric}

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from schemas.labelled import HISTORICAL_CVR
 from schemas.setup_id import setup_id
-from service.http.messages import Candidate, PredictRequest
+from service.decoding.request import BadFieldError, Request, Texts
 from service.models.bundle import Bundle
-from service.models.inputs import BadFieldError, Columns, fill_in, to_columns
+from service.models.inputs import Columns, InputSchema, fill_in
 from service.models.live import Loaded
 from service.models.scorer import Scorer
 from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
@@ -40,10 +40,9 @@ class Answer:
 
 
 def answer(
-    request: PredictRequest,
+    request: Request,
     loaded: Loaded[Bundle],
     experiment: AbTest | None,
-    max_candidates: int,
     timed: Timed = lambda model, seconds: None,
 ) -> Answer:
     """Routes the candidates, scores each by its model, and puts the answers in their order.
@@ -52,17 +51,12 @@ def answer(
       BadFieldError: a field of the request cannot be used.
       ScoringError: a model does not answer.
     """
-    candidates, bundle = request.candidates, loaded.contents
-    if len(candidates) > max_candidates:
-        raise BadFieldError(
-            "candidates", f"{len(candidates)} of them; wanted at most {max_candidates}"
-        )
-    columns = to_columns(bundle.schema, request.context, [c.features for c in candidates])
-    ids = _setup_ids(request, bundle.table.settings.setup)
+    bundle, columns = loaded.contents, request.columns
+    ids = _setup_ids(request, bundle.schema, bundle.table.settings.setup)
     decisions = Router(bundle.table, experiment).route(
         ids,
-        [c.category for c in candidates],
-        [c.advertiser_type for c in candidates],
+        request.fields.get("category"),
+        request.fields.get("advertiser_type"),
         _keys(request, experiment),
     )
     fill_in(columns, bundle.schema, HISTORICAL_CVR, decisions.cvr)
@@ -90,32 +84,33 @@ def _score(
     return probability
 
 
-def _setup_ids(request: PredictRequest, columns: tuple[str, ...]) -> list[str]:
-    return [
-        c.setup_id if c.setup_id is not None else _from_features(i, c, request, columns)
-        for i, c in enumerate(request.candidates)
+def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) -> list[str]:
+    """The candidates' setup ids, joined from the setup's columns where they were left out."""
+    given = request.field("setup_id")
+    if None not in given:
+        return [s for s in given if s is not None]
+    columns = [
+        request.columns.text[schema.text.index(n)] if n in schema.text else None for n in setup
     ]
 
+    def joined(i: int) -> str:
+        values = ["" if column is None else column[i] for column in columns]
+        if "" in values:
+            raise BadFieldError(
+                f"candidates.{i}.setup_id",
+                f"absent, and so is {setup[values.index('')]!r}; wanted it, or "
+                f"{', '.join(setup)} as text features",
+            )
+        return setup_id(values)
 
-def _from_features(
-    i: int, candidate: Candidate, request: PredictRequest, columns: tuple[str, ...]
-) -> str:
-    values = [candidate.features.get(name, request.context.get(name)) for name in columns]
-    texts = [value for value in values if isinstance(value, str)]
-    if len(texts) < len(columns):
-        absent = [n for n, v in zip(columns, values, strict=True) if not isinstance(v, str)]
-        raise BadFieldError(
-            f"candidates.{i}.setup_id",
-            f"absent, and so is {absent[0]!r}; wanted it, or {', '.join(columns)} as text features",
-        )
-    return setup_id(texts)
+    return [joined(i) if s is None else s for i, s in enumerate(given)]
 
 
-def _keys(request: PredictRequest, experiment: AbTest | None) -> list[str] | None:
+def _keys(request: Request, experiment: AbTest | None) -> list[str] | None:
     if experiment is None:
         return None
     by_request = experiment.unit == "request"
-    keys = [request.key if by_request else c.key for c in request.candidates]
+    keys: Texts = [request.key] * len(request) if by_request else request.field("key")
     if None in keys:
         field = "key" if by_request else f"candidates.{keys.index(None)}.key"
         raise BadFieldError(field, f"absent; wanted one for experiment {experiment.name!r}")

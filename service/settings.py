@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, PositiveFloat, PositiveInt
 from service.routing.variants import AbTest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -45,12 +45,28 @@ class ServeSettings(Frozen):
     """Time between two looks at the serving folder."""
     max_body_bytes: PositiveInt = 8 * 2**20
     """Largest body of a request."""
+    max_header_bytes: PositiveInt = 64 * 2**10
+    """Longest request line with headers, and trailers of a chunked body."""
+    max_held_bytes: PositiveInt = 64 * 2**20
+    """Bytes of bodies in memory, waiting or coming in; a request beyond is refused with 503."""
+    receive_seconds: PositiveFloat = 10.0
+    """Longest time that a request may take to come in."""
     max_candidates: PositiveInt = 1000
     """Most candidates in one request."""
     workers: PositiveInt = 2
-    """Requests worked on at the same time; others wait for their turn."""
+    """Model processes. Each holds the version that serves and works on one request at a time;
+    others wait for their turn."""
     max_waiting: PositiveInt = 64
     """Requests that may wait; one more is refused with status 503."""
+    max_wait_seconds: PositiveFloat = 0.1
+    """Time that a request may have to wait for its turn, by what the requests before took; with
+    more in prospect it is refused with status 503 at once."""
+    answer_seconds: PositiveFloat = 10.0
+    """Time after which a model process that does not answer is replaced."""
+    load_niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    """Priority at which a new version is loaded, as `nice` takes it."""
+    load_seconds: PositiveFloat = 120.0
+    """Time after which a version that is still loading is refused."""
     contract: str = ""
     """Data set contract whose features versions must take; empty for those of the first version
     that loads."""

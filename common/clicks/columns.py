@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from common.clicks.parquet_shard import ParquetShard
+from common.files.arrow import parquet_file
 from schemas.contract import Contract
 
 MISSING = -1
@@ -87,7 +88,7 @@ def kept_columns(shard: str, names: Sequence[str]) -> KeptColumns | None:
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        whole = pq.ParquetFile(pa.BufferReader(file.read()))
+        whole = parquet_file(pa.BufferReader(file.read()))
     return KeptColumns(whole, names) if set(names) <= set(whole.schema_arrow.names) else None
 
 

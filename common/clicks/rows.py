@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools
-from common.days import SECONDS_PER_DAY, first_second
+from common.days import FIRST_DAY, LAST_DAY, SECONDS_PER_DAY, first_second
 from schemas.contract import Contract
 
-EARLIEST, LATEST = first_second(date(1990, 1, 1)), first_second(date(2100, 1, 1))
+EARLIEST, LATEST = first_second(FIRST_DAY), first_second(LAST_DAY)
 NO_CONVERSION = -1
-LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+LONGEST_SHOWN = 80
+"""Characters of a value in an error."""
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,46 @@ class Fault:
       column: the column at fault.
       wanted: what the rule asks for.
       rows: bool [n], true where a row breaks it.
+      beside: another column that the rule looks at; empty for none.
+      raw: the values as the file has them, [n]; None where the batch holds them.
     """
 
     column: str
     wanted: str
     rows: Bools
+    beside: str = ""
+    raw: pa.Array | None = None
+
+    def words(self, batch: pa.RecordBatch, row: int) -> str:
+        """What is wrong with a row that breaks it: column, value seen, value wanted."""
+        seen = _shown((batch.column(self.column) if self.raw is None else self.raw)[row])
+        if self.beside:
+            seen = f"{seen} beside {self.beside} {_shown(batch.column(self.beside)[row])}"
+        return f"column {self.column}: seen {seen}, wanted {self.wanted}"
+
+
+def first_in_words(faults: Sequence[Fault], batch: pa.RecordBatch, path: str, before: int) -> str:
+    """The first row that breaks a rule, and the first rule that it breaks.
+
+    Args:
+      faults: at least one.
+      path: the file.
+      before: its rows before the batch.
+    """
+    first = min(faults, key=lambda fault: int(fault.rows.argmax()))
+    row = int(first.rows.argmax())
+    return f"{path}: row {before + row + 1}, {first.words(batch, row)}"
+
+
+def _shown(value: pa.Scalar) -> str:
+    """The value as Python writes it, bytes that are UTF-8 as text."""
+    text = value.is_valid and hasattr(value, "as_buffer")
+    plain = value.as_buffer().to_pybytes() if text else value.as_py()
+    if isinstance(plain, bytes):
+        with suppress(UnicodeDecodeError):
+            plain = plain.decode()
+    shown = repr(plain)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
 
 
 def find_faults(batch: pa.RecordBatch, contract: Contract) -> list[Fault]:
@@ -42,14 +80,15 @@ def find_faults(batch: pa.RecordBatch, contract: Contract) -> list[Fault]:
         may be left out.
     """
     roles = contract.roles
-    time, label = _ints(batch, roles.timestamp), _ints(batch, roles.label)
+    label = _ints(batch, roles.label)
+    no_time = _nulls(batch, roles.timestamp)
     faults = [
-        Fault(roles.timestamp, "a time of the click, not null", _nulls(batch, roles.timestamp)),
+        Fault(roles.timestamp, "a time of the click, not null", no_time),
         Fault(
             roles.timestamp,
             "seconds since 1970-01-01 between the years 1990 and 2100 (milliseconds? set "
             "`timestamp_unit` in the contract)",
-            (time != NO_CONVERSION) & ((time < EARLIEST) | (time >= LATEST)),
+            ~no_time & ~_in_range(_ints(batch, roles.timestamp)),
         ),
         Fault(roles.label, "0 or 1", _nulls(batch, roles.label) | ~np.isin(label, (0, 1))),
     ]
@@ -57,24 +96,62 @@ def find_faults(batch: pa.RecordBatch, contract: Contract) -> list[Fault]:
         empty = pc.fill_null(pc.equal(batch.column(column), ""), True)
         faults.append(Fault(column, "a value, since it is part of the setup", _bools(empty)))
     if roles.conversion_timestamp is not None:
-        conversion = _ints(batch, roles.conversion_timestamp)
-        faults += [
-            Fault(
-                roles.conversion_timestamp,
-                f"a time of the conversion where {roles.label} is 1",
-                (label == 1) & (conversion < 0),
-            ),
-            Fault(
-                roles.conversion_timestamp,
-                f"a conversion no earlier than the click ({roles.timestamp})",
-                (conversion >= 0) & (conversion < time),
-            ),
-        ]
-    if roles.weight is not None and roles.weight in batch.schema.names:
-        weight = pc.fill_null(batch.column(roles.weight), np.nan).to_numpy()
-        unsound = ~((weight >= 0) & (weight <= LARGEST_WEIGHT))
-        faults.append(Fault(roles.weight, "a weight, a finite number of 0 or more", unsound))
+        faults += _conversion_faults(batch, contract, roles.conversion_timestamp)
+    faults += [_number_fault(batch, c, contract) for c in contract.float_columns if c in _of(batch)]
     return [fault for fault in faults if fault.rows.any()]
+
+
+def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -> list[Fault]:
+    """Rules of the conversion time, of which a row breaks at most one."""
+    roles, days = contract.roles, contract.attribution_window_days
+    time, label = _ints(batch, roles.timestamp), _ints(batch, roles.label)
+    conversion = _ints(batch, column)
+    there = conversion != NO_CONVERSION
+    possible = _in_range(conversion)
+    before = there & possible & (conversion < time)
+    late = conversion - time > days * SECONDS_PER_DAY
+    counts = there & possible & ~before & ~late
+    return [
+        Fault(column, f"a time of the conversion where {roles.label} is 1", (label == 1) & ~there),
+        Fault(
+            column,
+            f"a time between the years 1990 and 2100 in the unit of {roles.timestamp}, or -1 or "
+            "null where there is no conversion",
+            there & ~possible,
+            roles.timestamp,
+        ),
+        Fault(
+            column,
+            f"a conversion no earlier than the click ({roles.timestamp})",
+            before,
+            roles.timestamp,
+        ),
+        Fault(
+            column,
+            f"a conversion at most {days} days after the click ({roles.timestamp}), the "
+            f"attribution window, where {roles.label} is 1",
+            (label == 1) & there & possible & late,
+            roles.timestamp,
+        ),
+        Fault(
+            roles.label,
+            f"1 where {column} is a time inside the attribution window of {days} days",
+            (label == 0) & counts,
+            column,
+        ),
+    ]
+
+
+def _number_fault(batch: pa.RecordBatch, column: str, contract: Contract) -> Fault:
+    values = batch.column(column)
+    numbers = pc.fill_null(values, np.nan).to_numpy()
+    sized = np.abs(numbers) <= LARGEST_FLOAT
+    if column == contract.roles.weight:
+        return Fault(column, "a weight, a finite number of 0 or more", ~(sized & (numbers >= 0)))
+    there = ~_nulls(batch, column)
+    if column == contract.roles.spend:
+        return Fault(column, "a finite number of 0 or more", there & ~(sized & (numbers >= 0)))
+    return Fault(column, "a finite number that float32 can hold", there & ~sized)
 
 
 def conversion_times(
@@ -92,6 +169,16 @@ def conversion_times(
         when = _ints(batch, roles.conversion_timestamp)
     observed = (_ints(batch, roles.label) == 1) & (when < as_of)
     return np.where(observed, when, NO_CONVERSION)
+
+
+def _of(batch: pa.RecordBatch) -> list[str]:
+    names: list[str] = batch.schema.names
+    return names
+
+
+def _in_range(times: npt.NDArray[np.int64]) -> Bools:
+    inside: Bools = (times >= EARLIEST) & (times < LATEST)
+    return inside
 
 
 def _ints(batch: pa.RecordBatch, column: str) -> npt.NDArray[np.int64]:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from common.files.arrow import parquet_table
+
 
 def write_text(text: str, path: str) -> None:
     with tf.io.gfile.GFile(path, "w") as file:
@@ -41,4 +43,4 @@ def write_parquet(table: pa.Table, path: str) -> None:
 
 def read_parquet(path: str) -> pa.Table:
     with tf.io.gfile.GFile(path, "rb") as file:
-        return pq.read_table(pa.BufferReader(file.read()))
+        return parquet_table(pa.BufferReader(file.read()))

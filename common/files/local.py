@@ -24,8 +24,17 @@ def local_path(setting: str, value: str) -> Path:
 
 
 def read_local_json(path: Path, default: Any = None) -> Any:
-    """Contents of a JSON file, or `default` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+    """Contents of a JSON file, or `default` where there is none.
+
+    Raises:
+      InputError: it is not JSON.
+    """
+    if not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}; wanted the file as it was written") from None
 
 
 def finite(value: Any) -> Any:

@@ -1,14 +1,33 @@
-"""A study as a page of its own, in the style of the run report."""
+"""Pages that need nothing but themselves: their parts as data, and one look for all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from common.pages import text
+
 TEMPLATE = "study.html.j2"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that is more than text.
+
+    Attributes:
+      note: shown small below the text.
+      tone: `good`, `bad`, `warn` or `open` makes the text a badge.
+      href: address that the text leads to.
+    """
+
+    text: str
+    note: str = ""
+    tone: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,15 +41,19 @@ class Table:
     """
 
     caption: str
-    head: list[str]
-    rows: list[list[str]]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
     key_rows: frozenset[int] = frozenset()
     folded: bool = False
+
+    def texts(self) -> list[list[str]]:
+        """The rows without notes and badges."""
+        return [[c if isinstance(c, str) else c.text for c in row] for row in self.rows]
 
 
 @dataclass(frozen=True)
 class Section:
-    """One heading with notes, then figures (SVG), then tables."""
+    """One heading with notes, then figures, then tables."""
 
     title: str
     notes: list[str] = field(default_factory=list)
@@ -56,15 +79,31 @@ class Page:
 def render(page: Page) -> str:
     """HTML that needs nothing but itself."""
     sections = [(s, [Markup(figure) for figure in s.figures]) for s in page.sections]
-    return _environment().get_template(TEMPLATE).render(page=page, sections=sections)
+    return environment().get_template(TEMPLATE).render(page=page, sections=sections)
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("common.pages"),
+def environment(package: str | None = None) -> Environment:
+    """Where a page's template finds the parts that all pages share, `parts.html.j2`.
+
+    Args:
+      package: one with a folder `templates` of its own.
+    """
+    loaders = [PackageLoader(name) for name in (package, "common.pages") if name]
+    made = Environment(
+        loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters.update(
+        anything=text.anything,
+        count=text.count,
+        decimal=text.decimal,
+        share=text.share,
+        signed=text.signed,
+        size=text.size,
+    )
+    made.globals["ratio"] = text.ratio
+    return made

@@ -36,28 +36,25 @@ VARIABLES = {
 """Drawn colour -> CSS variable of the page that may replace it, so that figures follow the dark
 mode. Blue, orange and vermilion are of Okabe and Ito's palette for colour-blind readers."""
 
-WIDTH = 7.4
-"""Inches; 72 SVG units each."""
+WIDTH = 4.8
+"""Inches; 72 SVG units each. Narrow, so that a figure's text can be read on a telephone; wide
+screens have several side by side."""
 
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.grid": True,
     "axes.labelcolor": MUTED,
-    "axes.labelsize": 9,
+    "axes.labelsize": 10,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlecolor": INK,
     "figure.constrained_layout.use": True,
     "font.family": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": 10,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 9.5,
     "lines.linewidth": 1.8,
     "path.simplify_threshold": 0.5,
     "svg.fonttype": "none",
@@ -67,8 +64,8 @@ STYLE = {
     "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "xtick.minor.size": 0,
@@ -85,12 +82,14 @@ class Drawing:
 
 
 @contextmanager
-def drawing(name: str, title: str, description: str, height: float) -> Iterator[Drawing]:
-    """A figure of the report's width, turned into SVG at the end of the block.
+def drawing(name: str, title: str, unit: str, description: str, height: float) -> Iterator[Drawing]:
+    """A figure of one pair of axes, turned into an element of a page at the end of the block.
 
     Args:
       name: prefix of the ids inside, unique on the page.
-      title, description: what a screen reader says.
+      title: stands above it.
+      unit: what is drawn, in words, beside the title.
+      description: what a screen reader says.
       height: inches.
     """
     with mpl.rc_context(STYLE):
@@ -99,7 +98,15 @@ def drawing(name: str, title: str, description: str, height: float) -> Iterator[
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         canvas.figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-        canvas.svg = _inline(buffer.getvalue(), name, title, description)
+        canvas.svg = figure(title, unit, _inline(buffer.getvalue(), name, title, description))
+
+
+def figure(title: str, unit: str, content: str) -> str:
+    """What is drawn, under its title and unit."""
+    return (
+        f'<figure class="plot"><figcaption><b>{escape(title)}</b> '
+        f"<span>{escape(unit)}</span></figcaption>{content}</figure>"
+    )
 
 
 def _inline(document: str, name: str, title: str, description: str) -> str:

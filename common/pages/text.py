@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ def decimal(value: float | None, places: int = 4) -> str:
 
 def signed(value: float | None, places: int = 4) -> str:
     return DASH if _missing(value) else f"{value:+.{places}f}"
+
+
+def between(low: float | None, high: float | None, show: Callable[[float], str] = signed) -> str:
+    """`[+0.0109, +0.0433]`; the empty string where an end is missing."""
+    return "" if low is None or high is None else f"[{show(low)}, {show(high)}]"
 
 
 def share(value: float | None) -> str:
@@ -44,6 +50,13 @@ def size(value: float | None) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} GB"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def anything(value: Any) -> str:

@@ -38,8 +38,9 @@ class RoutingSettings(BaseModel):
 
     assignment_id: str = Field(min_length=1)
     alpha: float = Field(gt=0, lt=1)
+    """Historical CVR up to which a setup is hard in training."""
     online_alpha: float = Field(gt=0, lt=1)
-    """Historical CVR up to which training and routing take a setup as hard."""
+    """The same for routing, a little lower."""
     setup: tuple[str, ...] = Field(min_length=1)
     """Columns that make a setup id, in the order of `schemas.setup_id`."""
     unknown_setups: tuple[UnknownRule, ...]
@@ -62,7 +63,14 @@ class RoutingSettings(BaseModel):
 def find_rule(
     rules: Mapping[RuleKey, UnknownRule], category: str | None, advertiser_type: str | None
 ) -> UnknownRule:
-    """The most specific rule that matches: both keys, the category, the type, everything."""
+    """The most specific rule that matches: both keys, the category, the type, everything.
+
+    >>> everything = UnknownRule(category=None, advertiser_type=None, task="fallback")
+    >>> purchases = UnknownRule(category="purchase", advertiser_type=None, task="hard")
+    >>> rules = {rule.key: rule for rule in (everything, purchases)}
+    >>> find_rule(rules, "purchase", "retail").task, find_rule(rules, "visit", None).task
+    ('hard', 'fallback')
+    """
     keys: tuple[RuleKey, ...] = (
         (category, advertiser_type),
         (category, None),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.files.arrow import UNREADABLE, mapped_table
 from schemas.errors import InputError
 
 FORMAT = "hardtower-routing-1"
@@ -89,15 +90,14 @@ def map_serving_file(path: Path) -> pa.Table:
       InputError: not such a file.
     """
     try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
+        table = mapped_table(path)
         metadata = table.schema.metadata or {}
         if (seen := metadata.get(b"format", b"").decode()) != FORMAT:
             raise InputError(f"{path}: format {seen!r}; wanted {FORMAT!r}")
         if table.schema.remove_metadata() != SCHEMA:
             raise InputError(f"{path}: columns {table.schema.names}; wanted {SCHEMA.names}")
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not an Arrow IPC file of a routing table: {error}") from None
     return table
 

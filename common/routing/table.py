@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from common.files.arrow import UNREADABLE, parquet_table
 from common.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
 from common.routing.serving_file import (
     PLAIN,
@@ -29,6 +29,10 @@ PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = "routing.parquet", "routing.arrow", 
 TASKS = ("hard", "soft", "fallback")
 UNKNOWN = "unknown"
 """Reason of a setup that the table does not hold."""
+REMEMBERED = 100_000
+"""Setups whose rows a table remembers, since traffic asks for the same ones again and again; when
+there are more it begins anew. Ids that it does not hold are not remembered: anyone can make them
+up."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,25 @@ class Routed:
 
 
 class RoutingTable:
-    """The routing table of one serving version; safe to share between threads."""
+    """The routing table of one serving version; safe to share between threads.
+
+    `RoutingTable.load(Path("out/serving/<version>"))` has the table of a pushed version. By hand:
+
+    >>> rows = {"setup_id": ["acme|buy"], "task": ["hard"], "reason": ["history"]}
+    >>> routing = pa.table(rows | {"historical_cvr": [0.004]})
+    >>> unknown = UnknownRule(category=None, advertiser_type=None, task="fallback")
+    >>> settings = RoutingSettings(
+    ...     assignment_id="a1",
+    ...     alpha=0.01,
+    ...     online_alpha=0.009,
+    ...     setup=("advertiser", "goal"),
+    ...     unknown_setups=(unknown,),
+    ... )
+    >>> table = RoutingTable(settings, serving_table(routing, "a1"))
+    >>> routed = table.route(["acme|buy", "acme|sign-up"])
+    >>> routed.task.tolist(), routed.reason.tolist()
+    (['hard', 'fallback'], ['history', 'unknown'])
+    """
 
     def __init__(self, settings: RoutingSettings, table: pa.Table) -> None:
         """
@@ -60,9 +82,10 @@ class RoutingTable:
         columns = {name: one_chunk(table[name]) for name in table.column_names}
         self._setups: pa.Array = columns["setup_id"]
         self._keys: npt.NDArray[np.uint64] = columns["key"].to_numpy()
-        self._cvr: npt.NDArray[np.float64] = columns["historical_cvr"].to_numpy()
-        self._task, self._task_names = _codes(columns["task"])
-        self._reason, self._reason_names = _codes(columns["reason"])
+        self._cvr: npt.NDArray[np.float64] = np.append(columns["historical_cvr"].to_numpy(), np.nan)
+        self._task, self._task_names = _codes(columns["task"], "U8")
+        self._reason, self._reason_names = _codes(columns["reason"], "U10")
+        self._found: dict[str, int] = {}
 
     @classmethod
     def load(cls, version_dir: Path) -> RoutingTable:
@@ -121,25 +144,44 @@ class RoutingTable:
             if given is not None and len(given) != n:
                 raise InputError(f"{name}: {len(given)} values for {n} setup ids; wanted as many")
         row = self._find(setup_ids)
-        known = row >= 0
-        task = np.full(n, "", "U8")
-        reason = np.full(n, UNKNOWN, "U10")
-        cvr = np.full(n, np.nan)
-        task[known] = self._task_names[self._task[row[known]]]
-        reason[known] = self._reason_names[self._reason[row[known]]]
-        cvr[known] = self._cvr[row[known]]
-        for i in np.flatnonzero(~known).tolist():
-            rule = find_rule(
-                self._rules,
-                None if categories is None else categories[i],
-                None if advertiser_types is None else advertiser_types[i],
-            )
-            task[i] = rule.task
-            cvr[i] = np.nan if rule.prior_cvr is None else rule.prior_cvr
+        task = self._task_names[self._task[row]]
+        reason = self._reason_names[self._reason[row]]
+        cvr = self._cvr[row]
+        unknown = np.flatnonzero(row < 0)
+        if unknown.size:
+            keys = [
+                (
+                    None if categories is None else categories[i],
+                    None if advertiser_types is None else advertiser_types[i],
+                )
+                for i in unknown.tolist()
+            ]
+            rules = {key: find_rule(self._rules, *key) for key in set(keys)}
+            priors = {key: rule.prior_cvr for key, rule in rules.items()}
+            task[unknown] = [rules[key].task for key in keys]
+            reason[unknown] = UNKNOWN
+            # None becomes NaN.
+            cvr[unknown] = np.array([priors[key] for key in keys], np.float64)
         return Routed(task, reason, cvr)
 
     def _find(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Row of each setup id, int64 [n], -1 where there is none."""
+        try:
+            rows = list(map(self._found.get, setup_ids))
+        except TypeError as error:
+            raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
+        if None in rows:
+            asked = [s for s, row in zip(setup_ids, rows, strict=True) if row is None]
+            found = self._search(asked).tolist()
+            if len(self._found) + len(asked) > REMEMBERED:
+                self._found = {}
+            self._found.update((s, row) for s, row in zip(asked, found, strict=True) if row >= 0)
+            rest = iter(found)
+            rows = [next(rest) if row is None else row for row in rows]
+        return np.array(rows, np.int64)
+
+    def _search(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """As `_find`, by bisection."""
         try:
             wanted = pa.array(setup_ids, pa.string())
             keys = setup_keys(setup_ids)
@@ -176,15 +218,22 @@ def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted a routing table")
     try:
-        routing = pq.read_table(path)
+        routing = parquet_table(path)
         if missing := sorted(set(PLAIN) - set(routing.column_names)):
             raise InputError(f"{path}: no column {missing[0]}; wanted {', '.join(PLAIN)}")
         if routing["setup_id"].null_count:
             raise InputError(f"{path}: column setup_id: a null; wanted none")
         return serving_table(routing, assignment_id)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a parquet file of a routing table: {error}") from None
 
 
-def _codes(column: pa.DictionaryArray) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.str_]]:
-    return column.indices.to_numpy(), np.array(column.dictionary.to_pylist(), np.str_)
+def _codes(
+    column: pa.DictionaryArray, text: str
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.str_]]:
+    """Codes and the texts, of a type wide enough for any, that they stand for.
+
+    One more row stands at the end for setups that are not there.
+    """
+    codes = np.append(column.indices.to_numpy(), np.int8(0))
+    return codes, np.array(column.dictionary.to_pylist() or [""], text)

@@ -25,7 +25,10 @@ def run_name(as_of: date, now: datetime | None = None) -> str:
 
 @lru_cache
 def code_version() -> str:
-    """Version of the package, with the commit when it runs from a checkout or an image of one."""
+    """Version of the package, with the commit when it runs from a checkout or an image of one.
+
+    Without the commit where git is missing or does not answer.
+    """
     plain = version("hardtower")
     built_from = os.environ.get("HARDTOWER_REVISION")
     if built_from:
@@ -33,7 +36,10 @@ def code_version() -> str:
     if not (ROOT / ".git").exists():
         return plain
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return plain
     return f"{plain}+{found.stdout.strip()}" if found.returncode == 0 else plain
 
 

@@ -141,6 +141,14 @@ class SetupSums:
 class Bootstrap:
     """Metrics of models on the same examples and on the same resamples of their setups.
 
+    >>> label = np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 40)
+    >>> predictions = {"sharp": np.where(label > 0, 0.6, 0.1), "mean": np.full(200, 0.2)}
+    >>> scored = Scored(np.arange(200) % 20, 20, label, predictions)
+    >>> bootstrap = Bootstrap(scored, Draws(200, seed=1, confidence=0.9), with_auc=False)
+    >>> sharper = bootstrap.difference("sharp", "mean", RIG)
+    >>> round(sharper.estimate, 3), sharper.low > 0, sharper.setups
+    (0.627, True, 20)
+
     Args:
       scored: the examples.
       draws: how the setups are drawn.

@@ -42,7 +42,12 @@ class Histogram:
 
     @classmethod
     def of(cls, label: Floats, prediction: Floats, weight: Floats) -> Histogram:
-        """From arrays [n]; labels lie in [0, 1] and split the weight."""
+        """From arrays [n]; labels lie in [0, 1] and split the weight.
+
+        >>> label, prediction = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.9, 0.2, 0.4, 0.3])
+        >>> Histogram.of(label, prediction, np.ones(4)).auc
+        0.75
+        """
         return _collect(logit_bins(prediction), weight * (1.0 - label), weight * label)
 
     def merge(self, *others: Histogram) -> Histogram:

@@ -41,7 +41,12 @@ class Sums:
 
     @classmethod
     def of(cls, label: Floats, prediction: Floats, weight: Floats | float = 1.0) -> Sums:
-        """Sums over arrays of one length [n]; a scalar weight counts for every example."""
+        """Sums over arrays of one length [n]; a scalar weight counts for every example.
+
+        >>> sums = Sums.of(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.5, 0.25, 0.25, 0.25]))
+        >>> round(sums.rig, 3), sums.calibration
+        (0.308, 1.25)
+        """
         weights = np.broadcast_to(np.asarray(weight, np.float64), label.shape)
         return cls(
             float(weights.sum()),

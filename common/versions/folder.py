@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.versions.digest import SUMS, check_sums, write_sums
 from schemas.errors import InputError
 
 STAGING = ".staging-"
@@ -69,6 +70,15 @@ class RolledBack:
 class ServingFolder:
     """The folder that TF Serving watches.
 
+    >>> import tempfile
+    >>> def fill(path: Path, version: int) -> None:
+    ...     _ = (path / MODEL_FILE).write_bytes(b"a SavedModel")
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     folder = ServingFolder(Path(root), clock=lambda: 1_700_000_000)
+    ...     first, second = folder.publish(fill), folder.publish(fill)
+    ...     (first.version, second.version, folder.rollback(), folder.versions())
+    (1700000000, 1700000001, RolledBack(removed=1700000001, serving=1700000000), [1700000000])
+
     Args:
       root: the folder; made by the first push.
       keep: versions kept after a push, at least 1.
@@ -103,14 +113,20 @@ class ServingFolder:
     def path(self, version: int) -> Path:
         return self.root / str(version)
 
-    def newest(self) -> Version | None:
-        """The version that serves, if any."""
-        number = max(self.versions(), default=None)
-        return None if number is None else Version(number, self.path(number))
+    def newest(self, but: Callable[[Path], bool] = lambda version: False) -> Version | None:
+        """The version that serves, if any.
 
-    def fingerprint(self) -> str:
-        """Changes whenever the version that serves does; empty while there is none."""
-        newest = self.newest()
+        Args:
+          but: versions to leave out.
+        """
+        for number in reversed(self.versions()):
+            if not but(self.path(number)):
+                return Version(number, self.path(number))
+        return None
+
+    def fingerprint(self, but: Callable[[Path], bool] = lambda version: False) -> str:
+        """Changes whenever `newest` does; empty while there is none."""
+        newest = self.newest(but)
         if newest is None:
             return ""
         return f"{newest.number}:{newest.manifest_digest or _digest(newest.path / MODEL_FILE)}"
@@ -121,6 +137,8 @@ class ServingFolder:
         already: Callable[[Path], bool] = lambda newest: False,
     ) -> Published:
         """Publishes what `fill(folder, version)` puts into an empty folder as a new version.
+
+        A list of all files with their digests goes with it (`SHA256SUMS`).
 
         The version is the time in seconds, or one more than the highest number given out before
         where that is larger. Nothing changes for readers when `fill` raises.
@@ -149,6 +167,7 @@ class ServingFolder:
                 fill(staging, version)
                 if not (staging / MODEL_FILE).is_file():
                     raise ValueError(f"version {version}: no {MODEL_FILE}; wanted a SavedModel")
+                write_sums(staging)
                 _sync_tree(staging)
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -168,7 +187,7 @@ class ServingFolder:
         change.
 
         Raises:
-          InputError: there are fewer than two versions.
+          InputError: there are fewer than two versions, or the one before is not as it was pushed.
         """
         if not self.versions():
             raise InputError(f"{self.root}: no versions in this folder; wanted a serving folder")
@@ -181,6 +200,8 @@ class ServingFolder:
                     "roll back to"
                 )
             *_, serving, newest = versions
+            if (self.path(serving) / SUMS).is_file():
+                check_sums(self.path(serving))
             _record_number(lock, max(newest, _last_number(lock)))
             self._remove(newest)
             self._link_one_task()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import NonNegativeInt
 from common.runs.info import RunInfo
 from common.versions.digest import config_digest
 from schemas.base import Frozen
+from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 MANIFEST_FILE = "manifest.json"
 HARD_SLICE = "task=hard"
@@ -42,12 +44,42 @@ class Data(Frozen):
     splits: Mapping[str, SplitCounts]
 
 
+class Fit(Frozen):
+    """One training of the recipe: what it learned from, and its two models."""
+
+    first_day: str
+    last_day: str
+    """ISO days of the clicks that it was trained on."""
+    newest_trained_day: str | None
+    """The last of these days with a click."""
+    calibration_first_day: str
+    calibration_last_day: str
+    """Days that its level was fitted on."""
+    labels_as_of: str
+    """ISO date before which conversions count in its labels."""
+    examples: NonNegativeInt
+    positives: NonNegativeInt
+    hard_examples: NonNegativeInt
+    hard_positives: NonNegativeInt
+    """Of what it was trained on, by its own labels."""
+    model_digest: str
+    one_task_digest: str
+
+    def age(self, as_of: str) -> int | None:
+        """Days from the newest trained click to the as-of day."""
+        if self.newest_trained_day is None or not as_of:
+            return None
+        return (date.fromisoformat(as_of) - date.fromisoformat(self.newest_trained_day)).days
+
+
 class VerdictSummary(Frozen):
     """What the evaluator decided."""
 
     blessed: bool
     headline: str = ""
     """The verdict in one sentence; empty in manifests of versions that had none."""
+    details: tuple[str, ...] = ()
+    """Sentences with the figures."""
     summary: str
     baseline: str | None
     """What the candidate was compared with; null when there was nothing."""
@@ -75,6 +107,14 @@ class Manifest(Frozen):
     """sha256 over names and contents of the SavedModel's files; empty when there is no model."""
     one_task_digest: str = ""
     """The same of the one-task model; empty where the version has none."""
+    judged_fit: Fit | None = None
+    """What the evaluator judged, which knew what was known when the eval period began."""
+    served_fit: Fit | None = None
+    """What serves: the judged fit, or the same recipe with everything known at `data.as_of`. Null
+    when nothing was blessed, or the recipe was not fitted again because of that."""
+    summed: bool = False
+    """Whether a `SHA256SUMS` lists every file of the version; false in versions pushed before
+    there was one."""
     created: str
     """ISO 8601, UTC, whole seconds."""
     libraries: Mapping[str, str]
@@ -90,6 +130,8 @@ def build_manifest(
     model_digest: str,
     created: datetime,
     one_task_digest: str = "",
+    judged_fit: Fit | None = None,
+    served_fit: Fit | None = None,
     version: int | None = None,
 ) -> Manifest:
     """Puts a manifest together from what the stages wrote.
@@ -100,6 +142,8 @@ def build_manifest(
       splits: its `splits.json`: split name -> counts; an entry without days is no split.
       metrics: the evaluator's `metrics.json`.
       verdict: the evaluator's `verdict.json`.
+      model_digest, one_task_digest: of the models to push, or those judged where none is.
+      judged_fit, served_fit: see `judged_fit_of` and `refit_of`.
       created: an aware time.
     """
     counts = {
@@ -127,23 +171,85 @@ def build_manifest(
         verdict=VerdictSummary(
             blessed=bool(verdict.get("blessed", False)),
             headline=str(verdict.get("headline", "")),
+            details=tuple(verdict.get("details", ())),
             summary=str(verdict.get("summary", "")),
             baseline=verdict.get("baseline"),
         ),
         code_version=run.code_version,
         model_digest=model_digest,
         one_task_digest=one_task_digest,
+        judged_fit=judged_fit,
+        served_fit=served_fit,
+        summed=True,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         libraries=library_versions(),
     )
 
 
+COUNTED = ("examples", "positives", "hard_examples", "hard_positives")
+
+
+def judged_fit_of(
+    splits: Mapping[str, Mapping[str, Any]], model_digest: str, one_task_digest: str
+) -> Fit | None:
+    """The fit that learned from the train split; None where a split is missing.
+
+    Args:
+      splits: the task labeller's `splits.json`.
+    """
+    if not {TRAIN, CALIBRATION, EVAL} <= splits.keys():
+        return None
+    train = splits[TRAIN]
+    counts = {name: int(train.get(name, 0)) for name in COUNTED}
+    counts |= {
+        name: int(train.get(name.replace("positives", "judged_positives"), counts[name]))
+        for name in ("positives", "hard_positives")
+    }
+    return Fit(
+        first_day=train["first_day"],
+        last_day=train["last_day"],
+        newest_trained_day=train.get("newest_click_day"),
+        calibration_first_day=splits[CALIBRATION]["first_day"],
+        calibration_last_day=splits[CALIBRATION]["last_day"],
+        labels_as_of=splits[EVAL]["first_day"],
+        model_digest=model_digest,
+        one_task_digest=one_task_digest,
+        **counts,
+    )
+
+
+def refit_of(
+    splits: Mapping[str, Mapping[str, Any]],
+    as_of: str,
+    calibration_days: int,
+    model_digest: str,
+    one_task_digest: str,
+) -> Fit:
+    """The fit that learned from every split, the last `calibration_days` for its level too."""
+    dated = [split for split in splits.values() if "first_day" in split]
+    clicked = [day for split in dated if (day := split.get("newest_click_day"))]
+    last = max(split["last_day"] for split in dated)
+    calibration = date.fromisoformat(last) - timedelta(days=calibration_days - 1)
+    return Fit(
+        first_day=min(split["first_day"] for split in dated),
+        last_day=last,
+        newest_trained_day=max(clicked, default=None),
+        calibration_first_day=calibration.isoformat(),
+        calibration_last_day=last,
+        labels_as_of=as_of,
+        model_digest=model_digest,
+        one_task_digest=one_task_digest,
+        **{name: sum(int(split.get(name, 0)) for split in dated) for name in COUNTED},
+    )
+
+
 def hard_metrics(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Model name -> metric name -> value on the hard slice; null values are left out."""
+    """Model name -> metric name -> value on the hard slice; what is no number is left out."""
     table: dict[str, dict[str, float]] = {}
     for record in records:
-        if record["slice"] == HARD_SLICE and record["value"] is not None:
-            table.setdefault(record["model"], {})[record["metric"]] = record["value"]
+        value = record["value"]
+        if record["slice"] == HARD_SLICE and value is not None and math.isfinite(value):
+            table.setdefault(record["model"], {})[record["metric"]] = value
     return table
 
 

@@ -15,6 +15,7 @@ from tfx.utils import io_utils, path_utils
 
 from common.clicks.tfrecords import read_batches, shard_files
 from common.files.gfile import read_json
+from common.versions.reference import comparable_model
 from components.evaluator.evaluate import Inputs, evaluate
 from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, LOGISTIC, ONE_TASK
 from components.evaluator.settings import EvaluationSettings, GateSettings
@@ -57,7 +58,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
         baseline = _baseline(input_dict.get(LAST_BLESSED, []), contract, shards)
         if baseline.name is not None:
-            models[LAST_BLESSED] = _serving_path(input_dict[LAST_BLESSED])
+            models[LAST_BLESSED] = _comparable_path(input_dict[LAST_BLESSED])
 
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
         verdict = evaluate(
@@ -83,7 +84,7 @@ def _baseline(
     """The last blessed model, if there is one and it takes the current examples."""
     if not artifacts:
         return Baseline()
-    path = _serving_path(artifacts)
+    path = _comparable_path(artifacts)
     if not fileio.exists(f"{path}/saved_model.pb"):
         return Baseline()
     version = artifacts[0].get_string_custom_property("version")
@@ -100,6 +101,10 @@ def _baseline(
 def _serving_path(artifacts: list[types.Artifact]) -> str:
     artifact = artifact_utils.get_single_instance(artifacts)
     return str(path_utils.serving_model_dir(artifact.uri))
+
+
+def _comparable_path(artifacts: list[types.Artifact]) -> str:
+    return comparable_model(_serving_path(artifacts), fileio.exists)
 
 
 def _assignment_id(artifacts: list[types.Artifact]) -> str:

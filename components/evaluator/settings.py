@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from pydantic import model_validator as validator
 
 from schemas import labelled
-from schemas.base import Frozen
+from schemas.base import Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 Column = Annotated[str, Field(min_length=1)]
 Slice = Annotated[tuple[Column, ...], Field(max_length=4)]
+
+Rig = Annotated[float, Field(ge=-100, le=1)]
+"""A relative information gain, or a difference of two: 1 is a model that knows the outcomes."""
 
 DEFAULT_SLICES: tuple[tuple[str, ...], ...] = (
     (),
@@ -39,9 +42,9 @@ class EvaluationSettings(Frozen):
     """Examples below which a slice is reported but not gated."""
     min_positives: PositiveInt = 20
     """Conversions below which a slice is reported but not gated."""
-    batch_size: PositiveInt = 4096
+    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 4096
     """Examples scored in one call of a model's signature."""
-    resamples: Annotated[int, Field(ge=100)] = 1000
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
     """Bootstrap resamples of the setups for the differences between two models."""
     seed: NonNegativeInt = 20240501
     """Seed of the bootstrap."""
@@ -74,7 +77,7 @@ class GateSettings(Frozen):
     min_hard_positives: PositiveInt = 50
     """Hard conversions in the evaluation period below which nothing is blessed."""
     min_hard_auc: Annotated[float, Field(ge=0, le=1)] = 0.55
-    min_hard_rig: float = 0.0
+    min_hard_rig: Rig = 0.0
     """Relative information gain (paper, equation 2); 0 is the constant that predicts the mean."""
     min_hard_calibration: PositiveFloat = 0.67
     """Lowest mean prediction over mean label on hard examples."""
@@ -104,7 +107,7 @@ class GateSettings(Frozen):
     which references the candidate is not proven better."""
     require_lift_over_one_task: bool = False
     """Whether RIG on hard examples must beat the one-task model; otherwise it is only reported."""
-    min_rig_lift_over_one_task: float = 0.0
+    min_rig_lift_over_one_task: Rig = 0.0
     """RIG difference that the whole interval must exceed when a lift is required, absolute."""
 
     @validator(mode="after")

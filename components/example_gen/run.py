@@ -10,6 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from common.days import SECONDS_PER_DAY, to_date
 from common.files.gfile import read_text, write_json, write_text
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
@@ -44,6 +45,8 @@ class IngestShard(beam.DoFn):
 
     def process(self, element: tuple[int, str]) -> Iterator[str]:
         number, key = element
+        # Of a file that ends the process inside pyarrow this line is all that tells.
+        logging.getLogger(__name__).info("reading %s", key)
         try:
             report = ingest_shard(
                 self._source,
@@ -78,14 +81,15 @@ def ingest(
         the row's place in its file.
 
     Returns:
-      The content of `ingest.json`: rows, outside, rejected, rules, shards, window.
+      The content of `ingest.json`: first_day and last_day of the clicks, the window's ends, rows,
+      outside, rejected, rules, shards.
 
     Raises:
       InputError: a file is missing or unreadable, the window holds no row, or more rows break the
         contract than `settings` allows.
     """
     keys = open_source(contract, root, window).shards()
-    logger.info("ExampleGen: %d shards, clicks of %s .. %s", len(keys), *_ends(window))
+    logger.info("ExampleGen: %d shards, days %s .. %s", len(keys), window.start, window.days[-1])
     found = f"{report_uri}/shards.jsonl"
     with make_pipeline() as pipeline:
         read = IngestShard(
@@ -106,16 +110,14 @@ def ingest(
     write_json(report, f"{report_uri}/ingest.json")
     _judge(report, contract, window, settings)
     logger.info(
-        "ExampleGen: %d clicks, %d rows set aside, %d outside the window",
-        report["rows"] - report["rejected"],
-        report["rejected"],
-        report["outside"],
+        "ExampleGen: %s clicks of %s .. %s, %s rows set aside, %s outside the window",
+        f"{report['rows'] - report['rejected']:,}",
+        report["first_day"],
+        report["last_day"],
+        f"{report['rejected']:,}",
+        f"{report['outside']:,}",
     )
     return report
-
-
-def _ends(window: Window) -> tuple[str, str]:
-    return str(window.start), str(window.days[-1])
 
 
 def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
@@ -123,9 +125,12 @@ def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
     for shard in reports:
         for rule, rows in shard["rules"].items():
             rules[rule] = rules.get(rule, 0) + rows
+    firsts = [s["first_second"] for s in reports if s["first_second"] is not None]
+    lasts = [s["last_second"] for s in reports if s["last_second"] is not None]
     return {
-        "first_day": _ends(window)[0],
-        "last_day": _ends(window)[1],
+        "first_day": _day(min(firsts)) if firsts else None,
+        "last_day": _day(max(lasts)) if lasts else None,
+        "window": [str(window.start), str(window.days[-1])],
         "shards": len(reports),
         "rows": sum(shard["rows"] for shard in reports),
         "outside": sum(shard["outside"] for shard in reports),
@@ -133,6 +138,10 @@ def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
         "rules": rules,
         "first_fault": next((s["first_fault"] for s in reports if s["first_fault"]), ""),
     }
+
+
+def _day(second: int) -> str:
+    return to_date(second // SECONDS_PER_DAY).isoformat()
 
 
 def _judge(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.clicks.columns import ColumnWriter
-from common.clicks.rows import Fault, find_faults
+from common.clicks.rows import Fault, find_faults, first_in_words
 from common.clicks.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
 from components.example_gen.readers.normalise import normalise
@@ -30,6 +30,7 @@ class ShardReport:
       rejected: rows that break a rule of the contract.
       rules: rows by broken rule, "column: wanted ..." (a row may break several).
       first_fault: the first broken row in words, empty when there is none.
+      first_second, last_second: of the clicks that were taken; null without any.
     """
 
     shard: str
@@ -38,6 +39,13 @@ class ShardReport:
     rejected: int
     rules: dict[str, int]
     first_fault: str
+    first_second: int | None = None
+    last_second: int | None = None
+
+    def saw(self, first: int, last: int) -> None:
+        """Widens the span of the clicks that were taken."""
+        self.first_second = min(first, first if self.first_second is None else self.first_second)
+        self.last_second = max(last, last if self.last_second is None else self.last_second)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,8 +68,8 @@ def ingest_shard(
     rejected: list[pa.Table] = []
     seen = 0
     try:
-        for batch in _normalised(source, key, contract):
-            faults = find_faults(batch, contract)
+        for batch, unread in _normalised(source, key, contract):
+            faults = [*unread, *find_faults(batch, contract)]
             bad = np.zeros(batch.num_rows, bool)
             for fault in faults:
                 bad |= fault.rows
@@ -71,8 +79,10 @@ def ingest_shard(
             report.rows += int(inside.sum() + bad.sum())
             report.outside += int((~inside & ~bad).sum())
             report.rejected += int(bad.sum())
+            if inside.any():
+                report.saw(int(time[inside].min()), int(time[inside].max()))
             if faults:
-                rejected.append(_set_aside(batch, bad, seen))
+                rejected.append(_set_aside(batch, faults, bad, seen))
                 _describe(report, faults, batch, key, seen)
             sound = batch if inside.all() else batch.filter(pa.array(inside))
             writer.write(encoder.encode(sound))
@@ -87,15 +97,26 @@ def ingest_shard(
     return report
 
 
-def _normalised(source: Source, key: str, contract: Contract) -> Iterator[pa.RecordBatch]:
+def _normalised(
+    source: Source, key: str, contract: Contract
+) -> Iterator[tuple[pa.RecordBatch, tuple[Fault, ...]]]:
     for batch in source.read(key):
         if batch.num_rows:
-            yield normalise(batch, contract, key)
+            found = normalise(batch, contract, key)
+            yield found.batch, found.faults
 
 
-def _set_aside(batch: pa.RecordBatch, bad: np.ndarray[Any, Any], seen: int) -> pa.Table:
-    rows = pa.array(np.flatnonzero(bad) + seen + 1)
-    return pa.Table.from_batches([batch.filter(pa.array(bad))]).add_column(0, "row", rows)
+def _set_aside(
+    batch: pa.RecordBatch, faults: list[Fault], bad: np.ndarray[Any, Any], seen: int
+) -> pa.Table:
+    """The bad rows, each with its place in the file and the first rule that it breaks."""
+    rows = np.flatnonzero(bad)
+    first = np.argmax([fault.rows[rows] for fault in faults], axis=0)
+    words = [faults[i].words(batch, row) for i, row in zip(first, rows.tolist(), strict=True)]
+    table = pa.Table.from_batches([batch.filter(pa.array(bad))])
+    return table.add_column(0, "row", pa.array(rows + seen + 1)).add_column(
+        1, "fault", pa.array(words, pa.string())
+    )
 
 
 def _describe(
@@ -105,10 +126,4 @@ def _describe(
         rule = f"{fault.column}: wanted {fault.wanted}"
         report.rules[rule] = report.rules.get(rule, 0) + int(fault.rows.sum())
     if not report.first_fault:
-        first = min(faults, key=lambda fault: int(fault.rows.argmax()))
-        row = int(first.rows.argmax())
-        value = batch.column(first.column)[row].as_py()
-        report.first_fault = (
-            f"{key}: row {seen + row + 1}, column {first.column}: seen {value!r}, "
-            f"wanted {first.wanted}"
-        )
+        report.first_fault = first_in_words(faults, batch, key, seen)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types import channel_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from common.runs.info import RunInfo
+from common.runs.parameters import RUN_PARAMETERS
+from common.runs.properties import ParameterValues, chosen, execution_parameters
 from components.example_gen.artifacts import IngestReport
 from components.last_blessed.executor import Executor
 
@@ -18,7 +23,10 @@ class LastBlessedSpec(ComponentSpec):
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
-        "as_of": ExecutionParameter(type=str),
+        "out_dir": ExecutionParameter(type=str, optional=True),
+        "config": ExecutionParameter(type=str, optional=True),
+        "code_version": ExecutionParameter(type=str, optional=True),
+        **execution_parameters(RUN_PARAMETERS),
     }
     INPUTS = {"ingest": ChannelParameter(type=IngestReport, optional=True)}
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
@@ -36,8 +44,11 @@ class LastBlessed(base_component.BaseComponent):
 
     Args:
       serving_dir: the push folder.
-      fingerprint: `find.fingerprint` of it, so that a push invalidates cached results.
-      as_of: ISO date of the run, for a run without `ingest`; empty for the day on which it runs.
+      fingerprint: `ServingFolder.fingerprint` of it, so that a push invalidates cached results.
+      run: tells versions that earlier attempts at it left, which are passed over
+        (`common.versions.attempt`).
+      out_dir: folder of the runs' reports.
+      parameters: of the run; `as_of` is for a run without `ingest`.
       ingest: carries the date that the run's ingest has settled on.
     """
 
@@ -49,13 +60,18 @@ class LastBlessed(base_component.BaseComponent):
         *,
         serving_dir: str | RuntimeParameter,
         fingerprint: str | RuntimeParameter,
-        as_of: str | RuntimeParameter = "",
+        run: RunInfo,
+        out_dir: str | RuntimeParameter,
         ingest: types.BaseChannel | None = None,
+        parameters: ParameterValues | None = None,
     ) -> None:
         spec = LastBlessedSpec(
             serving_dir=serving_dir,
             fingerprint=fingerprint,
-            as_of=as_of,
+            out_dir=out_dir,
+            config=json.dumps(dict(run.config), sort_keys=True),
+            code_version=run.code_version,
+            **chosen(RUN_PARAMETERS, parameters),
             ingest=ingest,
             model=channel_utils.as_channel([standard_artifacts.Model()]),
         )

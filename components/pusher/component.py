@@ -14,6 +14,7 @@ from common.runs.properties import ParameterValues, chosen, execution_parameters
 from components.pusher.executor import Executor
 from components.pusher.settings import PushSettings
 from components.task_labeler.artifacts import TaskAssignments
+from schemas.contract import Contract
 
 
 class HardTowerPusherSpec(types.ComponentSpec):
@@ -27,10 +28,13 @@ class HardTowerPusherSpec(types.ComponentSpec):
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
         "one_task": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "served_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "served_one_task": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),
+        "contract": ExecutionParameter(type=str),
         "settings": ExecutionParameter(type=str),
         "run": ExecutionParameter(type=str),
         RUN_ID: ExecutionParameter(type=str),
@@ -40,7 +44,8 @@ class HardTowerPusherSpec(types.ComponentSpec):
 
 class HardTowerPusher(base_component.BaseComponent):
     """Publishes a blessed hard-tower graph, its routing table and the model of all other
-    candidates as one new serving version.
+    candidates as one new serving version: of the judged fit, or of the refit once that has passed
+    its checks.
 
     Output `pushed`: a `PushedModel` with custom properties `pushed` (0 or 1), `pushed_version` and
     `pushed_destination`, holding `push.json` (`PushRecord`) and `manifest.json` (`Manifest`).
@@ -62,6 +67,9 @@ class HardTowerPusher(base_component.BaseComponent):
         run: RunInfo,
         statistics: types.BaseChannel | None = None,
         one_task: types.BaseChannel | None = None,
+        served_model: types.BaseChannel | None = None,
+        served_one_task: types.BaseChannel | None = None,
+        contract: Contract | None = None,
         parameters: ParameterValues | None = None,
     ) -> None:
         """
@@ -70,13 +78,16 @@ class HardTowerPusher(base_component.BaseComponent):
           blessing: `ModelBlessing` of that model.
           evaluation: `ModelEvaluation` with `metrics.json` and `verdict.json`.
           task_assignments: `TaskAssignments` that the model was trained under.
-          examples: labelled `Examples` with an `eval` split.
+          examples: labelled `Examples` with an `eval` split, for a refit a `recent` one too.
           serving_dir: folder that TF Serving watches.
-          settings: versions kept and warm-up.
+          settings: versions kept, warm-up, and what a refit must show.
           run: provenance, written into the manifest.
           statistics: `ExampleStatistics` with a `train` split, kept as the reference of drift.
           one_task: `Model` of the one-task network with `Format-Serving`, for candidates that are
             not hard.
+          served_model, served_one_task: `Model`s of the refit, pushed in place of the judged fit's
+            when they pass their checks; without them, the judged fit is pushed.
+          contract: names the label; wanted with a refit.
           parameters: of the run, written into the manifest.
         """
         super().__init__(
@@ -88,6 +99,9 @@ class HardTowerPusher(base_component.BaseComponent):
                 examples=examples,
                 statistics=statistics,
                 one_task=one_task,
+                served_model=served_model,
+                served_one_task=served_one_task,
+                contract="" if contract is None else contract.model_dump_json(),
                 serving_dir=serving_dir,
                 settings=settings.model_dump_json(),
                 run=run.text,

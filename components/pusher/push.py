@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,32 @@ from common.routing.table import RoutingTable
 from common.versions.digest import ASSETS_EXTRA, model_digest, model_files
 from common.versions.folder import ServingFolder
 from common.versions.manifest import MANIFEST_FILE, Manifest
-from common.versions.reference import ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
-from components.pusher.record import Pruning, PushRecord
+from common.versions.reference import JUDGED_FIT, ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
+from components.pusher.record import Pruning, PushRecord, RefitCheck
 from components.pusher.settings import PushSettings
+
+
+@dataclass(frozen=True)
+class Models:
+    """The two models of a fit, serving SavedModels.
+
+    Attributes:
+      model: the hard tower.
+      model_digest: what `model_digest` says of it.
+      one_task: for all other candidates; none when the version serves hard candidates alone.
+      one_task_digest: of it, empty without one.
+    """
+
+    model: Path
+    model_digest: str
+    one_task: Path | None = None
+    one_task_digest: str = ""
+
+    @classmethod
+    def found(cls, model: Path, one_task: Path | None) -> Models:
+        """As they lie on disk."""
+        other = "" if one_task is None else model_digest(one_task)
+        return cls(model, model_digest(model), one_task, other)
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,7 @@ class Cargo:
       write_warmup: writes the warm-up file into the folder it is given.
       one_task: the one-task model's serving SavedModel; none when the version serves hard
         candidates alone.
+      judged: the judged fit, where that is not what serves.
     """
 
     model: Path
@@ -40,6 +64,7 @@ class Cargo:
     manifest: Manifest
     write_warmup: Callable[[Path], None]
     one_task: Path | None = None
+    judged: Models | None = None
 
 
 def push(
@@ -59,11 +84,12 @@ def push(
     manifest = cargo.manifest
 
     def fill(folder: Path, version: int) -> None:
-        _copy_model(cargo.model, folder, manifest.model_digest)
+        one_task = manifest.one_task_digest
+        _copy_models(Models(cargo.model, manifest.model_digest, cargo.one_task, one_task), folder)
         extra = folder / ASSETS_EXTRA
         extra.mkdir(exist_ok=True)
-        if cargo.one_task is not None:
-            _copy_model(cargo.one_task, folder / ONE_TASK_DIRECTORY, manifest.one_task_digest)
+        if cargo.judged is not None:
+            _copy_models(cargo.judged, folder / JUDGED_FIT)
         for file, source in cargo.routing.items():
             shutil.copyfile(source, extra / file)
         RoutingTable.load(folder)
@@ -108,16 +134,35 @@ def push(
 
 
 def not_blessed(manifest: Manifest) -> PushRecord:
+    """The record of a recipe that the evaluator did not bless."""
+    return _stays(manifest, manifest.verdict.summary or "not blessed")
+
+
+def _stays(manifest: Manifest, reason: str) -> PushRecord:
     """The record of a model that stays where it is."""
     return PushRecord(
         pushed=False,
         version=None,
         path=None,
-        reason=manifest.verdict.summary or "not blessed",
+        reason=reason,
         model_digest=manifest.model_digest,
         assignment_id=manifest.assignment_id,
         pruning=None,
     )
+
+
+def refused(manifest: Manifest, checks: Sequence[RefitCheck]) -> PushRecord:
+    """The record of a refit that failed a check."""
+    failed = [check for check in checks if not check.passed]
+    names = ", ".join(check.name for check in failed)
+    why = "; ".join(f"{check.name}: {check.detail}; wanted {check.wanted}" for check in failed)
+    return _stays(manifest, f"the refit failed {names}: nothing was pushed ({why})")
+
+
+def _copy_models(fit: Models, folder: Path) -> None:
+    _copy_model(fit.model, folder, fit.model_digest)
+    if fit.one_task is not None:
+        _copy_model(fit.one_task, folder / ONE_TASK_DIRECTORY, fit.one_task_digest)
 
 
 def _copy_model(source: Path, folder: Path, wanted: str) -> None:

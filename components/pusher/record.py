@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field
 
 from schemas.base import Frozen
 
@@ -52,6 +55,18 @@ class Pruning(Frozen):
         )
 
 
+class RefitCheck(Frozen):
+    """One thing that a refit had to show."""
+
+    name: str
+    """`level_hard`, `level_all`, `distance`, `knowledge` or `pruning`."""
+    passed: bool
+    wanted: str
+    detail: str
+    """What was found, for people."""
+    figures: Mapping[str, float | None] = Field(default_factory=dict)
+
+
 class PushRecord(Frozen):
     """Contents of `push.json`."""
 
@@ -67,3 +82,7 @@ class PushRecord(Frozen):
     assignment_id: str
     pruning: Pruning | None
     """Null when the model was not blessed: then nothing had to be proved."""
+    fit: Literal["refit", "judged"] = "judged"
+    """Which fit the model is."""
+    checks: tuple[RefitCheck, ...] = ()
+    """Of a refit."""

@@ -67,8 +67,9 @@ class RunReport(base_component.BaseComponent):
     ) -> None:
         """
         Args:
-          out_dir: folder under which `runs/<run_id>/{report.html,metrics.json,manifest.json}` is
-            written; empty writes the artifact only.
+          out_dir: folder under which `runs/<run_id>/{report.html,metrics.json,comparisons.json,
+            figures.json,manifest.json}` and `index.html` are written; empty writes the artifact
+            only.
           run: provenance.
           evaluation: `ModelEvaluation` of the evaluator.
           task_assignments: `TaskAssignments` of the task labeller.

@@ -17,8 +17,11 @@ from common.files.artifact_dirs import local_dir
 from common.files.atomic import run_folder, write_files
 from common.files.local import local_path
 from common.runs.info import RunInfo
+from components.reporter.index import FIGURES_FILE, write_index
 from components.reporter.inputs import read_run_files
 from components.reporter.report import render_report, run_manifest
+from components.reporter.sections import key_figures
+from components.reporter.summary import summary_rows
 
 FOLDERS = ("evaluation", "task_assignments", "pushed", "gate", "ingest", "last_blessed")
 MODEL_RUNS = {"candidate": "candidate_run", "one_task": "one_task_run"}
@@ -55,6 +58,7 @@ class Executor(base_executor.BaseExecutor):
             )
         manifest = run_manifest(files, run, created)
         page = render_report(files, run, manifest, created)
+        key = key_figures(files, manifest, summary_rows(files.metrics, files.comparisons))
         artifact_utils.get_single_instance(output_dict["report"]).write(page)
         if not exec_properties["out_dir"]:
             return
@@ -63,8 +67,11 @@ class Executor(base_executor.BaseExecutor):
             out,
             {
                 "metrics.json": json.dumps(files.metrics, indent=1) + "\n",
+                "comparisons.json": json.dumps(files.comparisons, indent=1) + "\n",
+                FIGURES_FILE: json.dumps(key.dump(), indent=1) + "\n",
                 "manifest.json": manifest.model_dump_json(indent=2) + "\n",
                 "report.html": page,
             },
         )
+        write_index(out.parent.parent)
         logger.info("RunReport: %s", out / "report.html")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from common.files.arrow import parquet_table
 from common.files.local import read_local_json
 
 Json = Mapping[str, Any]
@@ -103,4 +103,4 @@ def _json(folder: Path | None, name: str, default: Any = None) -> Any:
 def _table(folder: Path | None, name: str) -> pa.Table | None:
     if folder is None or not (folder / name).is_file():
         return None
-    return pq.read_table(folder / name)
+    return parquet_table(folder / name)

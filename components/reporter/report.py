@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any
 
 import yaml
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from common.pages import text
+from common.pages.intervals import intervals
+from common.pages.page import environment
 from common.runs.info import RunInfo
-from common.versions.manifest import Manifest, build_manifest
-from components.reporter import sections
+from common.versions.manifest import Manifest, build_manifest, judged_fit_of
+from components.reporter import sections, tables
 from components.reporter.drift import assignment_drift
 from components.reporter.gradients import layer_gradients
 from components.reporter.inputs import RunFiles
@@ -29,17 +26,16 @@ from components.reporter.plots import (
     flips_by_day,
     gradient_conflict,
     loss_curves,
-    metrics_by_slice,
 )
-from components.reporter.summary import MODELS, change_in_words, summary_rows
-from components.reporter.training_start import started_from
+from components.reporter.summary import CANDIDATE, ONE_TASK, summary_rows
+from schemas.labelled import RECENT
 
 TEMPLATE = "report.html.j2"
 DISTANCE_TITLES = {
     "drift": "Features: train period against the last pushed version's",
     "skew": "Features: eval period against the train period",
 }
-CANDIDATE = "candidate"
+SLICES_TITLE = "The candidate minus one task for all"
 
 
 def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: datetime) -> str:
@@ -49,9 +45,41 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
       manifest: as `run_manifest` gives it.
       created: an aware time.
     """
-    rows = summary_rows(files.metrics)
+    rows = summary_rows(files.metrics, files.comparisons)
+    drift = assignment_drift(files.routing_before, files.routing)
+    splits = sections.periods(files.splits)
+    slices = sections.slice_table(files.metrics)
+    layers = layer_gradients(files.histories.get(CANDIDATE, []))
+    fits = sections.fits(manifest)
+    key = sections.key_figures(files, manifest, rows)
+    stability = files.stability or {}
+    shown = {
+        "system": tables.system(rows, files.comparisons),
+        "failed": tables.conditions((files.verdict or {}).get("conditions", ()), passed=False),
+        "passed": tables.conditions((files.verdict or {}).get("conditions", ()), passed=True),
+        "models": tables.models(rows),
+        "slices": tables.every_slice(slices),
+        "delays": tables.delays(
+            sections.delay_rules(files.stability), stability.get("judged_setup_days")
+        ),
+        "reasons": tables.reasons(files.stability),
+        "prior": tables.prior_clicks(files.stability),
+        "restless": tables.restless(sections.restless_setups(files.assignments)),
+        "moves": tables.moves(drift),
+        "moved": tables.moved(drift),
+        "distances": tables.distances((files.gate or {}).get("distances", [])),
+        "trainings": tables.trainings(files.training),
+        "calibrated": tables.calibrated(files.training),
+        "gradients": tables.gradients(layers),
+        "graphs": tables.graphs(files.push),
+        "checks": tables.checks(files.push),
+        "fits": tables.fits(fits),
+        "splits": tables.splits(splits),
+        "rules": tables.rules(files.ingest),
+        "findings": tables.findings(files.gate),
+    }
     return (
-        _environment()
+        environment("components.reporter")
         .get_template(TEMPLATE)
         .render(
             run=run,
@@ -59,20 +87,15 @@ def render_report(files: RunFiles, run: RunInfo, manifest: Manifest, created: da
             files=files,
             created=created.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             headline=sections.headline(files.verdict, files.push),
-            rows=rows,
-            decisive=sections.candidate_on_hard(rows),
-            periods=sections.periods(files.splits),
+            key=key,
+            cards=sections.cards(key),
+            confidence=files.calibration.get("confidence"),
+            fits=fits,
+            mature_only=bool(files.splits) and RECENT not in files.splits,
             left_out=sections.left_out(files.splits),
-            restless=sections.restless_setups(files.assignments),
             routes=sections.routes(files.routing),
-            drift=assignment_drift(files.routing_before, files.routing),
-            rules=sections.delay_rules(files.stability),
-            slices=sections.slice_table(files.metrics),
-            calibrated={
-                m: log["calibration"] for m, log in files.training.items() if log.get("calibration")
-            },
-            gradients=layer_gradients(files.histories.get(CANDIDATE, [])),
-            models=MODELS,
+            drift=drift,
+            tables=shown,
             config=yaml.safe_dump(dict(manifest.config), sort_keys=False, allow_unicode=True),
             figures={name: Markup(svg) for name, svg in figures(files).items()},
         )
@@ -97,8 +120,21 @@ def figures(files: RunFiles) -> dict[str, str]:
     for kind, title in DISTANCE_TITLES.items():
         if any(d["kind"] == kind for d in distances):
             drawn[kind] = feature_distances(distances, kind, title)
-    if points := sections.plotted_slices(files.metrics):
-        drawn["slices"] = metrics_by_slice(points)
+    level = files.calibration.get("confidence")
+    unit = "RIG, hard examples" + (f", {level:.0%} intervals" if level else "")
+    if lines := sections.level_lines(summary_rows(files.metrics, files.comparisons)):
+        drawn["level"] = intervals(
+            *("Level", "predicted over observed conversions, hard examples", lines),
+            show=lambda value: f"{1.0 + value:.3f}",
+            tick=lambda value: f"{1.0 + value:.4g}",
+            good="at",
+        )
+    if lines := sections.opponents(files.comparisons):
+        drawn["opponents"] = intervals("The candidate minus each other model", unit, lines)
+    for other, name in sections.OPPONENTS.items():
+        if lines := sections.slice_lines(files.comparisons, other):
+            title = f"The candidate minus the {name}" if other != ONE_TASK else SLICES_TITLE
+            drawn[f"slices-{other}"] = intervals(title, unit, lines)
     curves = {
         model: [CalibrationPoint(b["predicted"], b["observed"], b["low"], b["high"]) for b in bins]
         for model, bins in files.calibration.get("models", {}).items()
@@ -122,32 +158,9 @@ def run_manifest(files: RunFiles, run: RunInfo, created: datetime) -> Manifest:
         run=run,
         assignment=files.settings,
         splits=files.splits,
+        judged_fit=judged_fit_of(files.splits, "", ""),
         metrics=files.metrics,
         verdict=files.verdict or {"summary": "no verdict"},
         model_digest="",
         created=created,
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("components.reporter"), PackageLoader("common.pages")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: Mapping[str, Any] = {
-        "count": text.count,
-        "decimal": text.decimal,
-        "signed": text.signed,
-        "share": text.share,
-        "difference": change_in_words,
-        "size": text.size,
-        "anything": text.anything,
-        "started_from": started_from,
-    }
-    environment.filters.update(filters)
-    environment.globals["ratio"] = text.ratio
-    return environment

@@ -1,20 +1,45 @@
-"""What each section of the report shows, as plain data."""
+"""What the sections of the report show, as plain data."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 
-from components.reporter.inputs import Json
-from components.reporter.plots import SlicePoints
-from components.reporter.summary import MODELS, SummaryRow, metric_values
+from common.pages.intervals import Line
+from common.pages.text import between, count, decimal, signed
+from common.versions.manifest import Fit, Manifest
+from components.reporter.inputs import Json, RunFiles
+from components.reporter.summary import (
+    CANDIDATE,
+    HISTORICAL_CVR,
+    LAST_BLESSED,
+    LOGISTIC,
+    MODELS,
+    ONE_TASK,
+    PLACES,
+    Bounded,
+    SummaryRow,
+    difference,
+    metric_values,
+)
+from schemas.labelled import TRAIN
 
-HARD_SLICE = "task=hard"
+HARD_SLICE, _ = PLACES["hard"]
+OPPONENTS: Mapping[str, str] = {
+    ONE_TASK: "one task for all",
+    LOGISTIC: "logistic regression",
+    HISTORICAL_CVR: "historical CVR",
+    LAST_BLESSED: "last blessed model",
+}
+"""What the candidate is compared with on hard examples, in the order of the plot."""
+
 PLOTTED_SLICES = 16
 LONGEST_LABEL = 34
 RESTLESS_SETUPS = 10
@@ -28,6 +53,35 @@ class Headline:
     tone: str
     title: str
     text: str
+
+
+@dataclass(frozen=True)
+class KeyFigures:
+    """What a run comes down to; null where it is not known.
+
+    Attributes:
+      hard_rig, hard_auc, hard_calibration: of the candidate on hard examples; calibration is the
+        mean prediction over the mean label.
+      lead_over_one_task: RIG on hard examples minus that of one task for all.
+      hard_examples, hard_conversions: what that rests on.
+      flips: changes of side over the days of the log.
+      newest_trained_day: ISO date of the newest click that what is served was trained on.
+      age_days: days from there to the as-of day.
+    """
+
+    hard_rig: Bounded
+    hard_auc: Bounded
+    hard_calibration: Bounded
+    lead_over_one_task: Bounded
+    hard_examples: int | None
+    hard_conversions: int | None
+    flips: int | None
+    newest_trained_day: str | None
+    age_days: int | None
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -69,24 +123,150 @@ class Period:
     hard_positives: int
 
 
+@dataclass(frozen=True)
+class NamedFit:
+    """A fit, and days from its newest trained click to the as-of day."""
+
+    name: str
+    fit: Fit
+    age: int | None
+
+
+def fits(manifest: Manifest) -> list[NamedFit]:
+    """The judged fit and the one that serves; one of both names where they are the same."""
+    judged, served, as_of = manifest.judged_fit, manifest.served_fit, manifest.data.as_of
+    if judged is None:
+        return []
+    if served is None:
+        return [NamedFit("judged", judged, judged.age(as_of))]
+    if served == judged:
+        return [NamedFit("judged and served", judged, judged.age(as_of))]
+    return [
+        NamedFit("judged", judged, judged.age(as_of)),
+        NamedFit("served", served, served.age(as_of)),
+    ]
+
+
 def headline(verdict: Json | None, push: Json | None) -> Headline:
-    """The outcome in one sentence; the reasons under it."""
+    """What became of the model, and the verdict in one sentence."""
     if verdict is None:
         return Headline("open", "This run has no verdict", "The evaluator wrote no verdict.")
-    text = str(verdict.get("summary", ""))
+    text = str(verdict.get("headline") or verdict.get("summary", ""))
     if not verdict.get("blessed"):
         return Headline("bad", "Not blessed: nothing was pushed", text)
     if push is None:
         return Headline("good", "Blessed", text)
+    if any(not check["passed"] for check in push.get("checks", [])):
+        reason = str(push.get("reason"))
+        return Headline("bad", "Blessed, but the refit failed: nothing was pushed", reason)
     if push.get("pushed"):
         return Headline("good", f"Blessed and pushed as version {push.get('version')}", text)
     return Headline("good", f"Blessed; {push.get('reason')}", text)
 
 
-def candidate_on_hard(rows: Sequence[SummaryRow]) -> SummaryRow | None:
-    """The row that decides: what is served, where it is served."""
-    wanted = ("hard", MODELS["candidate"])
-    return next((row for row in rows if (row.task, row.model) == wanted), None)
+def key_figures(files: RunFiles, manifest: Manifest, rows: Sequence[SummaryRow]) -> KeyFigures:
+    """Of a run.
+
+    Args:
+      rows: `summary.summary_rows` of it.
+    """
+    row = next((r for r in rows if (r.on, r.model) == ("hard", CANDIDATE)), None)
+    lead = difference(files.comparisons, CANDIDATE, ONE_TASK, HARD_SLICE, "rig")
+    newest = newest_trained_day(files, manifest)
+    as_of = manifest.data.as_of
+    age = None
+    if as_of and newest:
+        age = (date.fromisoformat(as_of) - date.fromisoformat(newest)).days
+    return KeyFigures(
+        hard_rig=row.rig if row else Bounded(),
+        hard_auc=row.auc if row else Bounded(),
+        hard_calibration=row.calibration if row else Bounded(),
+        lead_over_one_task=lead or Bounded(),
+        hard_examples=row.examples if row else None,
+        hard_conversions=row.positives if row else None,
+        flips=(files.stability or {}).get("flips"),
+        newest_trained_day=newest,
+        age_days=age,
+    )
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure, what it is, and its interval."""
+
+    text: str
+    what: str
+    note: str = ""
+
+
+def cards(key: KeyFigures) -> list[Card]:
+    """The five figures that a run comes down to; none when no hard example was judged."""
+    if key.hard_examples is None:
+        return []
+    measured = (
+        (key.hard_rig, "RIG on hard examples", partial(decimal, places=4)),
+        (key.hard_auc, "AUC on hard examples", partial(decimal, places=4)),
+        (key.hard_calibration, "predicted over observed conversions", partial(decimal, places=3)),
+        (key.lead_over_one_task, "RIG minus that of one task for all", partial(signed, places=4)),
+    )
+    rest = f"conversions in {count(key.hard_examples)} hard examples"
+    return [
+        *(Card(show(f.value), what, between(f.low, f.high, show)) for f, what, show in measured),
+        Card(count(key.hard_conversions), rest),
+    ]
+
+
+def newest_trained_day(files: RunFiles, manifest: Manifest) -> str | None:
+    """Of the fit that is served; without one the judged fit is, and ends with the train period."""
+    served = (files.manifest or {}).get("served_fit") or {}
+    if newest := served.get("newest_trained_day"):
+        return str(newest)
+    train = manifest.data.splits.get(TRAIN)
+    return train.last_day if train else None
+
+
+def opponents(comparisons: Sequence[Json]) -> list[Line]:
+    """RIG of the candidate on hard examples minus that of each other model."""
+    found = {
+        other: difference(comparisons, CANDIDATE, other, HARD_SLICE, "rig") for other in OPPONENTS
+    }
+    return [
+        Line(OPPONENTS[other], d.value, d.low, d.high)
+        for other, d in found.items()
+        if d is not None
+    ]
+
+
+def level_lines(rows: Sequence[SummaryRow]) -> list[Line]:
+    """Predicted over observed conversions of each model on hard examples, less 1."""
+
+    return [
+        Line(MODELS[row.model], c.value, c.low, c.high).less(1.0)
+        for row in rows
+        if row.on == "hard" and (c := row.calibration).value is not None
+    ]
+
+
+def slice_lines(comparisons: Sequence[Json], other: str) -> list[Line]:
+    """RIG of the candidate minus that of another model on the largest parts of hard examples, in
+    the evaluator's order."""
+    parts = [
+        c
+        for c in comparisons
+        if (c["model"], c["other"], c["metric"]) == (CANDIDATE, other, "rig")
+        and HARD_SLICE in c["slice"].split("&")
+    ]
+    largest = sorted(parts, key=lambda c: (c["slice"] != HARD_SLICE, -c["examples"], c["slice"]))
+    shown = {c["slice"] for c in largest[:PLOTTED_SLICES]}
+    return [
+        Line(
+            short_name(c["slice"]) if c["slice"] != HARD_SLICE else "all hard examples",
+            *(c["estimate"], c["low"], c["high"]),
+            note=f"{c['positives']:,} conversions",
+        )
+        for c in parts
+        if c["slice"] in shown
+    ]
 
 
 def periods(splits: Mapping[str, Json]) -> list[Period]:
@@ -152,47 +332,35 @@ def routes(routing: pa.Table | None) -> dict[str, int]:
 
 
 def slice_table(metrics: Sequence[Json]) -> list[dict[str, Any]]:
-    """A row a slice and model with every metric, in the evaluator's order of slices."""
+    """A row a slice and model with every metric, in the evaluator's order of slices.
+
+    The candidate stands on hard examples and their parts alone, and the system as served on all
+    others: of neither do the rest say how well it does its work.
+    """
     values = metric_values(metrics)
     slices = dict.fromkeys(name for name, _ in values)
     return [
         {"slice": name, "model": label, **values[name, model]}
         for name in slices
         for model, label in MODELS.items()
-        if (name, model) in values
+        if (name, model) in values and _serves(model, HARD_SLICE in name.split("&"))
     ]
 
 
-def plotted_slices(metrics: Sequence[Json]) -> list[SlicePoints]:
-    """The hard examples and their largest parts with conversions, in the evaluator's order."""
-    values = metric_values(metrics)
-    size = {
-        name: int(found["examples"] or 0)
-        for (name, _), found in values.items()
-        if HARD_SLICE in name.split("&") and found["positives"]
-    }
-    largest = sorted(size, key=lambda name: (name != HARD_SLICE, -size[name], name))
-    shown = set(largest[:PLOTTED_SLICES])
-    return [
-        SlicePoints(
-            short_name(name),
-            {
-                metric: {m: values[name, m].get(metric) for m in MODELS if (name, m) in values}
-                for metric in ("rig", "auc")
-            },
-        )
-        for name in size
-        if name in shown
-    ]
+def _serves(model: str, on_hard: bool) -> bool:
+    if model in (CANDIDATE, LAST_BLESSED):
+        return on_hard
+    return not on_hard if model == "as_served" else True
 
 
 def short_name(name: str) -> str:
-    """`task=hard&setup_category=buy` -> `hard, category buy`; long values are cut."""
+    """`task=hard&setup_category=buy` -> `category buy`; long values are cut."""
     parts = []
     for pair in name.split("&"):
         column, equals, value = pair.partition("=")
         plain = column.removeprefix("setup_").replace("_", " ")
         named = f"{plain} {value or '(none)'}" if equals else pair
-        parts.append(value if column == "task" else named)
+        if pair != HARD_SLICE or name == HARD_SLICE:
+            parts.append(value if column == "task" else named)
     text = " ".join(", ".join(parts).split())
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"

@@ -1,4 +1,4 @@
-"""The table that sums a run up: a row a task and model."""
+"""The table that sums a run up: each model on the examples that it is judged by."""
 
 from __future__ import annotations
 
@@ -6,51 +6,59 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.pages import text
+CANDIDATE, ONE_TASK, LAST_BLESSED = "candidate", "one_task", "last_blessed"
+LOGISTIC, HISTORICAL_CVR, AS_SERVED = "logistic", "historical_cvr", "as_served"
 
-TASK_SLICES: Mapping[str, str] = {"hard": "task=hard", "soft": "task=soft", "all": "all"}
 MODELS: Mapping[str, str] = {
-    "candidate": "candidate",
-    "one_task": "one-task",
-    "last_blessed": "last blessed",
+    CANDIDATE: "candidate",
+    ONE_TASK: "one-task",
+    LAST_BLESSED: "last blessed",
+    LOGISTIC: "logistic regression",
+    HISTORICAL_CVR: "historical CVR",
+    AS_SERVED: "as served",
 }
-"""Model of the evaluator -> name for people, in the order of the table."""
+"""Model of the evaluator -> name for people, in the order of tables."""
 
-ONE_TASK = "one_task"
+PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "hard": ("task=hard", (CANDIDATE, ONE_TASK, LAST_BLESSED, LOGISTIC, HISTORICAL_CVR)),
+    "all": ("all", (AS_SERVED, ONE_TASK)),
+}
+"""Examples for people -> slice of the evaluator, and the models that are judged there. The hard
+tower answers for hard examples alone: what it would say of others judges nothing."""
 
 Values = dict[tuple[str, str], dict[str, float | None]]
 """(slice, model) -> metric -> value, with `examples` and `positives` among the metrics."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """A value minus a reference, and that over the reference's size (null when it is 0)."""
+class Bounded:
+    """A value and the interval of the bootstrap; null where there is none."""
 
-    absolute: float
-    relative: float | None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One model on the examples of one task.
+    """One model on some examples.
 
     Attributes:
-      task: `hard`, `soft` or `all`.
-      model: name for people.
-      auc, rig, calibration: null where they are not defined.
-      rig_change, auc_change: against the one-task model; null in its own row and where either
-        value is missing.
+      on: `hard` or `all`.
+      model: name of the evaluator.
+      lead: RIG of the first model on these examples minus this one's; none in its own row and
+        where the two were not compared.
     """
 
-    task: str
+    on: str
     model: str
     examples: int
     positives: int
-    auc: float | None
-    rig: float | None
-    calibration: float | None
-    rig_change: Change | None
-    auc_change: Change | None
+    auc: Bounded
+    rig: Bounded
+    log_loss: Bounded
+    calibration: Bounded
+    lead: Bounded | None
 
 
 def metric_values(records: Iterable[Mapping[str, Any]]) -> Values:
@@ -63,47 +71,56 @@ def metric_values(records: Iterable[Mapping[str, Any]]) -> Values:
     return values
 
 
-def change(value: float | None, reference: float | None) -> Change | None:
-    """How far a value is from a reference; null when either is missing."""
-    if value is None or reference is None:
-        return None
-    absolute = value - reference
-    return Change(absolute, absolute / abs(reference) if reference else None)
+def difference(
+    comparisons: Iterable[Mapping[str, Any]], model: str, other: str, where: str, metric: str
+) -> Bounded | None:
+    """The comparison of two models on a slice by a metric; none where there is none."""
+    wanted = (model, other, where, metric)
+    for c in comparisons:
+        if (c["model"], c["other"], c["slice"], c["metric"]) == wanted:
+            return Bounded(c["estimate"], c["low"], c["high"])
+    return None
 
 
-def summary_rows(records: Iterable[Mapping[str, Any]]) -> list[SummaryRow]:
-    """Rows by task (hard, soft, all) and model; a model that was not evaluated has none.
+def summary_rows(
+    records: Iterable[Mapping[str, Any]], comparisons: Iterable[Mapping[str, Any]]
+) -> list[SummaryRow]:
+    """Rows by examples (hard, all) and model; a model that was not evaluated has none.
 
     Args:
       records: the evaluator's `metrics.json`.
+      comparisons: its `comparisons.json`.
     """
-    values = metric_values(records)
+    found = {(r["slice"], r["model"], r["metric"]): r for r in records}
+    compared = list(comparisons)
     rows = []
-    for task, name in TASK_SLICES.items():
-        reference = values.get((name, ONE_TASK), {})
-        for model, label in MODELS.items():
-            if (mine := values.get((name, model))) is None:
+    for on, (where, models) in PLACES.items():
+        for model in models:
+            metrics = {
+                metric: found[where, model, metric]
+                for metric in ("auc", "rig", "log_loss", "calibration")
+                if (where, model, metric) in found
+            }
+            if not metrics:
                 continue
-            against = {} if model == ONE_TASK else reference
+            some = next(iter(metrics.values()))
             rows.append(
                 SummaryRow(
-                    task=task,
-                    model=label,
-                    examples=int(mine["examples"] or 0),
-                    positives=int(mine["positives"] or 0),
-                    auc=mine.get("auc"),
-                    rig=mine.get("rig"),
-                    calibration=mine.get("calibration"),
-                    rig_change=change(mine.get("rig"), against.get("rig")),
-                    auc_change=change(mine.get("auc"), against.get("auc")),
+                    on=on,
+                    model=model,
+                    examples=int(some["examples"]),
+                    positives=int(some["positives"]),
+                    auc=_bounded(metrics.get("auc")),
+                    rig=_bounded(metrics.get("rig")),
+                    log_loss=_bounded(metrics.get("log_loss")),
+                    calibration=_bounded(metrics.get("calibration")),
+                    lead=difference(compared, models[0], model, where, "rig"),
                 )
             )
     return rows
 
 
-def change_in_words(change: Change | None) -> str:
-    """`+0.0123 (+4.1%)`."""
-    if change is None:
-        return text.DASH
-    relative = "" if change.relative is None else f" ({change.relative:+.2%})"
-    return f"{change.absolute:+.4f}{relative}"
+def _bounded(record: Mapping[str, Any] | None) -> Bounded:
+    if record is None:
+        return Bounded()
+    return Bounded(record["value"], record.get("low"), record.get("high"))

@@ -39,7 +39,7 @@ class Verdict(Frozen):
 
     @property
     def serving(self) -> str:
-        """What became of the push folder, for people."""
+        """What the run did to the push folder, as a sentence."""
         if self.pushed_version is not None:
             return f"version {self.pushed_version} was pushed by this run"
         if self.serving_version is None:

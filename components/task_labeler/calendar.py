@@ -1,4 +1,4 @@
-"""The days of a run: its calendar and its train, calibration and eval periods."""
+"""The days of a run: its calendar and the periods that its clicks are sorted into."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import date
 
 from common.days import to_date, to_day
 from components.task_labeler.settings import SplitSettings
+from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import CALIBRATION, EVAL, TRAIN
+from schemas.labelled import CALIBRATION, EVAL, JUDGED_SPLITS, RECENT, SPLITS, TRAIN
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,20 @@ class Calendar:
         return self.as_of - self.first + 1
 
 
+def split_names(contract: Contract) -> tuple[str, ...]:
+    """The splits that a contract's clicks are sorted into.
+
+    Labels that are not mature mean nothing without conversion times: there is no `recent` split.
+    """
+    return SPLITS if contract.roles.conversion_timestamp is not None else JUDGED_SPLITS
+
+
 def split_periods(
-    first_day: int, as_of: date, attribution_days: int, settings: SplitSettings
+    first_day: int,
+    as_of: date,
+    attribution_days: int,
+    settings: SplitSettings,
+    timed: bool = True,
 ) -> dict[str, Period]:
     """Lays the periods out backwards from the last day whose labels are mature.
 
@@ -45,23 +58,28 @@ def split_periods(
     Raises:
       InputError: the log is too short for the periods.
     """
-    gap = attribution_days if settings.gap_days is None else settings.gap_days
+    gap = settings.gap_days
+    if gap is None:
+        gap = 0 if timed else attribution_days
     mature_end = to_day(as_of) - attribution_days
     eval_first = mature_end - settings.eval_days
     calibration_end = eval_first - gap
     calibration_first = calibration_end - settings.calibration_days
     train_end = calibration_first - settings.calibration_gap_days
-    train_first = first_day + settings.warmup_days
+    warmup = settings.warmup(calibration_first - first_day)
+    train_first = first_day + warmup
     if train_first >= train_end:
         raise InputError(
             f"splits: no day is left to train on: the log begins on {to_date(first_day)}, "
-            f"warmup_days is {settings.warmup_days}, and the train period would have to end before "
+            f"warmup_days is {warmup}, and the train period would have to end before "
             f"{to_date(train_end)} (as_of {as_of}, attribution window {attribution_days} d, "
             f"eval_days {settings.eval_days}, gap {gap} d, calibration_days "
             f"{settings.calibration_days}); wanted a longer log or shorter periods"
         )
-    return {
+    periods = {
         TRAIN: Period(train_first, train_end),
         CALIBRATION: Period(calibration_first, calibration_end),
         EVAL: Period(eval_first, mature_end),
+        RECENT: Period(mature_end, to_day(as_of)),
     }
+    return periods if timed else {name: periods[name] for name in JUDGED_SPLITS}

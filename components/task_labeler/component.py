@@ -16,7 +16,7 @@ from schemas.contract import Contract
 
 
 class TaskLabelerSpec(ComponentSpec):
-    """Clicks in; labelled clicks in three periods and the assignments out."""
+    """Clicks in; labelled clicks by period and the assignments out."""
 
     PARAMETERS = {
         "contract": ExecutionParameter(type=str),

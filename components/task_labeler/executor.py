@@ -13,11 +13,11 @@ from tfx.types import artifact_utils
 from common.as_of import recorded_as_of, resolve_as_of
 from common.clicks.tfrecords import shard_files
 from common.runs.parameters import LABELLING, changed
+from components.task_labeler.calendar import split_names
 from components.task_labeler.passes.label import SplitPlaces
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import parse_contract
-from schemas.labelled import SPLITS
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -41,8 +41,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if exec_properties["check_rows"]:
             refuse_faults(files, contract)
         columns = artifact_utils.get_single_instance(output_dict["labelled_columns"])
+        splits = list(split_names(contract))
         for artifact in (labelled, columns):
-            artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+            artifact.split_names = artifact_utils.encode_split_names(splits)
         for name in ("payload_format", "file_format"):
             value = examples.get_string_custom_property(name)
             labelled.set_string_custom_property(name, value)
@@ -62,7 +63,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     artifact_utils.get_split_uri([labelled], split),
                     artifact_utils.get_split_uri([columns], split),
                 )
-                for split in SPLITS
+                for split in splits
             },
             assignments_uri=assignments.uri,
             temp=f"{self._get_tmp_dir()}/task_labeler",

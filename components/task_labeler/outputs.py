@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def _low_prior(cvr: float, strength: float, settings: LabellingSettings) -> bool
     return bool(probability[0] >= settings.min_probability)
 
 
-def stability(totals: DayTotals, context: Context) -> dict[str, Any]:
+def stability(totals: DayTotals, context: Context, doubtful: DoubtfulHard) -> dict[str, Any]:
     """Flips, churned clicks and counts by day and over the whole log."""
     today = {
         name: float(context.strength.by_category[row, -1]) for name, row in context.category.items()
@@ -171,21 +172,76 @@ def stability(totals: DayTotals, context: Context) -> dict[str, Any]:
         "reasons": reasons,
         **others,
         "prior_clicks": today,
+        "doubtful_hard": asdict(doubtful),
         "days": days,
     }
 
 
+FAR = 2.0
+"""Times alpha from where on a CVR is far above it."""
+
+
+@dataclass(frozen=True)
+class DoubtfulHard:
+    """Hard examples that are trained on though their setups turned out to be plainly soft.
+
+    Attributes:
+      examples, setups: theirs.
+      hard_examples: all hard examples from the train period on.
+    """
+
+    examples: int
+    setups: int
+    hard_examples: int
+
+    @property
+    def share(self) -> float:
+        return self.examples / max(1, self.hard_examples)
+
+
+def doubtful_hard(history: pa.Table, trained: Period, settings: LabellingSettings) -> DoubtfulHard:
+    """Looks back from the last day on which each setup's CVR rested on `min_clicks` observed
+    clicks: beyond `FAR` x alpha, its hard examples were called too early.
+
+    Args:
+      trained: days whose clicks are trained on.
+    """
+    day, clicks = history["day"].to_numpy(), history["clicks"].to_numpy()
+    setup = pc.index_in(history["setup_id"], value_set=pc.unique(history["setup_id"])).to_numpy()
+    rested = np.flatnonzero(history["observed_clicks"].to_numpy() >= max(1, settings.min_clicks))
+    # Rows are sorted by setup and day: the last assignment to a place wins.
+    later = np.zeros(len(np.unique(setup)))
+    later[setup[rested]] = history["historical_cvr"].to_numpy()[rested]
+    hard = history["hard"].to_numpy() & (day >= trained.first) & (day < trained.end)
+    doubtful = hard & (later[setup] > FAR * settings.alpha)
+    return DoubtfulHard(
+        examples=int(clicks[doubtful].sum()),
+        setups=len(np.unique(setup[doubtful & (clicks > 0)])),
+        hard_examples=int(clicks[hard].sum()),
+    )
+
+
+COUNTS = ("examples", "positives", "judged_positives")
+
+
 def split_report(
-    totals: Mapping[tuple[str, str], int], periods: Mapping[str, Period]
+    totals: Mapping[tuple[str, str], int], periods: Mapping[str, Period], history: pa.Table
 ) -> dict[str, Any]:
-    """Per split: first and last day, examples, positives, and the same of the hard task."""
+    """Per split: first and last day, the last one with a click, examples, positives (as observed
+    by the as-of day, and when the eval period began), and the same of the hard task."""
+    clicked = history["day"].to_numpy()[history["clicks"].to_numpy() > 0]
     report: dict[str, Any] = {}
     for split, period in periods.items():
-        counts = {what: n for (name, what), n in totals.items() if name == split}
+        inside = clicked[(clicked >= period.first) & (clicked < period.end)]
         report[split] = {
             "first_day": to_date(period.first).isoformat(),
             "last_day": to_date(period.end - 1).isoformat(),
-            **counts,
+            "newest_click_day": to_date(inside.max()).isoformat() if len(inside) else None,
+            **{
+                f"{whose}{what}": totals.get((split, f"{whose}{what}"), 0)
+                for whose in ("", "hard_")
+                for what in COUNTS
+            },
         }
     report["none"] = {"examples": totals.get(("none", "examples"), 0)}
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -16,9 +17,11 @@ from common.files.gfile import read_json, read_parquet, write_bytes, write_json,
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from components.task_labeler import outputs
-from components.task_labeler.calendar import split_periods
+from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.decide.assign import DayTotals
+from components.task_labeler.decide.completeness import age_curve, curves_table
 from components.task_labeler.passes.assign_pass import (
+    DELAYS,
     GROUPS,
     HISTORY,
     MOMENTS,
@@ -31,9 +34,14 @@ from components.task_labeler.passes.label_pass import label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import SPLITS
+from schemas.labelled import EVAL, JUDGED_SPLITS, TRAIN
 
 logger = logging.getLogger("hardtower")
+
+COMPLETENESS = "completeness.parquet"
+
+DOUBTFUL_SHARE = 0.01
+"""Share of the hard examples from where on doubtful ones are worth a warning."""
 
 MakePipeline = Callable[[], beam.Pipeline]
 
@@ -79,7 +87,8 @@ def label_clicks(
     moments = read_json(f"{temp}/{MOMENTS}")
     context = context_of(groups, moments, as_of, contract, labelling)
     first = context.calendar.first
-    periods = split_periods(first, as_of, contract.attribution_window_days, splits)
+    timed = contract.roles.conversion_timestamp is not None
+    periods = split_periods(first, as_of, contract.attribution_window_days, splits, timed)
     history = _whole_history(temp)
     write_parquet(history, f"{assignments_uri}/history.parquet")
     totals = _day_totals(temp)
@@ -90,6 +99,15 @@ def label_clicks(
         as_of,
         int(totals.by_day["flips"].sum()),
     )
+
+    curves = None
+    if timed:
+        curves = f"{assignments_uri}/{COMPLETENESS}"
+        delays = read_parquet(f"{temp}/{DELAYS}")
+        window = contract.attribution_window_days
+        moments = (periods[EVAL].first, to_day(as_of))
+        judged, latest = (age_curve(delays, context.calendar, window, day) for day in moments)
+        write_parquet(curves_table(judged, latest), curves)
 
     fits = history.num_rows <= labelling.broadcast_rows
     logger.info(
@@ -107,12 +125,16 @@ def label_clicks(
             places,
             periods,
             f"{assignments_uri}/history.parquet" if fits else None,
+            curves,
             f"{temp}/{HISTORY}",
             f"{temp}/split_totals.json",
         )
     split_totals = {(s, what): n for s, what, n in read_json(f"{temp}/split_totals.json")}
-    report = outputs.split_report(split_totals, periods)
+    report = outputs.split_report(split_totals, periods, history)
     _require_hard(report, labelling)
+    for split in periods:
+        if not report[split]["examples"]:
+            _leave_empty(places[split], places[EVAL])
 
     identity = outputs.assignment_id(history, labelling, contract)
     today = to_day(as_of)
@@ -122,7 +144,19 @@ def label_clicks(
     serving = serving_bytes(serving_table(routing, identity))
     write_bytes(serving, f"{assignments_uri}/{SERVING_FILE}")
     write_json(report, f"{assignments_uri}/splits.json")
-    write_json(outputs.stability(totals, context), f"{assignments_uri}/stability.json")
+    trained = Period(periods[TRAIN].first, to_day(as_of))
+    doubtful = outputs.doubtful_hard(history, trained, labelling)
+    if doubtful.share >= DOUBTFUL_SHARE:
+        logger.warning(
+            "TaskLabeler: %s of %s hard examples to train on are of %d setups whose CVR is now "
+            "above %g x alpha: labelled before they had shown it; a longer splits.warmup_days "
+            "leaves such days out",
+            f"{doubtful.examples:,}",
+            f"{doubtful.hard_examples:,}",
+            doubtful.setups,
+            outputs.FAR,
+        )
+    write_json(outputs.stability(totals, context, doubtful), f"{assignments_uri}/stability.json")
     settings = {
         "assignment_id": identity,
         "as_of": as_of.isoformat(),
@@ -174,12 +208,27 @@ def _day_totals(temp: str) -> DayTotals:
 def _require_hard(
     report: Mapping[str, Mapping[str, int | str]], labelling: LabellingSettings
 ) -> None:
-    for split in SPLITS:
+    for split in JUDGED_SPLITS:
         found = report[split]
-        for name in ("hard example", "hard positive"):
-            if not found.get(f"{name.replace(' ', '_')}s"):
+        for name in ("hard_examples", "hard_judged_positives"):
+            if not found[name]:
+                what = {"hard_examples": "hard example"}.get(name, "hard conversion seen by then")
                 raise InputError(
                     f"splits: the {split} period {found['first_day']} .. {found['last_day']} has "
-                    f"no {name} ({found.get('examples', 0)} examples, alpha {labelling.alpha}); "
+                    f"no {what} ({found['examples']} examples, alpha {labelling.alpha}); "
                     "wanted at least one: raise alpha or lengthen the period"
                 )
+
+
+def _leave_empty(split: SplitPlaces, other: SplitPlaces) -> None:
+    """Writes files without rows: TFX's readers want to find one in every split.
+
+    Args:
+      other: a split with examples, whose columns the empty one shall have.
+    """
+    columns = read_parquet(sorted(tf.io.gfile.glob(f"{other.columns}/*.parquet"))[0])
+    tf.io.gfile.makedirs(split.columns)
+    write_parquet(columns.slice(0, 0), f"{split.columns}/data_parquet-00000-of-00001.parquet")
+    tf.io.gfile.makedirs(split.examples)
+    name = "data_tfrecord-00000-of-00001.gz"
+    write_bytes(gzip.compress(b"", mtime=0), f"{split.examples}/{name}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from pydantic import model_validator as validator
 
 from components.task_labeler.decide.pins import Pin, read_pins, refuse_double_pins
-from schemas.base import Frozen
+from schemas.base import Days, Frozen, NonNegativeInt, PositiveFloat, PositiveInt
 from schemas.errors import InputError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -22,7 +22,7 @@ class LabellingSettings(Frozen):
     """Offline threshold: a setup whose historical CVR is at most alpha is hard."""
     online_alpha_ratio: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The routing table's threshold over alpha (paper, section 3.2.2: slightly lower)."""
-    window_days: PositiveInt = 28
+    window_days: Days = 28
     """W: days of history before the day that is assigned."""
     half_life_days: PositiveFloat = 7.0
     delay: Literal["naive", "mature", "corrected"] = "corrected"
@@ -32,7 +32,7 @@ class LabellingSettings(Frozen):
     prior_clicks: PositiveFloat | Literal["estimate"] = "estimate"
     """m: clicks that the prior counts for, at every level of the hierarchy; `estimate` takes it
     from how much the setups of a category differ (`strength.py`), as known on each day."""
-    prior_refit_days: PositiveInt = 7
+    prior_refit_days: Days = 7
     """Days between estimates of `prior_clicks`."""
     prior_min_setups: PositiveInt = 10
     """Setups, beyond the first of each category x advertiser type, that an estimate needs."""
@@ -42,12 +42,13 @@ class LabellingSettings(Frozen):
     posterior."""
     min_probability: Share = 0.5
     min_clicks: NonNegativeInt = 100
-    """Observed clicks in the window below which the reason is `prior` and the setup is `new`."""
+    """Observed clicks in the window below which the reason is `prior` and the setup is `new`. The
+    dwell begins with the first decision that rests on so many."""
     band: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Hysteresis, as a share of the threshold: a hard setup is judged by threshold x (1 + band),
     a soft one by threshold x (1 - band), whatever it is decided by."""
     min_dwell_days: NonNegativeInt = 3
-    """Days that a setup keeps a side before it may change again."""
+    """Days that a setup keeps a side before it may change again, see `min_clicks`."""
     cold_start: Literal["prior", "hard", "soft", "fallback"] = "prior"
     """Side of a setup of which no click has been observed yet. `fallback` labels by the prior and
     routes to the one-task model."""
@@ -57,7 +58,7 @@ class LabellingSettings(Frozen):
     """YAML file of reviewed pins, added to `pins` when the pipeline is put together."""
     pins: tuple[Pin, ...] = ()
     """Setups whose side a person has decided for a time."""
-    buckets: PositiveInt = 16
+    buckets: Annotated[int, Field(ge=1, le=65_536)] = 16
     """Groups that setups are hashed into, each assigned by one worker."""
     broadcast_rows: NonNegativeInt = 2_000_000
     """Rows of the history (setup and day) up to which every worker that labels holds all of it;
@@ -92,16 +93,33 @@ def with_pins(settings: LabellingSettings) -> LabellingSettings:
     return settings.model_copy(update={"pins": pins, "pins_file": None})
 
 
-class SplitSettings(Frozen):
-    """Consecutive periods by click time, the last one ending where labels are no longer mature."""
+LONGEST_WARMUP, WARMUP_PART = 7, 8
+"""The default warm-up: days, and the part of the days before the calibration period."""
 
-    eval_days: PositiveInt = 7
-    calibration_days: PositiveInt = 3
-    """Period after training that tells what carries over, and sets the level."""
+
+class SplitSettings(Frozen):
+    """Consecutive periods by click time: train, calibration, eval, and what came after it.
+
+    The eval period ends with the last day whose labels are mature. What came after it, up to the
+    as-of day, is for the served fit.
+    """
+
+    eval_days: Days = 7
+    calibration_days: Days = 3
+    """Period after training that the level is fitted on; the same number of days before the as-of
+    day for the served fit."""
     gap_days: NonNegativeInt | None = None
-    """Days left out before the eval period; the attribution window when null, so that every
+    """Days left out before the eval period. Null: none, since each row carries its label as it was
+    observed by then; in a log without conversion times the attribution window, so that every
     earlier label was known when the period began."""
     calibration_gap_days: NonNegativeInt = 0
     """Days left out between the train and the calibration period."""
-    warmup_days: NonNegativeInt = 0
-    """First days of the log that serve as history only."""
+    warmup_days: NonNegativeInt | None = None
+    """First days of the log that serve as history only. Null: a week, or an eighth of the days
+    before the calibration period where that is less."""
+
+    def warmup(self, days: int) -> int:
+        """Days of warm-up of a log with so many days before the calibration period."""
+        if self.warmup_days is not None:
+            return self.warmup_days
+        return min(LONGEST_WARMUP, max(0, days) // WARMUP_PART)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import trainer_pb2
 from tfx.types import channel_utils, standard_artifacts
-from tfx.types.component_spec import ExecutionParameter
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.standard_component_specs import TrainerSpec
 from tfx.utils import json_utils
 
+from common.runs.blessing import BLESSING
 from common.runs.parameters import LOSS, TRAINING, parameters_of
 from common.runs.properties import ParameterValues, chosen, execution_parameters
-from components.trainer.executor import Executor
+from components.trainer.executor import JUDGED_RUN, Executor
 
 RUN_FN = "components.trainer.run_fn.run_fn"
 
 
 class HardTowerTrainerSpec(TrainerSpec):
-    """TFX's own, and the run's parameters of loss and training."""
+    """TFX's own, the run's parameters of loss and training, and a blessing to wait for."""
+
+    INPUTS = {
+        **TrainerSpec.INPUTS,
+        BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
+        JUDGED_RUN: ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
+    }
 
     PARAMETERS: dict[str, ExecutionParameter] = {
         **TrainerSpec.PARAMETERS,
@@ -35,10 +42,11 @@ class HardTowerTrainer(base_component.BaseComponent):
     Outputs are TFX's: `model` with `Format-Serving` and `Format-Full`, and `model_run`.
 
     Args:
-      train_split, calibration_split: splits of `examples`.
+      train_splits, calibration_splits: splits of `examples`.
       custom_config: what `run_fn` takes its settings from; JSON values.
       parameters: of the run; those of `loss` and `training` are laid over the settings.
-      inputs: further inputs of TFX's Trainer, such as `schema` or `base_model`.
+      inputs: further inputs, such as `schema`, `base_model`, the `blessing` without which nothing
+        is trained, or `judged_run`, the `model_run` of the judged fit that this one follows.
     """
 
     SPEC_CLASS = HardTowerTrainerSpec
@@ -49,8 +57,8 @@ class HardTowerTrainer(base_component.BaseComponent):
         *,
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
-        train_split: str,
-        calibration_split: str,
+        train_splits: Sequence[str],
+        calibration_splits: Sequence[str],
         custom_config: Mapping[str, Any],
         parameters: ParameterValues | None = None,
         **inputs: types.BaseChannel | None,
@@ -58,8 +66,8 @@ class HardTowerTrainer(base_component.BaseComponent):
         spec = HardTowerTrainerSpec(
             examples=examples,
             transform_graph=transform_graph,
-            train_args=trainer_pb2.TrainArgs(splits=[train_split]),
-            eval_args=trainer_pb2.EvalArgs(splits=[calibration_split]),
+            train_args=trainer_pb2.TrainArgs(splits=list(train_splits)),
+            eval_args=trainer_pb2.EvalArgs(splits=list(calibration_splits)),
             run_fn=RUN_FN,
             custom_config=json_utils.dumps(dict(custom_config)),
             model=channel_utils.as_channel([standard_artifacts.Model()]),

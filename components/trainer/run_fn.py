@@ -12,12 +12,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from pydantic import PositiveInt
 
 from common.files.gfile import write_json
 from components.trainer.calibrate.calibrator import check_calibration, fit_calibrators
 from components.trainer.calibrate.reference import fit_reference
 from components.trainer.data.columns import Columns, known
-from components.trainer.data.load import load_columns
+from components.trainer.data.load import last_days, load_columns
 from components.trainer.export.export import (
     FULL_DIRECTORY,
     REFERENCE_DIRECTORY,
@@ -50,6 +51,8 @@ TRAINING_FILE = "training.json"
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
 
+SERVED: Fit = "served"
+
 _log = logging.getLogger("hardtower")
 
 
@@ -69,21 +72,28 @@ class TrainerConfig(Frozen):
     """The sources' fingerprint."""
     eval_days: int = 0
     """Length of the eval period."""
+    calibration_days: PositiveInt = 1
+    """Of the served fit, which is judged on nothing: its level is fitted on the last days of what
+    it is trained on, so that it has learned from yesterday."""
+    passes: float | None = None
+    """Of the served fit: those that the judged fit has kept, where it kept fewer than all."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports one network.
 
-    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split. Writes the
-    serving graph to `fn_args.serving_model_dir`, the full graph beside it, and to
-    `fn_args.model_run_dir` TensorBoard events, `history.json` and `training.json`: `settings`
+    Reads `fn_args.train_files`, and `fn_args.eval_files` as the calibration split, of which the
+    served fit takes the last `calibration_days`. Writes the serving graph to
+    `fn_args.serving_model_dir`, the full graph beside it, and to `fn_args.model_run_dir`
+    TensorBoard events, `history.json` and `training.json`: `settings`
     (`model`, `loss`, `training`), `seed`, `examples` (by split and task: `examples`, `positives`,
     `base_rate`; under `trained_on`, what the mode and the sampling leave of `train`), `calibration`
     (`Fitted.record`, none without), `wide` (`WideFit.record`, none without), `reference` (`penalty`
-    and `calibration` of the logistic regression), `parameters` (`shared`, each tower, `serving`,
-    `full`), `kept_step`, `stopped_by`, `resumed_from` (the step of the checkpoint that training
-    went on from, none when it began at the beginning), `checkpoints` (`written`, `failed`,
-    `seconds`), `warm_start` (`Start.record`) and `seconds` (by phase).
+    and `calibration` of the logistic regression, none of a served fit), `parameters` (`shared`,
+    each tower, `serving`, `full`), `kept_step`, `kept_passes`, `stopped_by`, `resumed_from` (the
+    step of the checkpoint that training went on from, none when it began at the beginning),
+    `checkpoints` (`written`, `failed`, `seconds`), `warm_start` (`Start.record`) and `seconds` (by
+    phase).
 
     A `serving_model_dir` also gets what a later warm start needs, see `start_weights`. Once both
     graphs are there the training's checkpoints are removed.
@@ -107,24 +117,44 @@ def run_fn(fn_args: FnArgs) -> None:
     offered = CheckpointRoot(config.checkpoints, config.code)
     root = checkpoint_root(offered, training, sweeping=distribution.chief)
     start = choose_start(
-        fn_args.base_model, contract, config.model, training, graph_dir, config.eval_days
+        fn_args.base_model,
+        contract,
+        config.model,
+        training,
+        graph_dir,
+        config.eval_days,
+        served=config.fit == SERVED,
     )
     phases = Phases()
 
+    since = None
+    if config.fit == SERVED:
+        since = last_days(fn_args.eval_files, contract, config.calibration_days)
     columns: dict[str, Columns] = {}
     for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
         with phases.time(f"load {split}"):
             read = load_columns(
-                files, graph_dir, contract, fit=config.fit, progress=_reading(split)
+                files,
+                graph_dir,
+                contract,
+                fit=config.fit,
+                since=since if split == CALIBRATION else None,
+                in_turn=True,
+                progress=_reading(split),
             )
             columns[split] = known(read, training.labels, training.min_completeness)
         _log.info("Trainer: %s: %s", split, _in_words(_examples(columns[split])))
 
     check_calibration(columns[CALIBRATION], config.model, training.calibration)
-    splits = Splits(columns[TRAIN], columns[CALIBRATION], FeatureLayout.from_contract(contract))
+    splits = Splits(
+        columns[TRAIN],
+        columns[CALIBRATION],
+        FeatureLayout.from_contract(contract),
+        held_out=config.fit != SERVED,
+    )
     around = Surroundings(run_dir, _stepping(training), root, start.initialize, distribution)
     with phases.time("train"):
-        result = train(splits, recipe, around)
+        result = train(splits, recipe, around, config.passes)
     _log.info("Trainer: kept step %d; ended by %s", result.kept_step, result.stopped_by)
     if not distribution.chief:
         _log.info("Trainer: waiting for the chief to export")
@@ -145,8 +175,10 @@ def run_fn(fn_args: FnArgs) -> None:
             of_tower.calibrator.method,
             of_tower.record["examples"],
         )
-    with phases.time("reference"):
-        reference = fit_reference(splits, recipe)
+    reference = None
+    if config.fit != SERVED:
+        with phases.time("reference"):
+            reference = fit_reference(splits, recipe)
 
     with phases.time("export"):
         calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
@@ -157,13 +189,14 @@ def run_fn(fn_args: FnArgs) -> None:
         write_start(result.network, contract, serving_dir)
         full_dir = os.path.join(model_dir, FULL_DIRECTORY)
         export_full(result.network, transform, contract, full_dir, calibrators)
-        export_reference(
-            reference.tower,
-            transform,
-            contract,
-            os.path.join(model_dir, REFERENCE_DIRECTORY),
-            reference.calibrator,
-        )
+        if reference is not None:
+            export_reference(
+                reference.tower,
+                transform,
+                contract,
+                os.path.join(model_dir, REFERENCE_DIRECTORY),
+                reference.calibrator,
+            )
 
     served = fitted.get(result.network.serving_tower)
     write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
@@ -180,9 +213,10 @@ def run_fn(fn_args: FnArgs) -> None:
         },
         "calibration": served.record if served else None,
         "wide": result.wide,
-        "reference": reference.record,
+        "reference": None if reference is None else reference.record,
         "parameters": _parameters(result),
         "kept_step": result.kept_step,
+        "kept_passes": result.kept_passes,
         "stopped_by": result.stopped_by,
         "resumed_from": result.resumed_from,
         "checkpoints": asdict(result.spent),

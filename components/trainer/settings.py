@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from schemas.base import Frozen
+from schemas.base import Days, Frozen, NonNegativeFloat, PositiveFloat, PositiveInt
 from schemas.labelled import HARD, SOFT
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
@@ -17,6 +17,11 @@ Fit = Literal["judged", "served"]
 """`judged`: what was known when the eval period began. `served`: what is known at as_of."""
 Labels = Literal["observed", "corrected", "mature"]
 
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Units of a layer, or the rank of a matrix."""
+
+LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 ALL = "all"
 """Name of the one-task network's tower."""
@@ -64,10 +69,10 @@ class ModelSettings(Frozen):
     """Experts of `mmoe`; shared experts of each level of `ple`."""
     own_experts: Annotated[int, Field(ge=1, le=64)] = 2
     """Experts that each task has to itself in each level of `ple`."""
-    extraction_levels: PositiveInt = 1
+    extraction_levels: Annotated[int, Field(ge=1, le=16)] = 1
     """Levels of `ple`, which part the `shared_layers` as equally as can be, the first ones taking
     what is left over. A level before the last mixes the experts of all tasks."""
-    expert_rank: PositiveInt | None = None
+    expert_rank: Width | None = None
     """Rank of the cross layers inside experts; none is `cross_rank`."""
 
     mode: Mode = "two_tower"
@@ -75,11 +80,11 @@ class ModelSettings(Frozen):
     on all examples (table 3); `hard_only` is the baseline of table 1, one tower trained on the
     hard examples alone. Both have the layers of one path through the two-tower network."""
     cross_layers: Annotated[int, Field(ge=0, le=16)] = 3
-    cross_rank: PositiveInt | None = None
+    cross_rank: Width | None = None
     """Rank of the cross layers' weight; none is the full matrix of DCN-V2."""
-    hidden_units: Annotated[tuple[PositiveInt, ...], Field(max_length=16)] = (256, 128)
+    hidden_units: Annotated[tuple[Width, ...], Field(max_length=16)] = (256, 128)
     """Units of each feed-forward layer (ReLU)."""
-    shared_layers: Annotated[int, Field(ge=0)] = 3
+    shared_layers: Annotated[int, Field(ge=0, le=32)] = 3
     """Layers of the stack before the towers; 0 shares the embeddings only."""
     tier_boundaries: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=14)
@@ -93,7 +98,7 @@ class ModelSettings(Frozen):
     """The linear part that the layers add to."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a feed-forward layer's outputs that is dropped in training."""
-    embedding_l2: Annotated[float, Field(ge=0)] = 0.0
+    embedding_l2: NonNegativeFloat = 0.0
     """Ridge penalty of the embedding tables: half of it, times the squared rows, is added to the
     loss summed over the training examples, so that the row of a rare id is held tighter."""
 
@@ -165,8 +170,8 @@ class LossSettings(Frozen):
     of one tower minimise the plain mean over their examples, whatever is set here.
     """
 
-    weight_hard: Annotated[float, Field(ge=0)] = 0.5
-    weight_soft: Annotated[float, Field(ge=0)] = 0.5
+    weight_hard: NonNegativeFloat = 0.5
+    weight_soft: NonNegativeFloat = 0.5
     reduction: Literal["task_mean", "batch_mean"] = "task_mean"
     """What L_task is. `task_mean`: the mean over the batch's examples of that task, so the weights
     are the tasks' shares of the gradient however rare a task is, and the fewer hard examples a
@@ -212,7 +217,7 @@ class CalibrationSettings(Frozen):
     examples: Literal["tower", "hard"] = "tower"
     """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
     makes a difference to `one_task` only, whose tower also serves soft candidates."""
-    prior_conversions: Annotated[float, Field(ge=0)] = 10.0
+    prior_conversions: NonNegativeFloat = 10.0
     """Conversions that `level` takes to have come as predicted, besides those that were seen: what
     a few of them say of the level is believed in part."""
     min_conversions: PositiveInt = 10
@@ -231,11 +236,11 @@ class TrainingSettings(Frozen):
     """Clicks of which a smaller share of the conversions can have been seen are left out."""
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Examples a step; an epoch's batches are made as equal as can be, none above this."""
-    epochs: PositiveInt = 5
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Most passes over the training split."""
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: LearningRate = 1e-3
     """Adam's, for all but the embedding tables."""
-    table_learning_rate: PositiveFloat | None = None
+    table_learning_rate: LearningRate | None = None
     """Adam's, for the embedding tables; none is `learning_rate`."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Adam's decay of the mean gradient, per step."""
@@ -283,7 +288,7 @@ class TrainingSettings(Frozen):
     checkpoint_dir: str = ""
     """Folder, on a volume or in a bucket that TensorFlow reaches, under which each training keeps
     its checkpoints; empty is the pipeline's own: `OUT/artifacts/checkpoints` on one machine."""
-    checkpoint_days: PositiveInt = 14
+    checkpoint_days: Days = 14
     """Days after which the checkpoints of a training that nobody went on with are removed."""
     warm_start: Literal["off", "last_blessed"] = "off"
     """Where the weights start: from the seed, or from the last blessed model where it fits."""

@@ -17,6 +17,12 @@ NUMS = "nums"
 class FeatureLayout:
     """Columns of `ids` and `nums`, in order.
 
+    Two embeddings, 4 and 2 wide, and a number with its flag:
+
+    >>> layout = FeatureLayout(("user", "city"), rows=(99, 9), widths=(4, 2), numeric=("age",))
+    >>> layout.numeric_width, layout.input_width
+    (2, 8)
+
     Attributes:
       categorical: feature names; column i of `ids` holds local ids in [0, rows[i]).
       rows: rows of each feature's embedding table.

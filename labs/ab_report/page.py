@@ -3,52 +3,119 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.files.atomic import write_files
+from common.pages.page import Cell, Table, environment
 from common.pages.text import anything, count, share
 from labs.ab_report import text
+from labs.ab_report.checks import Check
 from labs.ab_report.plots import by_spend, forest
 from labs.ab_report.report import AbReport
 
 TEMPLATE = "ab_report.html.j2"
+WEIGHTED = "Spend-Weighted"
+TONES = {"passed": "good", "failed": "bad", "not judged": "open"}
 LARGEST = 50
 """Units listed on the page; the JSON has all."""
 
 
 def render_page(report: AbReport, created: datetime) -> str:
     """The page, in UTF-8 once encoded; `created` is an aware time."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("labs.ab_report"), PackageLoader("common.pages")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count, share=share, anything=anything, change=text.change, interval=text.interval
-    )
     units = report.units.sort_values("spend", ascending=False, kind="stable")
-    return environment.get_template(TEMPLATE).render(
-        report=report,
-        created=created.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        policy=text.zero_policy(report.settings),
-        units=units.head(LARGEST).to_dict(orient="records"),
-        figures={
-            "forest": Markup(forest(report.rows)),
-            "units": Markup(by_spend(units)) if len(units) else "",
-        },
-        headline=_headline(report),
+    return (
+        environment("labs.ab_report")
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            created=created.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            policy=text.zero_policy(report.settings),
+            tables=_tables(report, units.head(LARGEST).to_dict(orient="records")),
+            figures={
+                "forest": [Markup(figure) for figure in forest(report.rows)],
+                "units": Markup(by_spend(units)) if len(units) else "",
+            },
+            headline=_headline(report),
+        )
     )
+
+
+def _tables(report: AbReport, units: Sequence[Mapping[Hashable, Any]]) -> dict[str, Table]:
+    unit = report.settings.unit.capitalize()
+    return {
+        "results": Table(
+            "Change in the variant against the control, as in the paper's Table 4",
+            [
+                *("Metric type", "#CPA ratio", "#Interval", "#Conversion ratio", "#Interval"),
+                *(f"#{unit}s", "#Advertisers", "#Spend"),
+            ],
+            [
+                [
+                    row.name,
+                    *(text.change(row.cpa.ratio), text.interval(row.cpa)),
+                    *(text.change(row.conversion.ratio), text.interval(row.conversion)),
+                    *(count(row.units), count(row.advertisers), share(row.spend_share)),
+                ]
+                for row in report.rows
+            ],
+            frozenset(i for i, row in enumerate(report.rows) if row.name == WEIGHTED),
+        ),
+        "totals": Table(
+            "Totals",
+            ["Amount", "#Control", "#Variant"],
+            [[name, *map(anything, both)] for name, both in report.totals.items()],
+        ),
+        "checks": Table(
+            "Was it a fair test?",
+            ["Check", "", "Wanted", "Seen"],
+            [
+                [c.name, Cell(c.outcome, tone=TONES[c.outcome]), c.wanted, _seen(c)]
+                for c in report.checks
+            ],
+        ),
+        "left_out": Table(
+            "Without ratios",
+            ["Reason", f"#{unit}s", "#Spend", "#Share of spend", "#Conversions"],
+            [
+                [
+                    *(part.reason, count(part.units), count(part.spend)),
+                    *(share(part.spend_share), anything(part.conversions)),
+                ]
+                for part in report.left_out
+            ],
+        ),
+        "units": Table(
+            "Largest by spend",
+            [
+                *(unit, "Advertiser", "#Spend", "#Conversions, control", "#Conversions, variant"),
+                *("#CPA ratio", "#Conversion ratio"),
+            ],
+            [
+                [
+                    *(str(u["unit"]), str(u["advertiser"]), count(u["spend"])),
+                    *(anything(u[f"conversions_{arm}"]) for arm in ("control", "variant")),
+                    *(text.change(u["cpa_ratio"]), text.change(u["conversion_ratio"])),
+                ]
+                for u in units
+            ],
+        ),
+    }
+
+
+def _seen(check: Check) -> str:
+    if check.name == "traffic split" and check.value is not None:
+        return f"{check.detail} (p = {check.value:.3g})"
+    return check.detail
 
 
 def _headline(report: AbReport) -> tuple[str, str, str]:
     """Tone, title and text of the box at the top."""
-    weighted = next(row for row in report.rows if row.name == "Spend-Weighted")
+    weighted = next(row for row in report.rows if row.name == WEIGHTED)
     words = (
         f"CPA {text.change(weighted.cpa.ratio)} {text.interval(weighted.cpa)}, conversions "
         f"{text.change(weighted.conversion.ratio)} {text.interval(weighted.conversion)} "

@@ -3,58 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from common.pages.svg import BLUE, GREY, MUTED, PAPER, VERMILION, drawing
+from common.pages.intervals import Line, intervals
+from common.pages.svg import BLUE, MUTED, drawing
 from labs.ab_report.table import Row
 
-PANELS = (
-    ("cpa", "CPA ratio (lower is better)"),
-    ("conversion", "Conversion ratio (higher is better)"),
+PANELS: tuple[tuple[str, str, str, Literal["above", "below"]], ...] = (
+    ("cpa", "CPA ratio", "variant over control, lower is better", "below"),
+    ("conversion", "Conversion ratio", "variant over control, higher is better", "above"),
 )
 
 
-def forest(rows: Sequence[Row]) -> str:
-    """Each row of the table as a dot with its interval; CPA left, conversions right.
+def forest(rows: Sequence[Row]) -> list[str]:
+    """Each row of the table as a dot with its interval: CPA, then conversions."""
 
-    Blue is better, vermilion worse, grey has 1 in its interval or has none.
-    """
-    description = "; ".join(
-        f"{row.name}: CPA ratio {_spoken(row.cpa.ratio)}, conversion ratio "
-        f"{_spoken(row.conversion.ratio)}"
-        for row in rows
-    )
-    with drawing("forest", "Ratios by row", description, 1.0 + 0.36 * len(rows)) as canvas:
-        panels = canvas.figure.subplots(1, 2, sharey=True)
-        for axes, (name, title) in zip(panels, PANELS, strict=True):
-            axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-            for place, row in enumerate(rows):
-                estimate = getattr(row, name)
-                if estimate.ratio is None:
-                    continue
-                value, colour = estimate.ratio - 1, GREY
-                if estimate.low is not None and estimate.high is not None:
-                    if not estimate.low <= 1 <= estimate.high:
-                        colour = BLUE if (value < 0) == (name == "cpa") else VERMILION
-                    axes.hlines(
-                        place, estimate.low - 1, estimate.high - 1, color=colour, linewidth=2
-                    )
-                axes.scatter([value], [place], s=42, color=colour, edgecolor=PAPER, zorder=3)
-            axes.set_title(title)
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:+.3g}%"))
-            axes.grid(False, axis="y")
-        panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
-        panels[0].set_ylim(len(rows) - 0.5, -0.5)
-    return canvas.svg
+    def line(row: Row, name: str) -> Line:
+        found = getattr(row, name)
+        return Line(row.name, found.ratio, found.low, found.high).less(1.0)
+
+    return [
+        intervals(
+            *(title, unit, [line(row, name) for row in rows]),
+            show=lambda value: f"{value:+.1%}",
+            tick=lambda value: f"{value * 100:.3g}%",
+            good=good,
+        )
+        for name, title, unit, good in PANELS
+    ]
 
 
 def by_spend(units: pd.DataFrame) -> str:
     """Each unit's CPA ratio by its spend, on log axes."""
     description = f"CPA ratio of {len(units)} units by spend."
-    with drawing("units", "CPA ratio by spend", description, 3.0) as canvas:
+    title, unit = "CPA ratio by spend", "variant over control, a dot a unit"
+    with drawing("units", title, unit, description, 3.0) as canvas:
         axes = canvas.figure.subplots()
         ratio, spend = units.cpa_ratio.to_numpy(float), units.spend.to_numpy(float)
         axes.scatter(spend, ratio, s=16, color=BLUE, alpha=0.55, edgecolor="none")
@@ -69,9 +56,4 @@ def by_spend(units: pd.DataFrame) -> str:
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("spend of both variants")
         axes.set_ylabel("CPA ratio")
-        axes.set_title("CPA ratio by spend")
     return canvas.svg
-
-
-def _spoken(ratio: float | None) -> str:
-    return "not defined" if ratio is None else f"{ratio:.3f}"

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from common.files.arrow import parquet_table
+from components.example_gen.readers.head import check_text
 from schemas.errors import InputError
 
 SETUP, VARIANT, ADVERTISER, DAY = "setup", "variant", "advertiser", "day"
@@ -44,6 +47,9 @@ def read_outcome(path: Path, control: str) -> pd.DataFrame:
             f"{path}: no column {missing[0]!r}; seen {', '.join(map(str, table.columns))}; "
             f"wanted {', '.join(REQUIRED)}"
         )
+    known = dict.fromkeys((*REQUIRED, *AMOUNTS, *NAMES, DAY))
+    if twice := [name for name in known if (table.columns == name).sum() > 1]:
+        raise InputError(f"{path}: column {twice[0]!r} is there more than once; wanted one")
     if table.empty:
         raise InputError(f"{path}: no rows; wanted one per setup and variant")
     amounts = [name for name in AMOUNTS if name in table.columns]
@@ -78,10 +84,23 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
     try:
         if path.suffix.lower() == ".csv":
             # Text throughout: setups named 007 or NA stay as they are, and a bad number is shown.
-            return pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False), 2
+            # The header as a row: as a header, pandas would rename the second of two equal names.
+            check_text(str(path))
+            rows = pd.read_csv(
+                path,
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                encoding="utf-8-sig",
+            )
+            table = rows.iloc[1:].reset_index(drop=True)
+            return table.set_axis(rows.iloc[0].to_list(), axis=1), 2
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(path), 1
-    except (ValueError, OSError) as error:
+            return parquet_table(path).to_pandas(), 1
+    except InputError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error
     raise InputError(f"{path}: ends with {path.suffix!r}; wanted .csv or .parquet")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, NonNegativeFloat, NonNegativeInt
 
 ZeroPolicy = Literal["drop", "add_half"]
 Unit = Literal["setup", "advertiser"]
@@ -33,7 +33,7 @@ class AbReportSettings(Frozen):
     """Bootstrap resamples of the advertisers."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Two-sided level of the bootstrap intervals."""
-    min_advertisers: Annotated[int, Field(ge=2)] = 5
+    min_advertisers: Annotated[int, Field(ge=2, le=1_000_000)] = 5
     """Advertisers below which a row has no interval: too few to resample."""
     seed: NonNegativeInt = 20240501
     """Seed of the bootstrap."""

@@ -91,6 +91,8 @@ def run_experiment(
                     arm.swapped,
                     arm.folds,
                     fold,
+                    arm.final_labels,
+                    arm.older_by,
                 )
                 for fold in range(arm.folds or 1)
             ]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from common.arrays import Floats
+from common.statistics.sums import Sums
 from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
-from labs.marketplace.quality import Quality
 from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.log.requests import Requests, RequestSource
@@ -36,13 +36,14 @@ class Market:
         `advertiser`, `day`, `variant`, `requests` (each request of the variant counts once, for
         the setup in its first place, so that the column adds up to the variant's traffic),
         `impressions`, `clicks`, `conversions`, `spend` and `budget` (US dollars).
-      candidates: quality by variant on all candidate ads of all requests, whoever saw them.
-      won: quality by variant on the ads that it showed.
+      candidates: sums by variant over true and predicted probabilities of all candidate ads of all
+        requests, whoever saw them.
+      won: the same of the ads that it showed.
     """
 
     outcome: pa.Table
-    candidates: Mapping[str, Quality]
-    won: Mapping[str, Quality]
+    candidates: Mapping[str, Sums]
+    won: Mapping[str, Sums]
 
 
 def run_market(
@@ -71,8 +72,8 @@ def run_market(
     start = world.settings.start_date + timedelta(days=economy.first_day)
     counts = daily_clicks(settings.requests, settings.days, start)
     shares = {name: np.ones(len(economy.hard)) for name in VARIANTS}
-    candidates = dict.fromkeys(VARIANTS, Quality())
-    won = dict.fromkeys(VARIANTS, Quality())
+    candidates = dict.fromkeys(VARIANTS, Sums())
+    won = dict.fromkeys(VARIANTS, Sums())
     tables, done = [], 0
     names = _Names(world)
     for offset, count in enumerate(counts):
@@ -98,7 +99,7 @@ def run_market(
                 rows = np.flatnonzero(coin == (name == VARIANTS[0]))
             prediction = _scored(requests, scorers[name], settings.batch_size)
             first = ~requests.repeated
-            candidates[name] += Quality.of(requests.ads.probability[first], prediction[first])
+            candidates[name] += Sums.of(requests.ads.probability[first], prediction[first])
             played = _play(
                 requests, prediction, rows, budgets, shares[name], economy.target_cpa,
                 uniforms, settings,
@@ -122,7 +123,7 @@ class _Played:
     conversions: Floats
     spend: Floats
     shares: Floats
-    won: Quality
+    won: Sums
 
 
 def _play(
@@ -184,7 +185,7 @@ def _play(
         conversions=total(buyer, conversions),
         spend=total(buyer, price[sold]),
         shares=shares,
-        won=Quality.of(p, predicted[sold, place]),
+        won=Sums.of(p, predicted[sold, place]),
     )
 
 

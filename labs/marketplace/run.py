@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from common.files.atomic import write_files
+from common.files.local import finite
+from common.statistics.sums import Sums
 from labs.marketplace.market import VARIANTS, Market, run_market
-from labs.marketplace.quality import Quality
 from labs.marketplace.scorers import make_scorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.settings import parse_settings
@@ -104,5 +105,9 @@ def _figures(market: Market, name: str) -> dict[str, Any]:
     }
 
 
-def _quality(quality: Quality) -> dict[str, float | None]:
-    return {"ads": quality.ads, "rig": quality.rig, "calibration": quality.calibration}
+def _quality(sums: Sums) -> dict[str, float | None]:
+    """RIG is expected over the conversions' draws: the labels are true probabilities."""
+    found: dict[str, float | None] = finite(
+        {"ads": round(sums.weight), "rig": sums.rig, "calibration": sums.calibration}
+    )
+    return found

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Day, Frozen, NonNegativeFloat, PositiveFloat
 from schemas.checked import checked
 
 
 class MarketSettings(Frozen):
     """A budget-split A/B test in a simulated market."""
 
-    start_date: date | None = None
+    start_date: Day | None = None
     """First day (UTC), within the log; none for the last `days` of the log. Models should not have
     been trained on the days of the market."""
-    days: PositiveInt = 14
-    requests: PositiveInt = 200_000
+    days: Annotated[int, Field(ge=1, le=3660)] = 14
+    requests: Annotated[int, Field(ge=1, le=10**8)] = 200_000
     """Ad requests in all, both variants together."""
     candidates: Annotated[int, Field(ge=2, le=100)] = 8
     """Candidate ads of a request; a setup that is drawn twice for one counts once."""
@@ -54,7 +53,7 @@ class MarketSettings(Frozen):
     probabilities themselves are added up, which takes that noise away."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of requests, targets, coins and draws; the world keeps the log's own seed."""
-    batch_size: PositiveInt = 65_536
+    batch_size: Annotated[int, Field(ge=1, le=2**24)] = 65_536
     """Candidate ads scored at a time."""
 
 

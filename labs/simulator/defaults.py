@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from schemas.base import Frozen
+from schemas.base import Frozen, PositiveFloat
+
+Effect = Annotated[float, Field(ge=-5, le=5)]
+"""On the log-odds of a conversion."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -70,9 +73,9 @@ class Device(Frozen):
     name: Name
     weight: PositiveFloat
     """Share of users whose main device it is, up to scale."""
-    soft: float
+    soft: Effect
     """Effect on the log-odds of a conversion of hardness 0."""
-    hard: float
+    hard: Effect
     """The same for hardness 1; kinds between lie on the line."""
     in_app: bool
     """Clicks come from apps, and so have an `app_id`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from labs.simulator.defaults import (
     ADVERTISER_TYPES,
@@ -17,7 +17,7 @@ from labs.simulator.defaults import (
     ConversionType,
     Device,
 )
-from schemas.base import Frozen
+from schemas.base import Day, Frozen, PositiveFloat, PositiveInt
 from schemas.checked import checked
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -27,6 +27,11 @@ Correlation = Annotated[float, Field(ge=-1, le=1)]
 Spread = Annotated[float, Field(ge=0, le=3)]
 """Standard deviation of an effect on the log-odds of a conversion."""
 
+Values = Annotated[int, Field(ge=1, le=2**28)]
+
+MOST_A_DAY = 10**8
+"""Clicks; their times are drawn at once."""
+
 Exponent = Annotated[float, Field(ge=0, le=4)]
 """Zipf exponent: the r-th most popular value has weight r^-exponent."""
 
@@ -34,19 +39,19 @@ Exponent = Annotated[float, Field(ge=0, le=4)]
 class Size(Frozen):
     """How many there are of each thing at the start of the log."""
 
-    advertisers: PositiveInt = 200
+    advertisers: Annotated[int, Field(ge=1, le=10**6)] = 200
     campaigns_per_advertiser: Annotated[float, Field(ge=1, le=1000)] = 4.0
     """Mean; each advertiser has one and a Poisson number of others."""
     creatives_per_campaign: Annotated[float, Field(ge=1, le=1000)] = 5.0
     """Mean; one and a Poisson number of others."""
-    goals_per_advertiser: PositiveInt = 3
+    goals_per_advertiser: Annotated[int, Field(ge=1, le=1000)] = 3
     """Most kinds of conversion that one advertiser counts; each has 1 to this many."""
     second_goal: Share = 0.5
     """Share of campaigns that run for two of their advertiser's goals at once."""
     users: Annotated[int, Field(ge=2, le=2**28)] = 100_000
-    publishers: PositiveInt = 500
-    apps: PositiveInt = 300
-    cities: PositiveInt = 400
+    publishers: Values = 500
+    apps: Values = 300
+    cities: Values = 400
 
 
 class Popularity(Frozen):
@@ -148,18 +153,18 @@ class PlacementSettings(Frozen):
 class SimulatorSettings(Frozen):
     """A simulated click log."""
 
-    clicks: PositiveInt = 1_000_000
+    clicks: Annotated[int, Field(ge=1, le=10**10)] = 1_000_000
     """Clicks in the whole log."""
     days: Annotated[int, Field(ge=1, le=3660)] = 112
     """Days of clicks. Conversions follow for up to `attribution_window_days` more."""
-    start_date: date = date(2024, 1, 1)
+    start_date: Day = date(2024, 1, 1)
     """First day (UTC)."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     attribution_window_days: Annotated[int, Field(ge=1, le=366)] = 30
     """Longest time from click to conversion that counts."""
-    rows_per_file: Annotated[int, Field(ge=1)] = 2_000_000
+    rows_per_file: PositiveInt = 2_000_000
     """Most clicks in one Parquet file; a busier day has several."""
-    rows_per_chunk: Annotated[int, Field(ge=1)] = 65_536
+    rows_per_chunk: Annotated[int, Field(ge=1, le=10**8)] = 65_536
     """Clicks drawn at a time: bounds memory and changes nothing else."""
 
     size: Size = Size()
@@ -180,6 +185,10 @@ class SimulatorSettings(Frozen):
         if self.clicks < 2 * self.days:
             raise ValueError(
                 f"clicks: {self.clicks} over {self.days} days; wanted at least two a day"
+            )
+        if self.clicks > MOST_A_DAY * self.days:
+            raise ValueError(
+                f"clicks: {self.clicks} over {self.days} days; wanted at most {MOST_A_DAY:,} a day"
             )
         for key, names in (
             ("types", [t.name for t in self.types]),

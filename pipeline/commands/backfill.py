@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from common.as_of import checked_day
 from pipeline.commands.options.kfp import (
     CONNECTION_NAMES,
     RUN_NAMES,
@@ -44,7 +45,7 @@ KFP = (
 @run_options
 @click.option(
     "--max-concurrency",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
     help="Runs at once on Kubeflow.",
@@ -86,12 +87,7 @@ def days_between(first: str, last: str) -> Iterator[date]:
     Raises:
       InputError: not dates, or in the wrong order.
     """
-    ends = []
-    for option, text in (("--from", first), ("--to", last)):
-        try:
-            ends.append(date.fromisoformat(text))
-        except ValueError:
-            raise InputError(f"{option}: seen {text!r}, wanted a date such as 2026-01-31") from None
+    ends = [checked_day(first, "--from"), checked_day(last, "--to")]
     if ends[0] > ends[1]:
         raise InputError(f"--from {first} --to {last}: wanted a first day that is not the later")
     for i in range((ends[1] - ends[0]).days + 1):

@@ -22,7 +22,9 @@ from schemas.errors import InputError
 )
 @click.option("--category", help="Declared conversion category, for setups that are not known.")
 @click.option("--advertiser-type", help="Advertiser type, for setups that are not known.")
-@click.option("--version", type=int, help="Version to ask; the newest otherwise.")
+@click.option(
+    "--version", type=click.IntRange(0, 2**63 - 1), help="Version to ask; the newest otherwise."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON line for each setup.")
 def route(
     serving: Path,
@@ -40,11 +42,15 @@ def route(
     from rich.table import Column, Table
 
     from common.routing.table import RoutingTable
+    from common.versions.digest import SUMS, check_sums
     from common.versions.folder import ServingFolder
     from pipeline.terminal.tables import terminal
     from service.routing.router import Router
 
-    ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+    try:
+        ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+    except UnicodeDecodeError as error:
+        raise InputError(f"--file: {error}; wanted a setup id a line, in UTF-8") from None
     if not ids:
         raise InputError("no setup; wanted --setup or --file")
     folder = ServingFolder(serving)
@@ -52,6 +58,8 @@ def route(
     asked = max(versions, default=None) if version is None else version
     if asked not in versions:
         raise InputError(f"{serving}: no version {asked or ''}; there: {versions or 'none'}")
+    if (folder.path(asked) / SUMS).is_file():
+        check_sums(folder.path(asked))
     table = RoutingTable.load(folder.path(asked))
     found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
     columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())

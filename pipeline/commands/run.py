@@ -44,10 +44,9 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine."""
     from pipeline.config import load_config
-    from pipeline.runs.local_run import check_input, run_pipeline
+    from pipeline.runs.local_run import run_pipeline
 
     config = load_config(config_name, at_day(overrides, as_of))
-    check_input(config)
     command = " ".join(["hardtower", *sys.argv[1:]])
     blessed = run_pipeline(config, out, command, run_id, queue)
     if require_blessing and not blessed:

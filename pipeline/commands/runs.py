@@ -21,7 +21,7 @@ LONGEST_REASON = 60
 @click.command()
 @out_option
 @click.option("-e", "--experiment-name", help="Only runs of this experiment of Kubeflow.")
-@click.option("-m", "--max-size", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("-m", "--max-size", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @click.option(
     "--output",
     "form",

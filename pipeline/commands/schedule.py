@@ -55,7 +55,7 @@ KFP = (
 @out_option
 @click.option(
     "--max-catchup",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 3660),
     help="With --catchup: how many of the newest missed times are run.",
 )
 @retry_options(retries=1)

@@ -12,7 +12,14 @@ from pipeline.commands.options.shared import serving_option
 @click.command()
 @serving_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Model processes; 2 by default.")
 @click.option(
     "--set",
     "overrides",
@@ -43,6 +50,7 @@ def serve(
     serving: Path,
     host: str,
     port: int,
+    workers: int | None,
     overrides: tuple[str, ...],
     contract: str,
     experiment: Path | None,
@@ -57,6 +65,8 @@ def serve(
     from service.settings import ServeSettings
 
     raw: dict[str, object] = {"serving_dir": serving, "contract": contract}
+    if workers is not None:
+        raw["workers"] = workers
     if contract:
         load_contract(contract)
     if experiment is not None:

@@ -14,7 +14,7 @@ from pipeline.commands.options.kfp import (
     package_of,
     run_options,
 )
-from pipeline.commands.options.shared import config_name_option, set_option
+from pipeline.commands.options.shared import LONGEST, config_name_option, set_option
 
 RUN_FAILED = 1
 
@@ -32,7 +32,10 @@ RUN_FAILED = 1
 @click.option("--version-name", help="Name of the uploaded version; the run's name when absent.")
 @click.option("-w", "--watch", "--wait", "watch", is_flag=True, help="Wait for the run's end.")
 @click.option(
-    "-t", "--timeout", type=click.IntRange(min=1), help="Seconds to wait with --watch, at most."
+    "-t",
+    "--timeout",
+    type=click.IntRange(1, LONGEST),
+    help="Seconds to wait with --watch, at most.",
 )
 @connection_options
 def submit(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--search-seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**31 - 1),
     default=0,
     show_default=True,
     help="Decides which settings are tried.",

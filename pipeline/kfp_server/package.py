@@ -88,7 +88,7 @@ def read_package(path: Path) -> Package:
         raise InputError(f"--package-file: seen {str(path)!r}, wanted a .yaml file")
     try:
         documents = [d for d in yaml.safe_load_all(path.read_text("utf-8")) if d is not None]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
     spec = documents[0] if documents else None
     if (

@@ -79,7 +79,12 @@ def view_of(run: Any) -> RunView:
         name=run.display_name or "",
         state=run.state or "",
         as_of=str(parameters.get(AS_OF, "")),
-        created=run.created_at,
-        finished=run.finished_at,
+        created=_moment(run.created_at),
+        finished=_moment(run.finished_at),
         error=(run.error.message if run.error else "") or "",
     )
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    """A time of the server's; none where it sends zero seconds, as of runs that have not ended."""
+    return moment if moment is not None and moment.timestamp() > 0 else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler, constants
@@ -13,22 +12,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One node's turn.
-
-    Attributes:
-      number, of: place in the run, from 1.
-      seconds: wall time, None when the node begins.
-      reused: whether an earlier result was taken over.
-    """
-
-    name: str
-    number: int
-    of: int
-    seconds: float | None = None
-    reused: bool = False
+from pipeline.runs.progress import Stage
 
 
 def run_local(

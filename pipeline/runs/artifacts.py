@@ -9,10 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from common.as_of import resolve_as_of
 from common.files.local import read_local_json
+from common.versions.manifest import Manifest
 from pipeline.config import PipelineConfig
 from pipeline.runs.finished import find_run
-from schemas.checked import first_problem
+from pipeline.runs.store import STORE_FILE, refuse_broken
+from schemas.checked import checked, first_problem
 from schemas.errors import InputError
 
 WANTED = {
@@ -52,15 +55,15 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         are gone.
     """
     folder = find_run(out, run_id)
-    manifest = read_local_json(folder / "manifest.json")
+    source = folder / "manifest.json"
+    manifest = checked(Manifest, read_local_json(source), str(source))
     try:
-        config = PipelineConfig.model_validate(manifest["config"])
+        config = PipelineConfig.model_validate(manifest.config)
     except ValidationError as error:
         raise InputError(
-            f"{folder / 'manifest.json'}: config: {first_problem(error)}; wanted a run of this "
-            "version of hardtower"
+            f"{source}: config: {first_problem(error)}; wanted a run of this version of hardtower"
         ) from error
-    found = _outputs(out / "metadata.sqlite", folder.name)
+    found = _outputs(out / STORE_FILE, folder.name)
     for name, component in WANTED.items():
         if name == "examples" and name not in found:
             continue
@@ -72,7 +75,7 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
     return RunArtifacts(
         folder.name,
         config,
-        date.fromisoformat(manifest["data"]["as_of"]),
+        resolve_as_of(manifest.data.as_of),
         found["labelled_columns"],
         found["task_assignments"],
         found["transform_graph"],
@@ -85,8 +88,7 @@ def _outputs(store: Path, run_id: str) -> dict[str, str]:
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 
-    if not store.is_file():
-        raise InputError(f"no file {store}; wanted the output folder of a local run")
+    refuse_broken(store)
     connection = metadata_store_pb2.ConnectionConfig()
     connection.sqlite.filename_uri = str(store)
     connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY

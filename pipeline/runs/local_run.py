@@ -4,43 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from common.as_of import resolve_as_of
 from common.files.atomic import run_folder
 from common.files.local import read_local_json
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
-from components.example_gen.readers.source import Window
+from common.versions.attempt import Attempt
 from pipeline.config import PipelineConfig
+from pipeline.runs.debris import sweep, temporary_files
 from pipeline.runs.lock import hold_output
-from pipeline.runs.progress import recorded
-from pipeline.runs.record import RunRecord, read_record, stamp
+from pipeline.runs.outlook import Outlook, look_ahead
+from pipeline.runs.progress import Progress, Stage, recorded
+from pipeline.runs.record import RunRecord, one_line, read_record, stamp
+from pipeline.runs.store import ARTIFACTS, check_store
 from pipeline.terminal.console import Console
-from schemas.errors import InputError
-
-if TYPE_CHECKING:
-    from pipeline.runners.local import Stage
+from schemas.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
-
-
-def check_input(config: PipelineConfig) -> None:
-    """Looks at the log's files before anything slow starts.
-
-    Raises:
-      InputError: a file, a partition or a column is missing.
-    """
-    contract = config.data_contract
-    if contract.input.format == "bigquery":
-        return
-    from components.example_gen.readers.plain import open_source
-
-    window = Window.before(resolve_as_of(config.as_of), config.window_days)
-    open_source(contract, Path(config.input.root), window).shards()
 
 
 def run_pipeline(
@@ -59,10 +40,17 @@ def run_pipeline(
 
     Raises:
       InputError: the input breaks the contract, the data gate stopped the run, the name is taken,
-        or another run is going on in the folder.
+        another run is going on in the folder, or its metadata store is lost or broken.
+      RunError: a stage failed for any other reason, such as a full disk.
     """
-    as_of = resolve_as_of(config.as_of)
     out = out.absolute()
+    if marks := sorted({mark for mark in "*?[]" if mark in str(out)}):
+        raise InputError(
+            f"--out {out}: seen {' '.join(marks)}, wanted a path without: TFX looks for files by "
+            "pattern"
+        )
+    outlook = look_ahead(config, out)
+    as_of = outlook.as_of
     name = run_id or run_name(as_of)
     folder = run_folder(out, name)
     queued = read_record(folder)
@@ -81,50 +69,62 @@ def run_pipeline(
             started=stamp(),
             trigger=queued.trigger if queued is not None else None,
         )
-        with recorded(out, record) as progress:
-            console.heading(config.name, name, as_of, config.window_days)
-            with console.captured_logs():
-                try:
-                    _execute(config, as_of, name, out, command, console, progress.stage)
-                except InputError:
-                    raise
-                except Exception:
-                    logger.exception("the run failed")
-                    raise
-            manifest = read_local_json(folder / "manifest.json")
-            progress.judged(manifest["verdict"], manifest["version"])
+        try:
+            with recorded(out, record) as progress:
+                console.heading(config.name, name, outlook.lines())
+                with console.captured_logs():
+                    try:
+                        check_store(out)
+                        sweep(out / ARTIFACTS)
+                        with temporary_files(out):
+                            _execute(config, outlook, name, out, command, console, progress)
+                    except InputError:
+                        raise
+                    except Exception as error:
+                        logger.exception("the run failed")
+                        reason = one_line(f"{type(error).__name__}: {error}")
+                        stage = progress.record.stage or "start"
+                        raise RunError(
+                            f"run {name}: {stage}: {reason} (all of it in {folder / 'run.log'})"
+                        ) from error
+                manifest = read_local_json(folder / "manifest.json")
+                progress.judged(manifest["verdict"], manifest["version"])
+        finally:
+            from components.reporter.index import write_index
+
+            write_index(out)
         return console.summary(out, folder)
 
 
 def _execute(
     config: PipelineConfig,
-    as_of: date,
+    outlook: Outlook,
     run_id: str,
     out: Path,
     command: str,
     console: Console,
-    begun: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     # Read once, when TensorFlow's C++ side is loaded; it reports errors as exceptions as well.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     console.note("loading TFX")
-    from pipeline.pipeline import Places, create_pipeline
+    from pipeline.pipeline import Places, create_pipeline, default_parameters
     from pipeline.runners.local import run_local
 
     run = RunInfo(
         run_id=run_id,
         seed=config.training.seed,
-        as_of=as_of.isoformat(),
+        as_of=outlook.as_of.isoformat(),
         contract=config.data_contract.name,
         code_version=code_version(),
         command=command,
         config=config.model_dump(mode="json"),
     )
-    places = Places.under(out)
+    attempt = Attempt.of(run, default_parameters(config, run), str(out))
+    places = Places.under(out, attempt)
 
     def on_stage(stage: Stage) -> None:
-        if stage.seconds is None:
-            begun(stage.name)
-        console.stage(stage.name, stage.number, stage.of, stage.seconds, stage.reused)
+        progress.stage(stage)
+        console.stage(stage, outlook.seconds.get(stage.name))
 
     run_local(create_pipeline(config, run, places), run_id, on_stage)

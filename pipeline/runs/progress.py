@@ -6,12 +6,30 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pipeline.runs.record import RunRecord, write_record
-from schemas.errors import InputError
+from schemas.errors import InputError, RunError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One node's turn.
+
+    Attributes:
+      number, of: place in the run, from 1.
+      seconds: wall time, None when the node begins.
+      reused: whether an earlier result was taken over.
+    """
+
+    name: str
+    number: int
+    of: int
+    seconds: float | None = None
+    reused: bool = False
 
 
 class Progress:
@@ -22,9 +40,12 @@ class Progress:
         self.record = record
         write_record(out, record)
 
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-        self._change(stage=name)
+    def stage(self, stage: Stage) -> None:
+        """A stage begins, or has ended."""
+        if stage.seconds is None:
+            self._change(stage=stage.name)
+        elif not stage.reused:
+            self._change(seconds={**self.record.seconds, stage.name: round(stage.seconds, 1)})
 
     def judged(self, verdict: Mapping[str, Any], version: int | None) -> None:
         """The model has been judged, and pushed as a version or not at all."""
@@ -47,7 +68,7 @@ def recorded(out: Path, record: RunRecord) -> Iterator[Progress]:
         write_record(out, progress.record.ended("stopped", f"stopped by {signal}"))
         raise
     except BaseException as error:
-        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, InputError | RunError) else f"{type(error).__name__}: "
         write_record(out, progress.record.ended("failed", f"{kind}{error}"))
         raise
     write_record(out, progress.record.ended("succeeded"))

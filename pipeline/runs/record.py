@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +50,8 @@ class RunRecord(Frozen):
     finished: str | None = None
     stage: str | None = None
     """The last stage that began; of a failed run the one that failed."""
+    seconds: Mapping[str, float] = {}
+    """Wall time of each stage that has ended and did its work anew."""
     error: str | None = None
     blessed: bool | None = None
     """Null while no model has been judged."""

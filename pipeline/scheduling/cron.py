@@ -119,7 +119,12 @@ class Cron:
         return cron
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first scheduled time that is later than a moment."""
+        """The first scheduled time that is later than a moment.
+
+        >>> night = Cron.parse("0 3 * * *")
+        >>> night.next_after(datetime(2026, 3, 1, 3, tzinfo=UTC)).isoformat()
+        '2026-03-02T03:00:00+00:00'
+        """
         found: datetime = self._times(moment).get_next(datetime)
         return found
 
@@ -136,11 +141,11 @@ class Cron:
 
 
 def _check_days(month_day: str, week_day: str) -> None:
-    """With both kinds of day restricted, a day counts for either; `*/2` counts as unrestricted
-    for Kubeflow and as restricted here."""
-    for stepped, other in ((month_day, week_day), (week_day, month_day)):
-        if re.search(r"[*?]/", stepped) and other[0] not in "*?":
+    """With both kinds of day restricted, a day counts for either; for Kubeflow any field with a `*`
+    in it, such as `*/2`, is unrestricted, and a day has to count for both."""
+    for starred, other in ((month_day, week_day), (week_day, month_day)):
+        if starred not in "*?" and re.search(r"[*?]", starred) and other not in "*?":
             raise InputError(
-                f"seen {stepped!r} beside {other!r}, wanted days of the month or of the week, not "
-                "both with a step over all of them"
+                f"seen {starred!r} beside {other!r}, wanted days of the month or of the week, not "
+                "both where one of them is taken out of all days"
             )

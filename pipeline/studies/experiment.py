@@ -55,6 +55,8 @@ def conduct(
         has_truth(root),
         contract.roles.conversion_category is not None,
         contract.roles.advertiser is not None,
+        contract.attribution_window_days + run.config.splits.eval_days,
+        contract.roles.conversion_timestamp is not None,
     )
     plan = Plan(
         build(name, settings, facts),

@@ -60,7 +60,7 @@ class FrozenRun:
 
     @property
     def draws(self) -> Draws:
-        """How the run's config wants intervals drawn."""
+        """Confidence, resamples and seed of intervals, as the run's evaluation has them."""
         from common.statistics.bootstrap import Draws
 
         evaluation = self.run.config.evaluation

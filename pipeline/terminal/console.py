@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.table import Table
 
-from components.reporter.summary import Change, SummaryRow, summary_rows
+from common.files.local import read_local_json
+from common.pages.text import between, decimal, duration, signed
+from common.versions.manifest import Manifest
+from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
+from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
+
+PATIENCE = 10.0
+"""Seconds from which on a stage says how far it is."""
+
+REFRESH, LINE_EVERY = 1.0, 30.0
+"""Seconds between two words on it, at a terminal and in a file."""
 
 
 class Console:
@@ -23,21 +35,31 @@ class Console:
     def __init__(self, log: Path) -> None:
         self._rich = terminal(soft_wrap=True)
         self._log = log
+        self._clock = Clock(self._rich, "", None)
 
-    def heading(self, name: str, run_id: str, as_of: date, window_days: int) -> None:
-        self._rich.print(
-            f"[bold]hardtower[/] {name}, run {run_id}: {window_days} days before {as_of}"
-        )
+    def heading(self, name: str, run_id: str, lines: Iterable[tuple[str, str]]) -> None:
+        """What is going to be done, as it was understood."""
+        self._rich.print(f"[bold]hardtower[/] {name}, run {run_id}")
+        for what, words in lines:
+            self._rich.print(f"  {what:<12}{words}", markup=False)
 
     def note(self, text: str) -> None:
         self._rich.print(f"  {text}", markup=False)
 
-    def stage(self, name: str, number: int, of: int, seconds: float | None, reused: bool) -> None:
-        place = f"[{number:>{len(str(of))}}/{of}]"
-        if seconds is None:
-            self._rich.print(f"{place} {name}", markup=False)
+    def stage(self, stage: Stage, expected: float | None) -> None:
+        """A stage begins, or has ended.
+
+        Args:
+          expected: seconds that it took the last time, if that is known.
+        """
+        self._clock.stop()
+        place = f"[{stage.number:>{len(str(stage.of))}}/{stage.of}]"
+        if stage.seconds is None:
+            self._rich.print(f"{place} {stage.name}", markup=False)
+            self._clock = Clock(self._rich, stage.name, expected)
+            self._clock.start()
         else:
-            how = "reused an earlier result" if reused else f"done in {seconds:.1f} s"
+            how = "reused an earlier result" if stage.reused else f"done in {stage.seconds:.1f} s"
             self._rich.print(f"{' ' * len(place)} {how}", markup=False, style="dim")
 
     @contextmanager
@@ -53,9 +75,13 @@ class Console:
         own.setLevel(logging.INFO)
         own.addHandler(lines)
         logging.captureWarnings(True)
+        # A full disk would have the log file's own errors printed between the lines.
+        printed, logging.raiseExceptions = logging.raiseExceptions, False
         try:
             yield
         finally:
+            self._clock.stop()
+            logging.raiseExceptions = printed
             logging.captureWarnings(False)
             own.removeHandler(lines)
             root.handlers, root.level = before[0], before[1]
@@ -74,14 +100,21 @@ class Console:
         """
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         records = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        comparisons = read_local_json(folder / "comparisons.json", [])
         verdict, version = manifest["verdict"], manifest["version"]
-        self._rich.print(_table(summary_rows(records)))
+        self._rich.print(_table(summary_rows(records, comparisons)))
         blessed = bool(verdict["blessed"])
-        self._rich.print(
-            "BLESSED" if blessed else "NOT BLESSED, nothing was pushed",
-            style="bold green" if blessed else "bold yellow",
-        )
-        self._rich.print(f"  {verdict['summary']}", markup=False)
+        outcome = "BLESSED" if blessed else "NOT BLESSED, nothing was pushed"
+        if blessed and version is None:
+            outcome = "BLESSED, nothing was pushed"
+        good = blessed and version is not None
+        self._rich.print(outcome, style="bold green" if good else "bold yellow")
+        # Manifests of earlier versions have no headline.
+        self._rich.print(f"  {verdict.get('headline') or verdict['summary']}", markup=False)
+        for detail in verdict.get("details", ()):
+            self._rich.print(f"  - {detail}", markup=False, style="dim")
+        for line in fit_lines(Manifest.model_validate(manifest)):
+            self._rich.print(line, markup=False)
         self._rich.print(f"report         {folder / 'report.html'}", markup=False)
         if version is not None:
             model = out / "serving" / str(version)
@@ -89,6 +122,68 @@ class Console:
             routing = model / "assets.extra" / "routing.parquet"
             self._rich.print(f"routing table  {routing}", markup=False)
         return blessed
+
+
+class Clock(threading.Thread):
+    """Tells every few seconds how far a stage is, once it has taken `PATIENCE`.
+
+    At a terminal one line is kept up to date; elsewhere lines would pile up, so that they come
+    seldom.
+
+    Args:
+      expected: seconds that the stage took the last time, if that is known.
+    """
+
+    def __init__(self, rich: RichConsole, stage: str, expected: float | None) -> None:
+        super().__init__(daemon=True, name=f"clock of {stage}")
+        self._rich, self._stage, self._expected = rich, stage, expected
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        began = time.monotonic()
+        every = REFRESH if self._rich.is_terminal else LINE_EVERY
+        if self._ended.wait(PATIENCE):
+            return
+        with self._rich.status("") if self._rich.is_terminal else nullcontext() as status:
+            while True:
+                words = f"{self._stage}: {progress(time.monotonic() - began, self._expected)}"
+                if status is None:
+                    self._rich.print(f"      {words}", markup=False, style="dim")
+                else:
+                    status.update(escape(words))
+                if self._ended.wait(every):
+                    return
+
+    def stop(self) -> None:
+        """Ends the line, and waits for it to be gone."""
+        self._ended.set()
+        if self.is_alive():
+            self.join()
+
+
+def progress(seconds: float, expected: float | None) -> str:
+    """How far a stage is: `34 s, 62%, about 21 s left`.
+
+    Args:
+      seconds: since it began.
+      expected: what it took the last time, if that is known.
+    """
+    if expected is None:
+        return duration(seconds)
+    if seconds >= expected:
+        return f"{duration(seconds)}, the last time it took {duration(expected)}"
+    left = duration(expected - seconds)
+    return f"{duration(seconds)}, {seconds / expected:.0%}, about {left} left"
+
+
+def fit_lines(manifest: Manifest) -> list[str]:
+    """What each fit has learned from, in words."""
+    return [
+        f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
+        f"{fit.age(manifest.data.as_of)} days before the as-of day"
+        for name, fit in (("judged", manifest.judged_fit), ("served", manifest.served_fit))
+        if fit is not None
+    ]
 
 
 class _Lines(logging.Handler):
@@ -102,33 +197,30 @@ class _Lines(logging.Handler):
 
 
 def _table(rows: list[SummaryRow]) -> Table:
-    table = Table(caption="Δ: against the one-task model", caption_justify="left")
-    for name in ("task", "model"):
+    table = Table()
+    for name in ("examples (conversions)", "model"):
         table.add_column(name)
-    for name in ("examples", "positives", "AUC", "RIG", "calibration", "ΔAUC", "ΔRIG"):
+    for name in ("RIG", "AUC", "log loss", "calibration", "RIG, first minus this"):
         table.add_column(name, justify="right")
-    task = None
+    on = None
     for row in rows:
-        if task not in (None, row.task):
+        if on not in (None, row.on):
             table.add_section()
+        counts = f"{row.on} {row.examples:,} ({row.positives:,})"
         table.add_row(
-            row.task if row.task != task else "",
-            row.model,
-            f"{row.examples:,}",
-            f"{row.positives:,}",
-            _number(row.auc),
-            _number(row.rig),
-            _number(row.calibration),
-            _change(row.auc_change),
-            _change(row.rig_change),
+            counts if row.on != on else "",
+            MODELS[row.model],
+            decimal(row.rig.value),
+            decimal(row.auc.value),
+            decimal(row.log_loss.value, 5),
+            decimal(row.calibration.value, 3),
+            _lead(row.lead),
         )
-        task = row.task
+        on = row.on
     return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _change(value: Change | None) -> str:
-    return "" if value is None else f"{value.absolute:+.4f}"
+def _lead(found: Bounded | None) -> str:
+    if found is None:
+        return ""
+    return f"{signed(found.value)} {between(found.low, found.high)}"

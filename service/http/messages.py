@@ -1,10 +1,13 @@
-"""Bodies of requests and answers."""
+"""Bodies of requests and answers, as the OpenAPI document describes them.
+
+Requests are decoded by `service.decoding`, which takes the same.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from schemas.base import Frozen
 
@@ -36,6 +39,22 @@ class Candidate(Frozen):
     features: Features = Field(default_factory=dict)
 
 
+class CandidateColumns(BaseModel):
+    """The candidates column by column, all columns of one length.
+
+    Besides these, a column a feature, of text or numbers, null where missing; a feature that has
+    none comes from the context. A feature that is named like one of these goes by `features.` and
+    its name.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    setup_id: list[Text | None] | None = None
+    category: list[Text | None] | None = None
+    advertiser_type: list[Text | None] | None = None
+    key: list[Text | None] | None = None
+
+
 class PredictRequest(Frozen):
     """One ad request."""
 
@@ -45,7 +64,7 @@ class PredictRequest(Frozen):
     """What the A/B test hashes where its unit is the request."""
     context: Features = Field(default_factory=dict)
     """Features that all candidates share; a candidate's own value goes before."""
-    candidates: Annotated[list[Candidate], Field(min_length=1)]
+    candidates: Annotated[list[Candidate], Field(min_length=1)] | CandidateColumns
 
 
 class Prediction(Frozen):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter as Count
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.predict import Answer
+from service.workers.wire import Reply
 
 _LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _CANDIDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -68,6 +66,8 @@ class Metrics:
             "Lines that could not be written to the decision log.",
             registry=registry,
         )
+        # Looking a counter up by its labels costs more than counting.
+        self._ways: dict[tuple[str, ...], Counter] = {}
         for outcome in ("ok", "refused"):
             self._loads.labels(outcome)
 
@@ -86,23 +86,22 @@ class Metrics:
         """One request was answered with this HTTP status."""
         self._requests.labels(str(status)).inc()
 
-    def scored(self, model: str, seconds: float) -> None:
-        """A model was called."""
-        self._scoring.labels(model).observe(seconds)
-
-    def answered(self, answer: Answer, seconds: float) -> None:
-        """Counts the candidates of an answer."""
-        d = answer.decisions
-        self._seconds.observe(seconds)
-        self._size.observe(len(answer.setup_ids))
-        columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
-        for labels, n in Count(zip(*columns, strict=True)).items():
-            self._candidates.labels(*labels).inc(n)
+    def answered(self, reply: Reply) -> None:
+        """A request was answered with predictions."""
+        self._seconds.observe(reply.seconds)
+        self._size.observe(sum(group.candidates for group in reply.groups))
+        for scored in reply.scored:
+            self._scoring.labels(scored.model).observe(scored.seconds)
+        for group in reply.groups:
+            way = (group.task, group.reason, group.model, group.variant)
+            if (counter := self._ways.get(way)) is None:
+                counter = self._ways[way] = self._candidates.labels(*way)
+            counter.inc(group.candidates)
 
     def lost(self, lines: int) -> None:
-        """How many lines the decision log lost so far."""
+        """Sets how many lines the decision log has lost so far."""
         self._lost.set(lines)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """All metrics in Prometheus' text format, the answer of `/metrics`."""
         return generate_latest(self._registry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.routing.table import RoutingTable
-from common.versions.digest import ASSETS_EXTRA, model_digest
+from common.versions.digest import ASSETS_EXTRA, check_sums, model_digest
 from common.versions.manifest import MANIFEST_FILE, Manifest
 from common.versions.reference import ONE_TASK_DIRECTORY
 from schemas.checked import checked_json
@@ -53,16 +53,19 @@ def read_manifest(version: Path) -> Manifest:
 
 
 def check_files(version: Path, manifest: Manifest) -> None:
-    """Proves that both models are there as they were pushed.
+    """Proves that every file is there as it was pushed.
 
     Raises:
-      InputError: a model is missing, or a file of it is other than at the push.
+      InputError: the one-task model is missing, or a file is other than at the push.
     """
     if not manifest.one_task_digest:
         raise InputError(
             f"{version}: no one-task model; wanted one at {ONE_TASK_DIRECTORY} for candidates "
             "that are not hard"
         )
+    if manifest.summed:
+        check_sums(version)
+        return
     wanted = {version: manifest.model_digest}
     wanted[version / ONE_TASK_DIRECTORY] = manifest.one_task_digest
     for model, digest in wanted.items():
@@ -109,26 +112,3 @@ def load_bundle(
     for scorer in (models.hard, models.one_task):
         scorer.score(missing(schema, 2))
     return Bundle(manifest, table, schema, models)
-
-
-class BundleLoader:
-    """`load_bundle` with the inputs that versions must have.
-
-    Args:
-      wanted: those inputs; None for the ones of the first version that loads.
-    """
-
-    def __init__(
-        self,
-        open_models: OpenModels,
-        read_schema: Callable[[Path], InputSchema],
-        wanted: InputSchema | None = None,
-    ) -> None:
-        self._open_models = open_models
-        self._read_schema = read_schema
-        self._wanted = wanted
-
-    def __call__(self, number: int, version: Path) -> Bundle:
-        bundle = load_bundle(number, version, self._open_models, self._read_schema, self._wanted)
-        self._wanted = bundle.schema
-        return bundle

@@ -74,6 +74,8 @@ class Live(Generic[T]):
         the version.
       watcher: told what happens.
       clock: seconds, never going back.
+      whole: whether what serves is still in order; it is loaded again when it is not.
+      retire: told of what serves no longer, which readers may still be using.
     """
 
     def __init__(
@@ -82,11 +84,16 @@ class Live(Generic[T]):
         load: Callable[[int, Path], T],
         watcher: Watcher | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        whole: Callable[[T], bool] = lambda contents: True,
+        retire: Callable[[T], None] = lambda contents: None,
     ) -> None:
         self._folder = ServingFolder(folder)
         self._load = load
         self._watcher = watcher or Silent()
         self._clock = clock
+        self._whole = whole
+        self._retire = retire
         self._current: Loaded[T] | None = None
         self._refusals: dict[int, Refusal] = {}
         self._one_at_a_time = threading.Lock()
@@ -99,6 +106,13 @@ class Live(Generic[T]):
     def refusals(self) -> dict[int, Refusal]:
         """Versions in the folder that could not be loaded."""
         return dict(self._refusals)
+
+    def close(self) -> None:
+        """Retires what serves; for the end."""
+        with self._one_at_a_time:
+            current, self._current = self._current, None
+            if current is not None:
+                self._retire(current.contents)
 
     def refresh(self) -> None:
         """Looks at the folder once.
@@ -114,7 +128,8 @@ class Live(Generic[T]):
                 return
             self._refusals = {n: r for n, r in self._refusals.items() if n in versions}
             for number in reversed(versions):
-                if self._current is not None and number == self._current.number:
+                before = self._current
+                if before and number == before.number and self._whole(before.contents):
                     break
                 refusal = self._refusals.get(number)
                 if refusal is not None and self._clock() < refusal.again:
@@ -125,7 +140,8 @@ class Live(Generic[T]):
             self._watcher.looked(max(versions, default=None), serving)
 
     def _try(self, number: int) -> bool:
-        before = self._current.number if self._current else None
+        replaced = self._current
+        before = replaced.number if replaced else None
         start = self._clock()
         try:
             contents = self._load(number, self._folder.path(number))
@@ -139,6 +155,8 @@ class Live(Generic[T]):
             self._watcher.refused(number, reason)
             return False
         self._current = Loaded(number, contents)
+        if replaced is not None:
+            self._retire(replaced.contents)
         self._refusals.pop(number, None)
         seconds = self._clock() - start
         logger.info("version %d serves now, %s before it (%.2f s)", number, before, seconds)

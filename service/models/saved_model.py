@@ -11,8 +11,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from components.trainer.export.export import PROBABILITY, RAW, raw_signature
-from schemas.contract import Contract
+from common.versions.signatures import PROBABILITY, RAW
 from schemas.errors import InputError
 from service.models.inputs import Columns, InputSchema
 from service.models.scorer import ScoringError, checked
@@ -34,12 +33,6 @@ def read_schema(model: Path) -> InputSchema:
     if not inputs:
         raise InputError(f"{file}: no signature {RAW!r}")
     return _schema({n: tf.dtypes.as_dtype(info.dtype) for n, info in inputs.items()}, file)
-
-
-def contract_schema(contract: Contract) -> InputSchema:
-    """The inputs of models that are trained under a contract."""
-    specs = raw_signature(contract).values()
-    return _schema({spec.name: spec.dtype for spec in specs}, contract.name)
 
 
 def _schema(types: Mapping[str, tf.DType], source: str | Path) -> InputSchema:
@@ -76,9 +69,17 @@ class SavedModelScorer:
 
     def score(self, columns: Columns) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
-        text = tf.constant(columns.text, tf.string)
         try:
-            answer = self._call(text, tf.constant(columns.numbers)).numpy()
+            answer = self.call(*self.tensors(columns))
         except tf.errors.OpError as error:
             raise ScoringError(f"{self._source}: {error.message}") from error
         return checked(answer, columns.numbers.shape[1], self._source)
+
+    def tensors(self, columns: Columns) -> tuple[tf.Tensor, tf.Tensor]:
+        """Text [text features, n] and numbers [number features, n]."""
+        return tf.constant(columns.text, tf.string), tf.constant(columns.numbers)
+
+    def call(self, text: tf.Tensor, numbers: tf.Tensor) -> npt.NDArray[np.float32]:
+        """Probabilities [n]; raises `tf.errors.OpError`."""
+        probabilities: npt.NDArray[np.float32] = self._call(text, numbers).numpy()
+        return probabilities

@@ -35,7 +35,8 @@ def checked(probabilities: npt.ArrayLike, n: int, source: str) -> npt.NDArray[np
     array = np.asarray(probabilities, np.float32)
     if array.shape != (n,):
         raise ScoringError(f"{source}: {array.shape} probabilities; wanted {n}")
-    if not ((array >= 0) & (array <= 1)).all():
+    # Not a number makes both comparisons false.
+    if n and not (array.min() >= 0 and array.max() <= 1):
         bad = array[~((array >= 0) & (array <= 1))][0]
         raise ScoringError(f"{source}: probability {bad}; wanted a number from 0 to 1")
     return array

@@ -13,11 +13,10 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
+from common.versions.signatures import RAW
 from service.models.inputs import Columns, InputSchema
 from service.models.scorer import ScoringError, checked
 from service.settings import TFServingSettings
-
-SIGNATURE = "raw"
 
 
 def make_client(settings: TFServingSettings) -> httpx.Client:
@@ -51,11 +50,10 @@ class TFServingScorer:
 
     def score(self, columns: Columns) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
-        text = [[value.decode() for value in row] for row in columns.text]
-        inputs = dict(zip(self._schema.text, text, strict=True))
+        inputs = dict(zip(self._schema.text, columns.text.tolist(), strict=True))
         inputs |= zip(self._schema.numbers, columns.numbers.tolist(), strict=True)
         # NaN stands as such in the body: TF Serving reads it, though JSON does not know it.
-        body = json.dumps({"signature_name": SIGNATURE, "inputs": inputs}).encode()
+        body = json.dumps({"signature_name": RAW, "inputs": inputs}).encode()
         outputs = self._ask("POST", f"{self._url}:predict", body).get("outputs", [])
         return checked(outputs, columns.numbers.shape[1], f"TF Serving {self._url}")
 

@@ -11,13 +11,16 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 
 from schemas.errors import InputError
-from service.predict import Answer
 from service.settings import DecisionLogSettings
+
+if TYPE_CHECKING:
+    from service.predict import Answer
 
 
 def decision_line(answer: Answer, request_id: str | None, key: str | None, now: datetime) -> str:

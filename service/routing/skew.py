@@ -15,9 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
 from schemas.base import Frozen
 from schemas.errors import InputError
@@ -126,8 +125,8 @@ def _causes(wrong: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
 
 def _runs(path: Path) -> pd.DataFrame:
     try:
-        table = pq.read_table(path, columns=list(_COLUMNS))
-    except (OSError, pa.ArrowException) as error:
+        table = parquet_table(path, columns=list(_COLUMNS))
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a table of task assignments: {error}") from None
     if not table.num_rows:
         raise InputError(f"{path}: no rows; wanted the runs of at least one setup")

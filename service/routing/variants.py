@@ -54,7 +54,14 @@ class AbTest(Frozen):
         return self
 
     def assign(self, keys: Iterable[str]) -> list[Variant]:
-        """The variant of each key."""
+        """The variant of each key.
+
+        >>> routed = Variant(name="towers", share=0.5, serves="routed")
+        >>> plain = Variant(name="plain", share=0.5, serves="one_task")
+        >>> test = AbTest(name="towers 2026", variants=(routed, plain))
+        >>> [variant.name for variant in test.assign(["user 1", "user 2", "user 3"])]
+        ['plain', 'towers', 'towers']
+        """
         ends = list(accumulate(v.share for v in self.variants))[:-1]
         return [self.variants[sum(point(self.name, key) >= e for e in ends)] for key in keys]
 

@@ -162,3 +162,10 @@ def test_the_run_role_names_what_it_may_do() -> None:
     accounts = {found["metadata"]["name"] for found in of_kind("ServiceAccount")}
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert {subject["name"] for subject in binding["subjects"]} <= accounts
+
+
+def test_every_container_states_when_its_image_is_pulled() -> None:
+    containers = [c for pod in pods() for c in pod["spec"]["containers"]]
+    assert containers
+    for container in containers:
+        assert container["imagePullPolicy"] == "IfNotPresent"

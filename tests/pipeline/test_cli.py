@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from common.runs.provenance import code_version
 from pipeline.cli import main
 
 HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "matplotlib", "kfp")
@@ -55,11 +57,20 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "not key=value": (["labelling"], ["--set", "'labelling'", "key=value"]),
     "below a value": (["window_days.x=1"], ["window_days", "holds a value"]),
     "not a date": (["as_of=tomorrow"], ["as_of", "tomorrow", "2026-01-31"]),
-    "too many shared layers": (["model.shared_layers=99"], ["shared_layers 99", "stack"]),
+    "too many shared layers": (["model.shared_layers=30"], ["shared_layers 30", "stack"]),
     "no mature click in the window": (
         ["labelling.delay=mature", "labelling.window_days=30"],
         ["labelling.window_days", "seen 30", "above the attribution window of 30 days"],
     ),
+    "a date that is none": (["as_of=2024-13-45"], ["as_of", "2024-13-45", "2026-01-31"]),
+    "the year 1": (["as_of=0001-01-01"], ["as_of", "0001-01-01", "from 1990 to 2100"]),
+    "a century's window": (["window_days=9999999"], ["window_days", "3660"]),
+    "a key twice": (["push={keep: 1, keep: 2}"], ["--set push", "'keep' is there twice"]),
+    "octal": (["window_days=050"], ["--set window_days", "050", "octal"]),
+    "NUL": (['input.root="a\\0b"'], ["--set input.root", "NUL"]),
+    "brackets": (["push=" + "[" * 3000], ["nested too deeply"]),
+    "half a partition": (["input.pattern=a/{YYYY}/*"], ["config: input", "wanted all of {YYYY}"]),
+    "a name that ends in a dash": (["name=clicks-"], ["name", "'clicks-'"]),
     "unknown contract": (["contract=nothing"], ["contract", "nothing", "complete_journey"]),
 }
 
@@ -166,3 +177,87 @@ def test_report_without_runs(tmp_path: Path) -> None:
     code, output = invoke("report", "--out", str(tmp_path))
     assert code == 2
     assert "no finished run" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--config", "mine", "--out", "FILE/out"], ["FILE/out", "Not a directory"]),
+        (["run", "--config", "y" * 300], ["File name too long"]),
+        (["simulate", "--out", "FILE/log", "--set", "clicks=300"], ["FILE", "Not a directory"]),
+        (["ab-report", "z" * 300], ["File name too long"]),
+        (["serve", "--serving", ".", "--port", "99999"], ["--port", "99999", "65535"]),
+    ],
+)
+def test_what_the_machine_will_not_do_is_one_line(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    """Also for a user whom no permission stops, as in containers."""
+    file = tmp_path / "file"
+    file.touch()
+    given = [a.replace("FILE", str(file)).replace("mine", "complete_journey") for a in arguments]
+    code, output = invoke(*given)
+    assert code in (1, 2)
+    for word in words:
+        assert word.replace("FILE", str(file)) in output
+    assert "Traceback" not in output
+    assert output.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize("name", ["a [b]", "a*", "what?"])
+def test_an_output_folder_that_is_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    code, output = invoke("run", "--config", "complete_journey", "--out", str(tmp_path / name))
+    assert (code, (tmp_path / name).exists()) == (2, False)
+    assert "wanted a path without" in output
+
+
+def test_the_code_version_does_not_need_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("HARDTOWER_REVISION", raising=False)
+    code_version.cache_clear()
+    assert code_version() == version("hardtower")
+    code_version.cache_clear()
+
+
+BROKEN_FILES: dict[str, tuple[list[str], str, bytes, str]] = {
+    "contract in Latin-1": (
+        ["alpha", "--config", "ok.yaml"],
+        "c.yaml",
+        b"name: caf\xe9",
+        "not YAML",
+    ),
+    "setups in UTF-16": (
+        ["route", "--serving", ".", "--file", "setups"],
+        "setups",
+        "a|b".encode("utf-16"),
+        "in UTF-8",
+    ),
+    "record that is none": (["runs", "--out", "."], "runs/a/manifest.json", b"{", "not JSON"),
+    "manifest that is none": (
+        ["experiment", "architectures", "--out", "."],
+        "runs/a/manifest.json",
+        b"[]",
+        "manifest.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_FILES)
+def test_a_broken_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    arguments, name, content, words = BROKEN_FILES[case]
+    monkeypatch.chdir(tmp_path)
+    Path("ok.yaml").write_text("{name: a, contract: c.yaml, window_days: 9}")
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(content)
+    code, output = invoke(*arguments)
+    assert code == 2
+    assert words in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_a_backfill_is_of_years_that_clicks_have() -> None:
+    code, output = invoke("backfill", "--from", "0001-01-01", "--to", "2026-01-01", "--local")
+    assert code == 2
+    assert "--from: seen '0001-01-01', wanted a date from 1990 to 2100" in output

@@ -6,10 +6,11 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import kfp_server_api  # type: ignore[import-untyped]
 import pytest
 from click.testing import CliRunner
 from kfp_stub import API, PIPELINE, PLATFORM, KfpStub, compiled, kfp_stub
@@ -21,7 +22,7 @@ from pipeline.kfp_server.backfill import Backfill
 from pipeline.kfp_server.connection import Connection
 from pipeline.kfp_server.errors import ServerError
 from pipeline.kfp_server.package import read_package
-from pipeline.kfp_server.requests import RunRequest
+from pipeline.kfp_server.requests import RunRequest, view_of
 from pipeline.kfp_server.runs import Server
 
 SECRET = "s3cret-token"
@@ -428,3 +429,20 @@ def test_runs_are_listed_over_pages_with_their_verdicts(
     ]
     code, output = invoke("runs", "--endpoint", stub.url, "-e", "nothing")
     assert (code, "no experiment 'nothing'" in output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("finished", "wanted"),
+    [
+        (None, None),
+        # What servers send of a run that goes on: the zero value of a protobuf timestamp.
+        (datetime(1970, 1, 1, tzinfo=UTC), None),
+        (datetime(2026, 3, 1, 4, tzinfo=UTC), datetime(2026, 3, 1, 4, tzinfo=UTC)),
+    ],
+)
+def test_a_run_that_goes_on_has_no_end(finished: datetime | None, wanted: datetime | None) -> None:
+    run = kfp_server_api.V2beta1Run(
+        run_id="r1", created_at=datetime(2026, 3, 1, 3, tzinfo=UTC), finished_at=finished
+    )
+    view = view_of(run)
+    assert (view.created, view.finished) == (datetime(2026, 3, 1, 3, tzinfo=UTC), wanted)

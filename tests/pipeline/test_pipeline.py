@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,54 @@ def test_the_gate_stands_between_the_data_and_training(tmp_path: Path) -> None:
     assert "HardTowerEvaluator" in found["HardTowerPusher"].upstream_nodes
 
 
+def test_the_served_fit_waits_for_the_verdict(tmp_path: Path) -> None:
+    """The judged fit reads what was known when the eval period began; the other all there is."""
+    project = Project(tmp_path)
+    project.write()
+    found = nodes(compiled(load_config(str(project.config)), tmp_path))
+    for name in ("ServedTransform", "ServedTrainer", "ServedOneTaskTrainer"):
+        assert "HardTowerEvaluator" in found[name].upstream_nodes
+        assert name == "ServedTransform" or name in found["HardTowerPusher"].upstream_nodes
+    for name, fit, splits in (
+        ("Trainer", "judged", ["train"]),
+        ("ServedTrainer", "served", ["train", "calibration", "eval", "recent"]),
+    ):
+        given = {k: v.field_value for k, v in found[name].parameters.parameters.items()}
+        assert json.loads(given["custom_config"].string_value)["fit"] == fit
+        assert json.loads(given["train_args"].string_value)["splits"] == splits
+        model = json.loads(given["custom_config"].string_value)["model"]
+        assert model["mode"] == "two_tower"
+    for name in ("Trainer", "OneTaskTrainer"):
+        assert name in found[f"Served{name}"].upstream_nodes
+
+
+@pytest.mark.parametrize(
+    ("push", "timed", "refits"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"fit": "judged"}, True, False),
+        ({"fit": "refit"}, False, True),
+    ],
+)
+def test_what_is_pushed(tmp_path: Path, push: dict[str, str], timed: bool, refits: bool) -> None:
+    """A refit where the log says when clicks converted, unless another fit is asked for."""
+    project = Project(tmp_path)
+    roles = {k: v for k, v in CONTRACT["roles"].items() if timed or k != "conversion_timestamp"}
+    project.write({"push": push}, CONTRACT | {"roles": roles})
+    found = nodes(compiled(load_config(str(project.config)), tmp_path))
+    assert ("ServedTrainer" in found) is refits
+    if refits:
+        given = found["ServedTrainer"].parameters.parameters["train_args"].field_value
+        assert ("recent" in given.string_value) is timed
+
+
 @pytest.mark.parametrize(
     ("mode", "trainers"),
     [
-        ("two_tower", {"Trainer", "OneTaskTrainer"}),
-        ("hard_only", {"Trainer", "OneTaskTrainer"}),
-        ("one_task", {"Trainer"}),
+        ("two_tower", {"Trainer", "OneTaskTrainer", "ServedTrainer", "ServedOneTaskTrainer"}),
+        ("hard_only", {"Trainer", "OneTaskTrainer", "ServedTrainer", "ServedOneTaskTrainer"}),
+        ("one_task", {"Trainer", "ServedTrainer"}),
     ],
 )
 def test_the_baseline_is_trained_beside_every_other_mode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from schemas.base import Frozen
 from schemas.checked import checked, checked_json, checked_yaml
@@ -45,3 +45,24 @@ def test_what_cannot_be_read_is_one_line() -> None:
     for text in ("width: [", b"width: \xff"):
         with pytest.raises(InputError, match=r"^size.yaml: not YAML: [^\n]*$"):
             checked_yaml(Size, text, "size.yaml")
+
+
+class Flags(Frozen):
+    width: PositiveInt = 1
+    rates: tuple[float, ...] = ()
+    either: int | bool = 0
+    deep: bool = False
+    sizes: tuple[Size, ...] = ()
+    options: dict[str, object] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize("text", ["width: true", "rates: [0.5, false]", "sizes: [{width: true}]"])
+def test_true_and_false_are_no_numbers(text: str) -> None:
+    with pytest.raises(InputError, match=r"flags: .*wanted neither true nor false"):
+        checked_yaml(Flags, text, "flags")
+
+
+def test_true_and_false_are_themselves() -> None:
+    text = "{deep: true, either: true, options: {a: true}, sizes: [{width: 2}], width: 3}"
+    found = checked_yaml(Flags, text, "flags")
+    assert (found.deep, found.either, found.options, found.width) == (True, True, {"a": True}, 3)

@@ -165,6 +165,7 @@ def test_validation_finds_what_breaks_the_contract(
         "cost": [1.0, 2.0],
         **{name: ["x", "x"] for name in labelled.BYTES_FIELDS},
         **{name: [0.0, 1.0] for name in labelled.FLOAT_FIELDS},
+        **{name: [0, 1] for name in labelled.INT_FIELDS},
         "task": ["hard", "soft"],
         "task_reason": ["history", "prior"],
         "routed_to": ["hard", "fallback"],

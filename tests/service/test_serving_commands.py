@@ -87,6 +87,7 @@ def test_skew_prints_the_share_of_mismatches(tmp_path: Path) -> None:
         (["route", "--serving", "{}", "--setup", "a", "--version", "7"], "no version 7; there: ["),
         (["route", "--serving", "{}/none", "--setup", "a"], "there: none"),
         (["serve", "--serving", "{}", "--set", "poll_seconds=0"], "settings: poll_seconds"),
+        (["serve", "--serving", "{}", "--workers", "0"], "settings: workers"),
         (["serve", "--serving", "{}", "--set", "pol_seconds=1"], "pol_seconds: unknown key"),
         (["serve", "--serving", "{}", "--tf-serving", "localhost"], "tf_serving.url"),
         (["serve", "--serving", "{}", "--contract", "nothing"], "no file 'nothing'"),
@@ -101,7 +102,7 @@ def test_bad_arguments_are_one_line(serving: Path, arguments: list[str], message
 
 def test_the_router_and_the_http_face_need_no_tensorflow() -> None:
     modules = (
-        *("settings", "http.app", "models.live", "models.tf_serving"),
+        *("settings", "http.server", "models.live", "models.tf_serving"),
         *("routing.router", "routing.variants", "routing.skew"),
     )
     imports = "; ".join(f"import service.{name}" for name in modules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,18 +16,19 @@ import pytest
 from fastapi.testclient import TestClient
 
 from common.versions.folder import ServingFolder
+from service.front import Front
 from service.http.app import create_app
 from service.http.messages import PredictResponse
 from service.http.metrics import Metrics
-from service.models.bundle import BundleLoader, Models
+from service.models.bundle import Models
 from service.models.inputs import Columns, InputSchema
 from service.models.live import Live
 from service.models.scorer import ScoringError
 from service.routing.decisions import DecisionLog
-from service.service import Service
 from service.settings import DecisionLogSettings, ServeSettings
 
 Start = Callable[..., TestClient]
+Load = Callable[..., Any]
 
 EXPERIMENT = {
     "name": "ab",
@@ -38,19 +40,20 @@ EXPERIMENT = {
 
 
 @pytest.fixture
-def start(tmp_path: Path, loader: BundleLoader) -> Iterator[Start]:
+def start(tmp_path: Path, loader: Load, threads: Any) -> Iterator[Start]:
     """Starts a service on `tmp_path/serving`."""
     clients: list[TestClient] = []
 
-    def run(load: BundleLoader = loader, **changes: Any) -> TestClient:
+    def run(load: Load = loader, **changes: Any) -> TestClient:
         raw = {"serving_dir": tmp_path / "serving", "poll_seconds": 60} | changes
         settings = ServeSettings.model_validate(raw)
         metrics = Metrics()
-        live = Live(settings.serving_dir, load, metrics)
+        live = Live(settings.serving_dir, lambda n, v: threads(settings, n, load(n, v)), metrics)
         live.refresh()
         log = DecisionLog(settings.decisions) if settings.decisions else None
-        app = create_app(Service(settings, live, metrics, log))
-        client = TestClient(app, raise_server_exceptions=False)
+        front = Front(settings, live, metrics, log)
+        client = TestClient(create_app(front), raise_server_exceptions=False)
+        client.front = front
         client.__enter__()
         clients.append(client)
         return client
@@ -107,7 +110,7 @@ def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: 
 
 
 def test_the_historical_cvr_comes_from_the_routing_table(
-    start: Start, tmp_path: Path, fill: Callable[..., None]
+    start: Start, tmp_path: Path, fill: Callable[..., None], make_loader: Callable[..., Load]
 ) -> None:
     """A request may give its own; the prior of a rule serves unknown setups, if it has one."""
     ServingFolder(tmp_path / "serving").publish(fill)
@@ -119,7 +122,7 @@ def test_the_historical_cvr_comes_from_the_routing_table(
         def score(self, columns: Columns) -> npt.NDArray[np.float32]:
             return np.nan_to_num(columns.numbers[0])
 
-    client = start(BundleLoader(lambda *_: Models(Plain(), Plain()), lambda _: schema))
+    client = start(make_loader(lambda *_: Models(Plain(), Plain()), schema))
     candidates: list[dict[str, Any]] = [
         {"setup_id": "a|buy"},
         {"setup_id": "a|buy", "features": {"historical_cvr": 0.5}},
@@ -139,7 +142,8 @@ def test_the_historical_cvr_comes_from_the_routing_table(
         ("[]", None),
         ('{"candidates": []}', "candidates"),
         ('{"candidates": 3}', "candidates"),
-        ('{"candidate": []}', "candidates"),
+        ('{"candidate": []}', "candidate"),
+        ('{"request_id": "r"}', "candidates"),
         ('{"candidates": [{"setup_id": "a", "price": 1}]}', "candidates.0.price"),
         ('{"candidates": [{"setup_id": 7}]}', "candidates.0.setup_id"),
         ('{"candidates": [{"setup_id": "a"}, {}]}', "candidates.1.setup_id"),
@@ -202,7 +206,7 @@ def test_a_refused_version_shows_in_readiness(start: Start, tmp_path: Path, vers
 
 @pytest.mark.usefixtures("version")
 def test_a_model_that_fails_gives_no_detail_away(
-    start: Start, loader: BundleLoader, caplog: pytest.LogCaptureFixture
+    start: Start, make_loader: Callable[..., Load], caplog: pytest.LogCaptureFixture
 ) -> None:
     errors: list[Exception] = [ScoringError("secret host down"), KeyError("secret")]
 
@@ -217,7 +221,7 @@ def test_a_model_that_fails_gives_no_detail_away(
             return [0.5] * columns.numbers.shape[1]
 
     failing = Failing()
-    client = start(BundleLoader(lambda n, v, s: Models(failing, failing), loader._read_schema))
+    client = start(make_loader(lambda n, v, s: Models(failing, failing)))
     for status in (503, 500):
         answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a|buy"}]})
         assert answer.status_code == status
@@ -227,7 +231,7 @@ def test_a_model_that_fails_gives_no_detail_away(
 
 @pytest.mark.usefixtures("version")
 def test_requests_beyond_those_that_may_wait_are_refused(
-    start: Start, loader: BundleLoader
+    start: Start, make_loader: Callable[..., Load]
 ) -> None:
     go = threading.Event()
     go.set()
@@ -237,13 +241,13 @@ def test_requests_beyond_those_that_may_wait_are_refused(
             assert go.wait(30)
             return [0.5] * columns.numbers.shape[1]
 
-    load = BundleLoader(lambda n, v, s: Models(Slow(), Slow()), loader._read_schema)
+    load = make_loader(lambda n, v, s: Models(Slow(), Slow()))
     client = start(load, workers=1, max_waiting=1)
     go.clear()
     request = {"candidates": [{"setup_id": "a|buy"}]}
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(client.post, "/v1/predict", json=request) for _ in range(2)]
-        while client.app.state.waiting < 2:
+        while client.front.waiting < 2:
             pass
         refused = client.post("/v1/predict", json=request)
         assert client.get("/health").status_code == 200
@@ -252,6 +256,47 @@ def test_requests_beyond_those_that_may_wait_are_refused(
     assert refused.status_code == 503
     assert refused.json()["errors"][0]["message"] == "more than 1 requests wait"
     assert client.post("/v1/predict", json=request).status_code == 200
+
+
+@pytest.mark.usefixtures("version")
+def test_a_request_whose_turn_would_come_too_late_is_refused_at_once(
+    start: Start, make_loader: Callable[..., Load]
+) -> None:
+    go = threading.Event()
+    go.set()
+
+    class Slow:
+        def score(self, columns: Columns) -> Any:
+            time.sleep(0.2)
+            assert go.wait(30)
+            return [0.5] * columns.numbers.shape[1]
+
+    client = start(
+        make_loader(lambda n, v, s: Models(Slow(), Slow())), workers=1, max_wait_seconds=0.1
+    )
+    request = {"candidates": [{"setup_id": "a|buy"}]}
+    assert client.post("/v1/predict", json=request).status_code == 200
+    go.clear()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(client.post, "/v1/predict", json=request)
+        while client.front.waiting < 1:
+            pass
+        refused = client.post("/v1/predict", json=request)
+        go.set()
+        assert under_way.result().status_code == 200
+    assert refused.status_code == 503
+    assert refused.json()["errors"][0]["message"].startswith("a turn comes in 0.")
+    assert client.post("/v1/predict", json=request).status_code == 200
+
+
+@pytest.mark.usefixtures("version")
+def test_bodies_in_memory_are_bounded_together(start: Start) -> None:
+    client = start(max_held_bytes=60)
+    short = json.dumps({"candidates": [{"setup_id": "a|buy"}]})
+    assert client.post("/v1/predict", content=short.ljust(60)).status_code == 200
+    assert client.post("/v1/predict", content=short.ljust(61)).status_code == 503
+    # What was refused is not held.
+    assert client.post("/v1/predict", content=short.ljust(60)).status_code == 200
 
 
 @pytest.mark.usefixtures("version")

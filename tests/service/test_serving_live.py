@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.versions.folder import ServingFolder
-from service.http.messages import Candidate, PredictRequest
+from service.decoding.json_body import JsonDecoder
 from service.http.metrics import Metrics
-from service.models.bundle import BundleLoader
 from service.models.inputs import InputSchema
 from service.models.live import Live, Loaded, Poller
 from service.predict import answer
 
 Fill = Callable[..., None]
+Load = Callable[..., Any]
 
 
 class Clock:
@@ -38,7 +38,7 @@ def serving(live: Live) -> int | None:
 
 
 def test_the_newest_version_serves_and_a_rollback_brings_the_one_before_back(
-    tmp_path: Path, fill: Fill, loader: BundleLoader
+    tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
     live = Live(tmp_path, loader)
     live.refresh()
@@ -79,24 +79,24 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no routing table": (
         lambda f: (f / "assets.extra" / "routing.parquet").unlink(),
-        "wanted a routing table",
+        "routing.parquet: missing",
     ),
     "half a routing table": (
         lambda f: (f / "assets.extra" / "routing.parquet").write_bytes(b"PAR1"),
-        "not a parquet file",
+        "routing.parquet: changed",
     ),
     "no routing settings": (
         lambda f: (f / "assets.extra" / "routing.json").unlink(),
-        "No such file",
+        "routing.json: missing",
     ),
-    "another assignment's table": (_change_manifest, "wanted 'zz', the models' own"),
+    "another manifest": (_change_manifest, "manifest.json: changed"),
     "an empty folder": (lambda f: (shutil.rmtree(f), f.mkdir()), "manifest.json"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_the_last_good_version_outlives_a_bad_one(
-    tmp_path: Path, fill: Fill, loader: BundleLoader, damage: str
+    tmp_path: Path, fill: Fill, loader: Load, damage: str
 ) -> None:
     spoil, reason = DAMAGE[damage]
     good = publish(tmp_path, fill)
@@ -122,7 +122,7 @@ def test_the_last_good_version_outlives_a_bad_one(
 
 
 def test_a_version_that_answers_no_probability_is_refused(
-    tmp_path: Path, fill: Fill, loader: BundleLoader
+    tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
     live = Live(tmp_path, loader)
     bad = publish(tmp_path, fill, one_task="1.5")
@@ -132,25 +132,42 @@ def test_a_version_that_answers_no_probability_is_refused(
 
 
 def test_a_version_with_other_features_is_refused(
-    tmp_path: Path, fill: Fill, loader: BundleLoader
+    tmp_path: Path, fill: Fill, make_loader: Callable[..., Load]
 ) -> None:
-    schemas = [InputSchema(("ad", "goal", "shop"), ("price",)), InputSchema(("ad",), ("price",))]
-    numbers = count()
-
-    def read(model: Path) -> InputSchema:
-        return schemas[next(numbers) // 2]
-
-    live = Live(tmp_path, BundleLoader(loader._open_models, read))
-    good = publish(tmp_path, fill)
-    live.refresh()
+    wanted = InputSchema(("ad", "goal", "shop", "size"), ("price",))
+    live = Live(tmp_path, make_loader(wanted=wanted))
     bad = publish(tmp_path, fill)
     live.refresh()
-    assert serving(live) == good
-    assert "no feature 'goal'; no feature 'shop'" in live.refusals[bad].reason
+    assert live.current() is None
+    assert "no feature 'size'" in live.refusals[bad].reason
+
+
+def test_what_is_not_whole_is_loaded_again_and_what_is_replaced_is_retired(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    broken: set[object] = set()
+    retired: list[object] = []
+    live: Live[object] = Live(
+        tmp_path,
+        lambda number, folder: object(),
+        whole=lambda contents: contents not in broken,
+        retire=retired.append,
+    )
+    live.refresh()
+    first = live.current()
+    live.refresh()
+    assert live.current() is first
+    broken.add(first.contents)
+    live.refresh()
+    second = live.current()
+    assert (second.number, retired) == (3, [first.contents])
+    assert second.contents is not first.contents
+    live.close()
+    assert live.current() is None
+    assert retired == [first.contents, second.contents]
 
 
 def test_a_version_that_is_still_being_copied_is_tried_again(
-    tmp_path: Path, fill: Fill, loader: BundleLoader
+    tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
     clock = Clock()
     live = Live(tmp_path, loader, clock=clock)
@@ -185,7 +202,7 @@ def test_pauses_between_attempts_double_up_to_a_minute(tmp_path: Path) -> None:
 
 
 def test_no_answer_mixes_versions_while_they_are_pushed(
-    tmp_path: Path, fill: Fill, loader: BundleLoader
+    tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
     """Both models' answers and the tasks are functions of the version here."""
     versions = 12
@@ -201,7 +218,8 @@ def test_no_answer_mixes_versions_while_they_are_pushed(
     live.refresh()
     poller = Poller(live.refresh, 0.001)
     poller.start()
-    request = PredictRequest(candidates=[Candidate(setup_id="a|buy"), Candidate(setup_id="new")])
+    body = b'{"candidates": [{"setup_id": "a|buy"}, {"setup_id": "new"}]}'
+    request = JsonDecoder(InputSchema(("ad", "goal", "shop"), ("price",)), 10).decode(body)
     done = threading.Event()
     wrong: list[object] = []
     seen: set[int] = set()
@@ -210,7 +228,7 @@ def test_no_answer_mixes_versions_while_they_are_pushed(
         while not done.is_set():
             loaded = live.current()
             assert isinstance(loaded, Loaded)
-            found = answer(request, loaded, None, 10)
+            found = answer(request, loaded, None)
             i = found.version % 100
             hard, other = (round(float(p), 3) for p in (f"0.1{i:02}", f"0.9{i:02}"))
             wanted = ["hard" if i % 2 else "soft", "soft"]

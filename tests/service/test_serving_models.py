@@ -13,68 +13,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.versions.digest import model_digest
 from common.versions.folder import ServingFolder
 from schemas.contract import load_contract
 from schemas.errors import InputError
-from service.http.server import build_service
-from service.models.saved_model import SavedModelScorer, contract_schema, read_schema
-from service.service import Service
+from service.decoding.json_body import JsonDecoder
+from service.models.inputs import InputSchema, contract_schema
+from service.models.saved_model import SavedModelScorer, read_schema
+from service.models.scorer import ScoringError
+from service.predictor import Predictor
 from service.settings import ServeSettings
-
-
-def save(path: Path, slope: float) -> None:
-    """sigmoid(slope x price, 1 more where the shop is b"é" and 0 where the price is missing)."""
-    module = tf.Module()
-    module.slope = tf.Variable(slope)
-
-    @tf.function(
-        input_signature=[
-            {
-                "price": tf.TensorSpec([None], tf.float32, name="price"),
-                "the shop": tf.TensorSpec([None], tf.string, name="the_shop"),
-            }
-        ]
-    )
-    def raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        price = tf.where(tf.math.is_nan(features["price"]), 0.0, features["price"])
-        bonus = tf.cast(features["the shop"] == "é".encode(), tf.float32)
-        return {"probability": tf.sigmoid(price * module.slope + bonus)}
-
-    module.raw = raw
-    tf.saved_model.save(module, str(path), {"raw": raw.get_concrete_function()})
-
+from service.workers.wire import JSON
+from service.workers.worker import open_predictor
 
 SLOPES = {"hard": 0.5, "one_task": -2.0}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    for name, slope in SLOPES.items():
-        save(root / name, slope)
-    return {name: root / name for name in SLOPES}
+"""Of the two models that `fill_saved` publishes."""
 
 
 @pytest.fixture
-def version(tmp_path: Path, saved: dict[str, Path], fill: Any) -> int:
+def version(tmp_path: Path, fill_saved: Any) -> int:
     """A version with the two models in it."""
-    import shutil
-
-    def contents(folder: Path, number: int) -> None:
-        fill(folder, number)
-        (folder / "saved_model.pb").unlink()
-        one_task = folder / "assets.extra" / "one_task"
-        (one_task / "saved_model.pb").unlink()
-        shutil.copytree(saved["hard"], folder, dirs_exist_ok=True)
-        shutil.copytree(saved["one_task"], one_task, dirs_exist_ok=True)
-        file = folder / "assets.extra" / "manifest.json"
-        manifest = json.loads(file.read_text())
-        manifest["model_digest"] = model_digest(folder)
-        manifest["one_task_digest"] = model_digest(one_task)
-        file.write_text(json.dumps(manifest))
-
-    return ServingFolder(tmp_path / "serving").publish(contents).version
+    return ServingFolder(tmp_path / "serving").publish(fill_saved).version
 
 
 class FakeTFServing(BaseHTTPRequestHandler):
@@ -140,29 +98,30 @@ REQUEST = json.dumps(
 LOGITS = [SLOPES["hard"] * 1.5 + 1, SLOPES["one_task"] * 1.5, 0.0]
 
 
-def probabilities(service: Service) -> list[float]:
-    answer = json.loads(service.predict(REQUEST))
-    return [p["probability"] for p in answer["predictions"]]
+def opened(folder: Path, wanted: InputSchema | None = None, **settings: Any) -> Predictor:
+    made = ServeSettings.model_validate({"serving_dir": folder / "serving"} | settings)
+    newest = ServingFolder(made.serving_dir).newest()
+    assert newest is not None
+    return open_predictor(made, newest.number, newest.path, wanted)
 
 
-def test_scores_in_this_process(tmp_path: Path, version: int) -> None:
-    service = build_service(ServeSettings(serving_dir=tmp_path / "serving"))
-    loaded = service.live.current()
-    assert loaded is not None
-    assert loaded.number == version
-    assert (loaded.contents.schema.text, loaded.contents.schema.numbers) == (
-        ("the_shop",),
-        ("price",),
-    )
-    np.testing.assert_allclose(probabilities(service), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
+def probabilities(predictor: Predictor) -> list[float]:
+    reply = predictor.predict(REQUEST, JSON)
+    assert reply.status == 200, reply.content
+    return [p["probability"] for p in json.loads(reply.content)["predictions"]]
 
 
-def test_scores_through_tf_serving(tmp_path: Path, version: int, tf_serving: str) -> None:
-    settings = ServeSettings.model_validate(
-        {"serving_dir": tmp_path / "serving", "tf_serving": {"url": tf_serving}}
-    )
-    service = build_service(settings)
-    np.testing.assert_allclose(probabilities(service), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
+@pytest.mark.usefixtures("version")
+def test_scores_in_this_process(tmp_path: Path) -> None:
+    predictor = opened(tmp_path)
+    assert predictor.bundle.schema == InputSchema(("the_shop",), ("price",))
+    np.testing.assert_allclose(probabilities(predictor), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
+
+
+@pytest.mark.usefixtures("version")
+def test_scores_through_tf_serving(tmp_path: Path, tf_serving: str) -> None:
+    predictor = opened(tmp_path, tf_serving={"url": tf_serving})
+    np.testing.assert_allclose(probabilities(predictor), 1 / (1 + np.exp(-np.array(LOGITS))), 1e-6)
 
 
 def test_a_version_waits_until_tf_serving_has_both_models(
@@ -170,22 +129,16 @@ def test_a_version_waits_until_tf_serving_has_both_models(
 ) -> None:
     missing = f"/v1/models/hardtower_one_task/versions/{version}"
     model = FakeTFServing.models.pop(missing)
-    settings = ServeSettings.model_validate(
-        {"serving_dir": tmp_path / "serving", "tf_serving": {"url": tf_serving}}
-    )
-    service = build_service(settings)
-    assert service.live.current() is None
-    assert "state LOADING; wanted AVAILABLE" in service.live.refusals[version].reason
+    with pytest.raises(ScoringError, match="state LOADING; wanted AVAILABLE"):
+        opened(tmp_path, tf_serving={"url": tf_serving})
     FakeTFServing.models[missing] = model
-    again = build_service(settings)
-    assert again.live.current() is not None
+    opened(tmp_path, tf_serving={"url": tf_serving})
 
 
-def test_a_contract_with_other_features_refuses_the_version(tmp_path: Path, version: int) -> None:
-    settings = ServeSettings(serving_dir=tmp_path / "serving", contract="complete_journey")
-    service = build_service(settings)
-    assert service.live.current() is None
-    assert "no feature 'age'" in service.live.refusals[version].reason
+@pytest.mark.usefixtures("version")
+def test_a_contract_with_other_features_refuses_the_version(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no feature 'age'"):
+        opened(tmp_path, contract_schema(load_contract("complete_journey")))
 
 
 def test_a_contracts_inputs_are_those_of_its_models() -> None:
@@ -211,11 +164,14 @@ def test_a_model_without_raw_signature_or_of_another_type_is_refused(tmp_path: P
 
 
 def test_scores_do_not_depend_on_the_other_candidates(saved: dict[str, Path]) -> None:
-    from service.models.inputs import to_columns
-
     schema = read_schema(saved["hard"])
     scorer = SavedModelScorer(saved["hard"], schema)
     rows = [{"price": i / 7, "the_shop": "é" if i % 3 else "x"} for i in range(20)]
-    together = scorer.score(to_columns(schema, {}, rows))
-    alone = [scorer.score(to_columns(schema, {}, [row]))[0] for row in rows]
+
+    def score(rows: list[dict[str, Any]]) -> Any:
+        body = json.dumps({"candidates": [{"features": row} for row in rows]}).encode()
+        return scorer.score(JsonDecoder(schema, 20).decode(body).columns)
+
+    together = score(rows)
+    alone = [score([row])[0] for row in rows]
     np.testing.assert_allclose(together, alone, rtol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,29 @@ def test_a_log_rotates_and_compares_without_a_mismatch(tmp_path: Path, assignmen
         "probability": [0.1, 0.1],
     }
     assert compare(path, assignments).mismatches == 0
+
+
+def test_every_decision_of_many_threads_is_one_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    log = DecisionLog(DecisionLogSettings(path=path, max_bytes=20_000, keep=1000))
+    now = datetime(2026, 1, 12, tzinfo=UTC)
+
+    def write(thread: int) -> None:
+        for i in range(100):
+            log.write(decision_line(make_answer(3), f"r{thread}.{i}", None, now))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    log.close()
+    lines = [line for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+    assert len(list(tmp_path.iterdir())) > 5
+    seen = sorted(json.loads(line)["request_id"] for line in lines)
+    assert seen == sorted(f"r{thread}.{i}" for thread in range(8) for i in range(100))
+
+
+def test_decisions_for_which_the_disk_has_no_room_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    log = DecisionLog(DecisionLogSettings(path=tmp_path / "full"))
+    for i in range(3):
+        log.write(decision_line(make_answer(1), f"r{i}", None, datetime(2026, 1, 12, tzinfo=UTC)))
+    assert log.lost == 3

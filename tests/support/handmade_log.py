@@ -80,6 +80,9 @@ def log_rows() -> Rows:
             "setup_id": f"advertiser {i % 4}|buy",
             "task": "hard" if i % 3 else "soft",
             "historical_cvr": 0.01,
+            "judged_label": int(i % 14 == 0),
+            "judged_completeness": 0.5,
+            "completeness": 0.75,
         }
         rows.append({name: value for name, value in row.items() if value is not None})
     rows[7]["price"] = math.inf
@@ -121,6 +124,7 @@ def write_columns(log_contract: Contract) -> Callable[[Path, Sequence[dict[str, 
     kinds |= dict.fromkeys(log_contract.int_columns, whole)
     kinds |= dict.fromkeys((*labelled.BYTES_FIELDS,), text)
     kinds |= dict.fromkeys((*labelled.FLOAT_FIELDS, "importance"), number)
+    kinds |= dict.fromkeys(labelled.INT_FIELDS, whole)
 
     def value(it: str | int | float | None) -> list[bytes | int | float] | None:
         if it is None:

@@ -55,7 +55,11 @@ def slice_columns(slices: Iterable[Columns]) -> Columns:
 
 
 def slice_name(pairs: Pairs) -> str:
-    """`all`, or `column=value` joined by `&`."""
+    """`all`, or `column=value` joined by `&`.
+
+    >>> slice_name((("task", "hard"), ("category", "purchase")))
+    'task=hard&category=purchase'
+    """
     return "&".join(f"{column}={value}" for column, value in pairs) or ALL
 
 

@@ -33,7 +33,7 @@ from pydantic import model_validator
 from common.days import first_second
 from components.example_gen.adapters.base import Opening, days_in
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
-from schemas.base import Frozen
+from schemas.base import Day, Frozen
 
 VERSION = 1
 SPLITS = ("train", "test")
@@ -61,9 +61,9 @@ COMMON = Layout(("common_feature_index", "feature_num", "feature_list"), ",", he
 
 
 class AliCcpOptions(Frozen):
-    train_day: date = date(2017, 1, 1)
+    train_day: Day = date(2017, 1, 1)
     """The day of all train rows."""
-    test_day: date = date(2017, 3, 1)
+    test_day: Day = date(2017, 3, 1)
     """The day of all test rows."""
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ from components.example_gen.adapters.base import (
     per_type,
 )
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
-from schemas.base import Frozen
+from schemas.base import Day, Frozen
 
 VERSION = 1
 FILES = ("criteo_attribution_dataset.tsv", "criteo_attribution_dataset.tsv.gz")
@@ -73,7 +73,7 @@ WANTED = (
 
 
 class CriteoAttributionOptions(Frozen):
-    epoch: date = date(2017, 1, 1)
+    epoch: Day = date(2017, 1, 1)
     """The day that second 0 of the log maps to (UTC). The default is arbitrary."""
 
 

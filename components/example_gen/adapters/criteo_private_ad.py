@@ -27,12 +27,13 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from common.days import first_second
+from common.files.arrow import UNREADABLE, parquet_file
 from components.example_gen.adapters.base import Opening, conversions, per_type
-from schemas.base import Frozen
+from components.example_gen.readers.head import check_columns
+from schemas.base import Day, Frozen
 from schemas.errors import InputError
 
 VERSION = 1
@@ -50,9 +51,9 @@ FEATURE = "features_"
 
 
 class CriteoPrivateAdOptions(Frozen):
-    epoch: date = date(2017, 1, 1)
+    epoch: Day = date(2017, 1, 1)
     """The day of `day_int=1` (UTC). The default is arbitrary."""
-    delay_seconds: Annotated[int, Field(ge=1)] = 60
+    delay_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds of one unit of the delay columns."""
     skip_files: tuple[str, ...] = (DUPLICATE,)
     """Names of files to leave out."""
@@ -83,15 +84,11 @@ class CriteoPrivateAd:
             *self._numeric,
         ]
         try:
-            file = pq.ParquetFile(path)
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise InputError(
-                    f"{path}: no column {missing[0]!r}; wanted {', '.join(columns[:12])} and the "
-                    "contract's features"
-                )
+            file = parquet_file(path)
+            check_columns(str(path), file.schema_arrow.names, columns)
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                 yield self._examples(batch, first_second(self._day(day)), path)
-        except (OSError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: {reason}; wanted a Parquet file of the log") from error
 

@@ -30,7 +30,7 @@ from components.example_gen.adapters.base import (
     per_type,
 )
 from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
-from schemas.base import Frozen
+from schemas.base import Day, Frozen
 
 VERSION = 1
 FILE = "CriteoSearchData"
@@ -73,7 +73,7 @@ WANTED = (
 
 
 class CriteoSearchOptions(Frozen):
-    epoch: date = date(1970, 1, 1)
+    epoch: Day = date(1970, 1, 1)
     """The day that second 0 of the click times maps to (UTC)."""
 
 

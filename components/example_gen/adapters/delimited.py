@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from components.example_gen.readers.head import check_text
 from schemas.errors import InputError
 
 BLOCK_BYTES = 8 << 20
@@ -124,6 +125,7 @@ def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "")
         few fields.
     """
     try:
+        check_text(str(path))
         start, stream = _open(path, span)
         if stream is None:
             return
@@ -198,6 +200,8 @@ def _check_header(path: Path, layout: Layout) -> None:
     with pa.input_stream(str(path)) as stream:
         line = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace").readline()
     seen = line.rstrip("\r\n").split(layout.delimiter)
+    if twice := [name for name in layout.columns if seen.count(name) > 1]:
+        raise InputError(f"{path}: line 1: column {twice[0]!r} is there more than once; wanted one")
     if missing := [name for name in layout.columns if name not in seen]:
         shown = line.strip()[:120]
         raise InputError(

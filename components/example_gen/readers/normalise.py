@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.clicks.rows import NO_CONVERSION
+from common.clicks.rows import NO_CONVERSION, Fault
 from schemas.contract import Contract
 from schemas.errors import InputError
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_TEXTS = (pa.binary(), pa.large_binary(), pa.string(), pa.large_string())
 
 
-def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.RecordBatch:
-    """Strings, floats (float64) and int64 as the contract has them; times in whole seconds.
+@dataclass(frozen=True)
+class Normalised:
+    """Rows with the contract's types.
+
+    Attributes:
+      batch: strings, floats (float64) and int64 as the contract has them; times in whole seconds.
+      faults: values that could not be read as their column's type, and are null in the batch.
+    """
+
+    batch: pa.RecordBatch
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A column's values, null where there is none or where it cannot be read; and which are none.
+
+    Attributes:
+      none: bool [n], true where the file says that there is no value.
+    """
+
+    values: pa.Array
+    none: pa.Array
+
+
+def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalised:
+    """A batch of the log in the types of the contract.
 
     Args:
       path: names the file in errors.
@@ -21,63 +50,159 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.Record
     Raises:
       InputError: a column holds a type that cannot be read as the one wanted.
     """
-    roles = contract.roles
-    times = {roles.timestamp, roles.conversion_timestamp}
-    columns = []
+    columns, faults = [], []
     for name in contract.log_columns:
         column = batch.column(batch.schema.get_field_index(name))
+        wanted, read = _reader(name, contract)
         try:
-            if name in times:
-                column = _seconds(column, contract.timestamp_unit)
-            elif name in contract.string_columns:
-                column = _strings(column)
-            elif name in contract.float_columns:
-                column = _numbers(column, pa.float64())
-            else:
-                column = _numbers(column, pa.int64())
+            found = read(column)
         except (pa.ArrowException, TypeError) as error:
-            wanted = _wanted(name, contract)
             raise InputError(
                 f"{path}: column {name}: seen type {column.type}, wanted {wanted} ({error})"
             ) from error
-        if name == roles.conversion_timestamp:
-            column = pc.fill_null(column, NO_CONVERSION)
-            column = pc.if_else(pc.less(column, 0), NO_CONVERSION, column)
-        columns.append(column)
-    return pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
+        values = found.values
+        unread = pc.and_(values.is_null(), pc.invert(found.none))
+        if pc.any(unread).as_py():
+            raw = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            faults.append(Fault(name, wanted, unread.to_numpy(zero_copy_only=False), raw=raw))
+        if name == contract.roles.conversion_timestamp:
+            values = pc.fill_null(values, NO_CONVERSION)
+        columns.append(values)
+    whole = pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
+    return Normalised(whole, tuple(faults))
 
 
-def _wanted(name: str, contract: Contract) -> str:
+def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _Read]]:
+    """What a column's values should be in words, and what reads them."""
+    roles, text = contract.roles, contract.input.format == "csv"
+    if name in (roles.timestamp, roles.conversion_timestamp):
+        unit = contract.timestamp_unit
+        if unit == "iso":
+            return "a date-time with its zone such as 2026-01-31T12:00:00Z", _date_times
+        wanted = f"a whole number, a time in {unit} since 1970-01-01"
+        if text:
+            wanted += " (a date-time? set `timestamp_unit: iso` in the contract)"
+        return wanted, lambda column: _seconds(column, PER_SECOND[unit], text)
     if name in contract.string_columns:
-        return "a string or a whole number"
+        return "a string or a whole number, text in UTF-8", _strings
     if name in contract.float_columns:
-        return "a number"
-    return "a whole number"
+        # A feature's NaN says that there is none, as Spark and Polars write it; money that is no
+        # number is a fault.
+        keep = name in (roles.spend, roles.weight)
+        return "a number", lambda column: _floats(column, text, keep)
+    return "a whole number", lambda column: _integers(column, text)
 
 
-def _seconds(column: pa.Array, unit: str) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-    if pa.types.is_date(column.type):
-        return column.cast(pa.timestamp("s")).cast(pa.int64())
-    values = _numbers(column, pa.int64())
-    if unit == "s":
-        return values
-    return pc.if_else(pc.less(values, 0), NO_CONVERSION, pc.divide(values, PER_SECOND[unit]))
+def click_seconds(column: pa.Array, contract: Contract) -> pa.Array:
+    """Click times as whole seconds since 1970-01-01, null where they cannot be read.
+
+    Raises:
+      TypeError, pa.ArrowException: the column's type is none of times.
+    """
+    return _reader(contract.roles.timestamp, contract)[1](column).values
 
 
-def _strings(column: pa.Array) -> pa.Array:
+def _seconds(column: pa.Array, per_second: int, text: bool) -> _Read:
+    if pa.types.is_temporal(column.type):
+        return _moments(column)
+    if pa.types.is_floating(column.type) and column.type != pa.float64():
+        raise TypeError("it holds times to a minute or worse; wanted int64 or float64")
+    read = _integers(column, text, whole=False)
+    none = pc.equal(read.values, NO_CONVERSION)
+    return _Read(pc.if_else(none, NO_CONVERSION, pc.divide(read.values, per_second)), read.none)
+
+
+def _date_times(column: pa.Array) -> _Read:
+    if pa.types.is_temporal(column.type):
+        return _moments(column)
+    if column.type not in _TEXTS and not pa.types.is_null(column.type):
+        raise TypeError("`timestamp_unit: iso` is for text")
+    return _Read(_moments(_cast(_utf8(column), pa.timestamp("ns", "UTC"))).values, column.is_null())
+
+
+def _moments(column: pa.Array) -> _Read:
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        raise TypeError("not a time with its date")
+    seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+    return _Read(seconds, column.is_null())
+
+
+def _strings(column: pa.Array) -> _Read:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _strings(column.dictionary_decode())
     if pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_temporal(kind):
         raise TypeError("keys and categories have exact values")
-    return column.cast(pa.string())
+    values = _utf8(column) if kind in _TEXTS else column.cast(pa.string())
+    return _Read(values, column.is_null())
 
 
-def _numbers(column: pa.Array, wanted: pa.DataType) -> pa.Array:
-    kind = column.type
+def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
+    """int64 values; of a float, which NaN stands for none in, the part before the point.
+
+    Args:
+      text: whether numbers may be text.
+      whole: whether a float must be a whole number.
+    """
+    if text and column.type in _TEXTS:
+        trimmed = pc.utf8_trim_whitespace(_utf8(column))
+        try:
+            return _Read(trimmed.cast(pa.int64()), column.is_null())
+        except pa.ArrowInvalid:
+            # pandas writes the whole numbers of a column with gaps as 7.0.
+            floats = _cast(trimmed, pa.float64())
+            rounded = _integers(floats, False, whole).values
+            none = pc.or_(column.is_null(), _is_nan(floats))
+            return _Read(pc.coalesce(_cast(trimmed, pa.int64()), rounded), none)
+    _refuse_others(column.type)
+    if not pa.types.is_floating(column.type):
+        return _Read(_cast(column, pa.int64()), column.is_null())
+    floats = column.cast(pa.float64())
+    sized = pc.less(pc.abs(floats), 2.0**62)
+    if whole:
+        sized = pc.and_(sized, pc.equal(floats, pc.floor(floats)))
+    kept = pc.if_else(pc.fill_null(sized, False), pc.floor(floats), None)
+    return _Read(kept.cast(pa.int64()), pc.or_(column.is_null(), _is_nan(floats)))
+
+
+def _floats(column: pa.Array, text: bool, keep_nan: bool) -> _Read:
+    if text and column.type in _TEXTS:
+        floats = _cast(pc.utf8_trim_whitespace(_utf8(column)), pa.float64())
+    else:
+        _refuse_others(column.type)
+        floats = _cast(column, pa.float64())
+    if keep_nan:
+        return _Read(floats, column.is_null())
+    nan = _is_nan(floats)
+    return _Read(pc.if_else(nan, None, floats), pc.or_(column.is_null(), nan))
+
+
+def _is_nan(floats: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.is_nan(floats), False)
+
+
+def _refuse_others(kind: pa.DataType) -> None:
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     if not (number or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
         raise TypeError("not a number")
-    return column.cast(wanted)
+
+
+def _utf8(column: pa.Array) -> pa.Array:
+    """Text as strings; null where the bytes are not UTF-8."""
+    return _cast(column.cast(pa.binary()), pa.string())
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column in another type; null where a value cannot be."""
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        # Whole columns convert at once; only on failure is each value tried.
+        return pa.array([_one(value, kind) for value in column], kind)
+
+
+def _one(value: pa.Scalar, kind: pa.DataType) -> object:
+    try:
+        return pa.array([value.as_py()], value.type).cast(kind)[0].as_py()
+    except pa.ArrowInvalid:
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,19 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
+from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
 from components.example_gen.readers.fingerprint import file_fingerprint
+from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
 from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 
 BATCH_ROWS = 65_536
+BLOCK_BYTES = 8 << 20
+"""Of text, read at a time; the longest row that can be."""
+LONGEST_REASON = 300
+"""Characters of a reason of Arrow's, which quotes the row."""
 
 
 def open_source(contract: Contract, root: Path, window: Window) -> Source:
@@ -67,101 +72,96 @@ class FileSource:
     def _check(self, files: tuple[str, ...]) -> None:
         """Looks at the files' heads, so that a wrong file fails before any long work."""
 
-    def _require(self, path: str, found: list[str]) -> None:
-        missing = [c for c in self._contract.log_columns if c not in found]
-        if missing:
-            raise InputError(
-                f"{path}: column {', '.join(missing)} is missing; the file has: {', '.join(found)}"
-            )
-
 
 class ParquetSource(FileSource):
-    """Parquet files."""
+    """Parquet files; those without rows, as Spark leaves them, may lie beside others."""
 
     def _check(self, files: tuple[str, ...]) -> None:
+        rows = 0
         for path in files:
             file = self._open(path)
-            self._require(path, file.schema_arrow.names)
-            if file.metadata.num_rows == 0:
-                raise InputError(f"{path}: the file has no row; wanted at least one")
+            check_columns(path, file.schema_arrow.names, self._contract.log_columns)
+            rows += file.metadata.num_rows
+        if not rows:
+            raise InputError(f"{files[0]}: no row in this file or any other; wanted at least one")
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        columns = list(self._contract.log_columns)
-        yield from self._open(shard).iter_batches(BATCH_ROWS, columns=columns)
+        columns = self._contract.log_columns
+        yield from parquet_batches(shard, self._open(shard), columns, BATCH_ROWS)
 
     @staticmethod
     def _open(path: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: not a Parquet file: {error}") from error
+            file = parquet_file(path)
+            file.schema_arrow  # noqa: B018  # where names that are no text come to light
+            return file
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: not a Parquet file: {reason}") from error
 
 
 class CsvSource(FileSource):
-    """Delimited text, plain or compressed (by the file name's ending)."""
+    """Delimited text (RFC 4180), plain or compressed by the file name's ending.
+
+    Columns are read as bytes and brought to their types row by row afterwards, so that one value
+    that is none costs its row and not the file.
+    """
 
     def _check(self, files: tuple[str, ...]) -> None:
         for path in files:
-            with self._open(path) as reader:
-                self._require(path, reader.schema.names)
+            check_text(path)
+            check_columns(path, self._names(path), self._contract.log_columns)
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
+        form = self._contract.input.csv
         names = list(self._contract.log_columns)
-        with self._open(shard) as reader:
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    return
-                except pa.ArrowException as error:
-                    raise self._error(shard, error) from error
-                yield pa.RecordBatch.from_arrays([batch.column(n) for n in names], names)
-
-    def _open(self, path: str) -> pc_csv.CSVStreamingReader:
-        c, form = self._contract, self._contract.input.csv
-        types = {
-            **dict.fromkeys(c.string_columns, pa.string()),
-            **dict.fromkeys(c.float_columns, pa.float64()),
-            **dict.fromkeys(c.int_columns, pa.int64()),
-        }
+        check_columns(shard, self._names(shard), names)
         try:
-            return pc_csv.open_csv(
-                path,
+            with pc_csv.open_csv(
+                shard,
                 # One thread, so that errors name the row.
                 read_options=pc_csv.ReadOptions(
-                    use_threads=False, column_names=list(form.columns) or None
+                    use_threads=False,
+                    block_size=BLOCK_BYTES,
+                    column_names=list(form.columns) or None,
                 ),
-                parse_options=pc_csv.ParseOptions(delimiter=form.delimiter),
+                parse_options=pc_csv.ParseOptions(
+                    delimiter=form.delimiter, newlines_in_values=True
+                ),
                 convert_options=pc_csv.ConvertOptions(
-                    column_types=types,
+                    include_columns=names,
+                    column_types=dict.fromkeys(names, pa.binary()),
                     null_values=list(form.null_values),
                     strings_can_be_null=True,
                 ),
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise self._error(path, error) from error
+            ) as reader:
+                yield from reader
+        except (pa.ArrowException, OSError, EOFError, KeyError) as error:
+            raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
-    def _error(self, path: str, error: Exception) -> InputError:
-        """Arrow counts columns from 0 and knows no names."""
-        names = list(self._contract.input.csv.columns)
-        if not names:
+    def _names(self, path: str) -> list[str]:
+        form = self._contract.input.csv
+        if form.columns:
+            return list(form.columns)
+        try:
             with open_text(path) as file:
-                names = next(csv.reader(file, delimiter=self._contract.input.csv.delimiter), [])
-        text = re.sub(
-            r"column #(\d+)",
-            lambda found: f"column {dict(enumerate(names)).get(int(found[1]), found[0])}",
-            " ".join(str(error).split()),
-        )
-        return InputError(f"{path}: {text}")
+                return next(csv.reader(file, delimiter=form.delimiter), [])
+        except (OSError, EOFError, csv.Error) as error:
+            raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
 
 
 def open_text(path: str) -> io.TextIOWrapper:
-    """The file as text, decompressed by its name's ending as Arrow does."""
-    return io.TextIOWrapper(pa.input_stream(path, compression="detect"), errors="replace")
+    """The file as text, decompressed by its name's ending as Arrow does; a mark is left out."""
+    stream = pa.input_stream(path, compression="detect")
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
 
 
 class TfRecordSource(FileSource):
     """TFRecord files of serialized tf.Examples, gzip where the name ends in `.gz`."""
+
+    def _check(self, files: tuple[str, ...]) -> None:
+        for path in files:
+            check_compression(path)
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
         from components.example_gen.readers.tfrecord import read_examples

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
 from common.clicks.tfrecords import BATCH
+from components.example_gen.readers.head import check_columns
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -28,18 +29,14 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
         for batch in records.as_numpy_iterator():
             decoded = decoder.DecodeBatch(batch.tolist())
             if first:
-                missing = [c for c in contract.log_columns if c not in decoded.schema.names]
-                if missing:
-                    found = ", ".join(sorted(decoded.schema.names))
-                    raise InputError(
-                        f"{path}: column {', '.join(missing)} is missing; the file has: {found}"
-                    )
+                check_columns(path, sorted(decoded.schema.names), contract.log_columns)
                 first = False
             yield _scalars(decoded, contract, path)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not a TFRecord file of tf.Examples: {error}") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
 
 
 def _scalars(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.RecordBatch:

@@ -6,16 +6,13 @@ from components.reporter.plots.gradients import gradient_conflict
 from components.reporter.plots.quality import (
     MODEL_LOOKS,
     CalibrationPoint,
-    SlicePoints,
     calibration_curve,
-    metrics_by_slice,
 )
 from components.reporter.plots.training import loss_curves
 
 __all__ = [
     "MODEL_LOOKS",
     "CalibrationPoint",
-    "SlicePoints",
     "assignment_by_day",
     "calibration_curve",
     "cvr_changes",
@@ -24,5 +21,4 @@ __all__ = [
     "flips_by_day",
     "gradient_conflict",
     "loss_curves",
-    "metrics_by_slice",
 ]

@@ -27,52 +27,54 @@ Day = Mapping[str, Any]
 
 
 def assignment_by_day(days: Sequence[Day]) -> str:
-    """Hard and soft setups, and clicks on them, stacked by day."""
+    """Hard and soft setups, and clicks on them, stacked by day: two figures."""
     dates = [date.fromisoformat(day["day"]) for day in days]
     first, last = days[0], days[-1]
     description = (
         f"From {first['day']} to {last['day']}: hard setups {first['hard_setups']} to "
         f"{last['hard_setups']}, soft setups {first['soft_setups']} to {last['soft_setups']}."
     )
-    with drawing("assignment", "Hard and soft by day", description, 2.7) as canvas:
-        for axes, what in zip(canvas.figure.subplots(1, 2), ("setups", "clicks"), strict=True):
+    drawn = []
+    for what in ("setups", "clicks"):
+        title = f"Hard and soft {what}"
+        with drawing(f"assignment-{what}", title, f"{what} a day", description, 2.7) as canvas:
+            axes = canvas.figure.subplots()
             hard, soft = ([day[f"{task}_{what}"] for day in days] for task in ("hard", "soft"))
             axes.stackplot(
                 range(len(days)), hard, soft, colors=[BLUE, ORANGE], labels=["hard", "soft"]
             )
-            axes.set_title(f"{what.capitalize()} a day")
             axes.margins(x=0)
             label_days(axes, dates)
             plain_counts(axes)
-        canvas.figure.legend(
-            *canvas.figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
-        )
-    return canvas.svg
+            canvas.figure.legend(loc="outside lower center", ncols=2)
+        drawn.append(canvas.svg)
+    return "".join(drawn)
 
 
 def flips_by_day(days: Sequence[Day]) -> str:
-    """Setups that changed side, and the share of clicks on them, by day."""
+    """Setups that changed side, and the share of clicks on them, by day: two figures."""
     dates = [date.fromisoformat(day["day"]) for day in days]
     flips = [day["flips"] for day in days]
     clicks = np.array([day["hard_clicks"] + day["soft_clicks"] for day in days], float)
     churned = np.array([day["churned_clicks"] for day in days], float)
     share = churned / np.maximum(clicks, 1)
     description = f"{sum(flips)} flips over {len(days)} days, at most {max(flips)} on one day."
-    with drawing("flips", "Flips by day", description, 2.3) as canvas:
-        left, right = canvas.figure.subplots(1, 2)
-        left.bar(range(len(days)), flips, color=VERMILION, width=0.9)
-        left.set_title("Setups that changed side")
-        right.bar(range(len(days)), share, color=VERMILION, width=0.9)
-        right.set_title("Share of clicks on them")
-        for axes in (left, right):
+    drawn = []
+    for name, title, unit, values in (
+        ("flips-setups", "Changes of side", "setups a day", flips),
+        ("flips-clicks", "Clicks on setups that changed side", "share of the day's clicks", share),
+    ):
+        with drawing(name, title, unit, description, 2.3) as canvas:
+            axes = canvas.figure.subplots()
+            axes.bar(range(len(days)), values, color=VERMILION, width=0.9)
             label_days(axes, dates)
-        plain_counts(left)
-        right.set_ylim(bottom=0)
-        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
-        for axes, values in ((left, flips), (right, share)):
-            if not any(values):
-                axes.set_ylim(0, 1)
-    return canvas.svg
+            if values is flips:
+                plain_counts(axes)
+            else:
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+            axes.set_ylim(bottom=0, top=None if any(values) else 1)
+        drawn.append(canvas.svg)
+    return "".join(drawn)
 
 
 def cvr_distribution(cvrs: Sequence[float], alpha: float, online_alpha: float) -> str:
@@ -98,7 +100,7 @@ def cvr_distribution(cvrs: Sequence[float], alpha: float, online_alpha: float) -
         f"{len(values)} setups, {hard} with a historical CVR of at most {percent(alpha)}; the "
         f"routing table's threshold is {percent(online_alpha)}."
     )
-    with drawing("cvr", "Setups by historical CVR", description, 2.7) as canvas:
+    with drawing("cvr", "Setups by historical CVR", "number of setups", description, 2.9) as canvas:
         axes = canvas.figure.subplots()
         colours = [BLUE if edge <= alpha else ORANGE for edge in edges[1:]]
         axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=colours)
@@ -114,7 +116,6 @@ def cvr_distribution(cvrs: Sequence[float], alpha: float, online_alpha: float) -
             axes.text(x, top, text, ha=side, va="top", color=colour)
         axes.set_ylim(0, top)
         axes.set_xlabel("historical CVR of the setup on the as-of day")
-        axes.set_title("Setups by historical CVR")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(False, axis="x")

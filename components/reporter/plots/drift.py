@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from common.pages.svg import BLUE, GREY, INK, MUTED, VERMILION, drawing, percent
 
 SHOWN_FEATURES = 15
-LONGEST_LABEL = 34
+LONGEST_LABEL = 24
 LOWEST_CVR = 1e-5
 """Setups below are drawn at this CVR: the axes are logarithmic."""
 
@@ -27,7 +27,8 @@ def feature_distances(distances: Sequence[Mapping[str, Any]], kind: str, title: 
     shown = mine[:SHOWN_FEATURES][::-1]
     above = sum(_reach(d) > 1 for d in mine)
     description = f"{len(mine)} features, {above} farther than their threshold."
-    with drawing(kind, title, description, 1.0 + 0.2 * len(shown)) as canvas:
+    unit = "distance over its threshold"
+    with drawing(kind, title, unit, description, 0.9 + 0.22 * len(shown)) as canvas:
         axes = canvas.figure.subplots()
         reach = [_reach(d) for d in shown]
         colours = [VERMILION if r > 1 else BLUE for r in reach]
@@ -35,8 +36,7 @@ def feature_distances(distances: Sequence[Mapping[str, Any]], kind: str, title: 
         axes.set_yticks(range(len(shown)), [_label(d["feature"]) for d in shown])
         axes.axvline(1, color=INK, linewidth=1.2)
         axes.set_xlim(0, max(1.1, max(reach) * 1.05))
-        axes.set_xlabel("distance over its threshold")
-        axes.set_title(title)
+        axes.set_xlabel(unit)
         axes.grid(False, axis="y")
     return canvas.svg
 
@@ -57,7 +57,8 @@ def cvr_changes(
     description = f"{len(points)} setups in both tables, {int(changed.sum())} with another task."
     low = min(before.min(), after.min()) * 0.8
     high = max(before.max(), after.max()) * 1.25
-    with drawing("moves", "Historical CVR before and now", description, 3.2) as canvas:
+    title, unit = "Historical CVR before and now", "a dot a setup"
+    with drawing("moves", title, unit, description, 3.8) as canvas:
         axes = canvas.figure.subplots()
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, zorder=1)
         for which, colour, label in (
@@ -78,7 +79,6 @@ def cvr_changes(
             axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("CVR in the last pushed version")
         axes.set_ylabel("CVR now")
-        axes.set_title("Historical CVR before and now")
         canvas.figure.legend(loc="outside lower center", ncols=2)
     return canvas.svg
 

@@ -21,7 +21,7 @@ REFERENCE: dict[str, Any] = {"color": MUTED, "linewidth": 1, "zorder": 1}
 
 
 def gradient_conflict(layers: Sequence[LayerGradients]) -> str:
-    """Cosine of the hard and the soft gradient, and the ratio of their norms, by step.
+    """Cosine of the hard and the soft gradient, and the ratio of their norms, by step: two figures.
 
     Args:
       layers: at least one, each with a cosine.
@@ -29,31 +29,38 @@ def gradient_conflict(layers: Sequence[LayerGradients]) -> str:
     description = "Mean cosine of the hard and the soft gradient by layer: " + ", ".join(
         f"{layer.layer} {layer.mean_cosine:.2f}" for layer in layers
     )
-    height = 3.0 + 0.16 * (len(layers) // 4)
-    with drawing("gradients", "Gradients of the two tasks", description, height) as canvas:
-        left, right = canvas.figure.subplots(1, 2)
-        left.axhline(0, **REFERENCE)
-        right.axhline(1, **REFERENCE)
-        for number, layer in enumerate(layers):
-            style: dict[str, Any] = dict(STYLES[number % len(STYLES)])
-            if layer.layer == ALL:
-                style = {"color": INK, "linestyle": "-", "linewidth": 2.4}
-            for axes, points in ((left, layer.cosines), (right, layer.ratios)):
-                if points:
-                    marker = "o" if len(points) < 30 else None
-                    steps, values = zip(*points, strict=True)
-                    axes.plot(
-                        steps, values, marker=marker, markersize=3, label=layer.layer, **style
-                    )
-        left.set_ylim(-1.05, 1.05)
-        left.set_title("Cosine, hard and soft gradient")
-        right.set_yscale("log")
-        right.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        right.yaxis.set_minor_formatter(NullFormatter())
-        right.set_title("Norm, hard over soft gradient")
-        for axes in (left, right):
+    height = 3.0 + 0.2 * (len(layers) // 3)
+    drawn = []
+    for name, title, unit in (
+        ("gradients-cosine", "Direction of the two tasks' gradients", "cosine by step"),
+        ("gradients-ratio", "Size of the two tasks' gradients", "norm, hard over soft, by step"),
+    ):
+        cosine = name == "gradients-cosine"
+        with drawing(name, title, unit, description, height) as canvas:
+            axes = canvas.figure.subplots()
+            axes.axhline(0 if cosine else 1, **REFERENCE)
+            for number, layer in enumerate(layers):
+                style: dict[str, Any] = dict(STYLES[number % len(STYLES)])
+                if layer.layer == ALL:
+                    style = {"color": INK, "linestyle": "-", "linewidth": 2.4}
+                points = layer.cosines if cosine else layer.ratios
+                marker = "o" if len(points) < 30 else None
+                axes.plot(
+                    [step for step, _ in points],
+                    [value for _, value in points],
+                    marker=marker,
+                    markersize=3,
+                    label=layer.layer,
+                    **style,
+                )
+            if cosine:
+                axes.set_ylim(-1.05, 1.05)
+            else:
+                axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel("step")
-        handles, labels = left.get_legend_handles_labels()
-        canvas.figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return canvas.svg
+            canvas.figure.legend(loc="outside lower center", ncols=3)
+        drawn.append(canvas.svg)
+    return "".join(drawn)

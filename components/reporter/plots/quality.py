@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from common.pages.svg import (
     BLUE,
     GREY,
-    GRID,
     MUTED,
+    ORANGE,
     PAPER,
     VERMILION,
     drawing,
@@ -25,21 +24,9 @@ MODEL_LOOKS: Mapping[str, tuple[str, str, str]] = {
     CANDIDATE: ("candidate", BLUE, "o"),
     "last_blessed": ("last blessed", VERMILION, "D"),
     "one_task": ("one-task", GREY, "s"),
+    "logistic": ("logistic regression", ORANGE, "^"),
 }
 """Model -> name on the page, colour, marker: told apart without colour too."""
-
-ROW_LINE = {"color": GRID, "linewidth": 0.6, "zorder": 0.5}
-
-PANELS = (("rig", "RIG", -0.25), ("auc", "AUC", 0.4))
-"""Metric, title, and the lowest value that has a place of its own."""
-
-
-@dataclass(frozen=True)
-class SlicePoints:
-    """A slice and metric -> model -> value; a value is null where it is not defined."""
-
-    name: str
-    metrics: Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -58,57 +45,6 @@ class CalibrationPoint:
     high: float
 
 
-def metrics_by_slice(slices: Sequence[SlicePoints]) -> str:
-    """A row a slice, a dot a model; RIG left, AUC right.
-
-    Values below the panel's floor are drawn on its edge as arrows, so that one slice of few
-    conversions does not flatten all others.
-    """
-    names = [points.name for points in slices]
-    description = f"RIG and AUC of each model on {len(names)} slices: {', '.join(names)}."
-    with drawing("slices", "Metrics by slice", description, 1.1 + 0.3 * len(slices)) as canvas:
-        panels = canvas.figure.subplots(1, 2, sharey=True)
-        for axes, (metric, title, floor) in zip(panels, PANELS, strict=True):
-            values = [points.metrics.get(metric, {}) for points in slices]
-            axes.hlines(range(len(slices)), 0, 1, transform=axes.get_yaxis_transform(), **ROW_LINE)
-            for lane, (model, look) in enumerate(MODEL_LOOKS.items()):
-                # Lanes within the row keep equal values apart.
-                rows = [
-                    (models.get(model), row + 0.2 * (lane - 1)) for row, models in enumerate(values)
-                ]
-                _dots(axes, [(x, y) for x, y in rows if x is not None], floor, look)
-            axes.set_title(title)
-            axes.grid(False, axis="y")
-        panels[0].set_yticks(range(len(names)), names)
-        panels[0].set_ylim(len(slices) - 0.5, -0.5)
-        handles, labels = panels[0].get_legend_handles_labels()
-        if handles:
-            canvas.figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    return canvas.svg
-
-
-def _dots(
-    axes: Axes, points: Sequence[tuple[float, float]], floor: float, look: tuple[str, str, str]
-) -> None:
-    name, colour, marker = look
-    within = [(x, y) for x, y in points if x >= floor]
-    below = [(floor, y) for x, y in points if x < floor]
-    for drawn, shape, label in ((within, marker, name), (below, "<", None)):
-        if drawn:
-            x, y = zip(*drawn, strict=True)
-            axes.scatter(
-                x,
-                y,
-                s=30,
-                marker=shape,
-                color=colour,
-                edgecolor=PAPER,
-                linewidth=0.7,
-                zorder=3,
-                label=label,
-            )
-
-
 def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
     """Observed against predicted conversion rate of each model on log axes, with intervals.
 
@@ -124,7 +60,11 @@ def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
     description = "Mean label against mean prediction by bin: " + "; ".join(
         f"{MODEL_LOOKS[model][0]} {len(curve)} bins" for model, curve in drawn.items()
     )
-    with drawing("calibration", "Calibration on hard examples", description, 3.7) as canvas:
+    title, unit = (
+        "Calibration on hard examples",
+        "observed against predicted CVR, bins of equal size",
+    )
+    with drawing("calibration", title, unit, description, 4.3) as canvas:
         axes = canvas.figure.subplots()
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
         for model, curve in drawn.items():
@@ -145,7 +85,6 @@ def calibration_curve(curves: Mapping[str, Sequence[CalibrationPoint]]) -> str:
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.set_xlabel("mean prediction of the bin")
         axes.set_ylabel("observed conversion rate")
-        axes.set_title("Calibration on hard examples")
         for axis in (axes.xaxis, axes.yaxis):
             if math.log10(high / low) < 2.5:
                 axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))

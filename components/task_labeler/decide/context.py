@@ -16,6 +16,7 @@ from components.task_labeler.decide.decay import DailyCounts, decayed
 from components.task_labeler.decide.prior import group_priors
 from components.task_labeler.decide.setups import SetupCounts, daily_counts
 from components.task_labeler.decide.strength import (
+    UNTIL_ESTIMATED,
     PriorStrength,
     estimate_strength,
     fixed_strength,
@@ -104,9 +105,7 @@ def build_context(
     conversions, clicks, _ = observed_sums(
         curves.daily, curves.category_of_group, curves, settings.delay, attribution_days, settings
     )
-    priors = group_priors(
-        conversions, clicks, curves.category_of_group, strength, base=settings.alpha
-    )
+    priors = group_priors(conversions, clicks, curves.category_of_group, strength)
     return Context(
         calendar,
         curves.groups,
@@ -187,11 +186,9 @@ def _strength(curves: Curves, settings: LabellingSettings, moments: Floats | Non
         return fixed_strength(settings.prior_clicks, len(curves.category), calendar.days)
     if moments is None:
         raise ValueError("prior_clicks is `estimate`: wanted the moments of all setups")
-    by_category, overall = estimate_strength(
+    by_category, _ = estimate_strength(
         moments, curves.category_of_group, len(curves.category), settings.prior_min_setups
     )
-    refits = refit_days(calendar, settings)
     days = np.arange(calendar.first, calendar.as_of + 1)
-    return PriorStrength(
-        held_between(refits, by_category, days), held_between(refits, overall, days)
-    )
+    held = held_between(refit_days(calendar, settings), by_category, days)
+    return PriorStrength(held, np.full(calendar.days, UNTIL_ESTIMATED))

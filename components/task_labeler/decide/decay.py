@@ -58,7 +58,11 @@ class _Visible:
 
 
 def decay_weights(window: int, half_life: float) -> Floats:
-    """w(k) = 2^(-k / half_life) for the ages k = 0 .. window in days, float64 [window + 1]."""
+    """w(k) = 2^(-k / half_life) for the ages k = 0 .. window in days, float64 [window + 1].
+
+    >>> decay_weights(window=2, half_life=1.0).tolist()
+    [1.0, 0.5, 0.25]
+    """
     return np.exp2(-np.arange(window + 1) / half_life)
 
 
@@ -78,6 +82,20 @@ def decayed(
     for k from `youngest` to `window` (paper, section 3.1.2). Conversions belong to the day of
     their click, and count once they have happened. With an exposure, N is no less than C. The
     sums run in one fixed order, so that the same counts give the same bits.
+
+    Ten clicks of one setup on day 0, one of which converts on that day:
+
+    >>> ten = DailyCounts.from_triples(
+    ...     rows=1,
+    ...     days=3,
+    ...     row=np.array([0, 0]),
+    ...     day=np.array([0, 0]),
+    ...     delay=np.array([0, NOT_CONVERTED]),
+    ...     count=np.array([1, 9]),
+    ... )
+    >>> conversions, clicks, observed = decayed(ten, window=2, half_life=1.0)
+    >>> conversions.tolist(), clicks.tolist(), observed.tolist()
+    ([[0.0, 0.5, 0.25]], [[0.0, 5.0, 2.5]], [[0, 10, 10]])
 
     Args:
       exposure: float64 [E, D, window + 1], share of its conversions that a click of age k is

@@ -9,6 +9,11 @@ import numpy as np
 from common.arrays import Floats, Ints
 from components.task_labeler.decide.strength import PriorStrength
 
+CAUTION = 3.0
+"""Conversions, and clicks without one, that the CVR of all is estimated with besides: N clicks
+without a conversion say that it is below 3 / N and no more (the rule of three, 95 % confidence), so
+that a log which has shown too little to call anything rare calls nothing rare."""
+
 
 @dataclass(frozen=True)
 class Priors:
@@ -28,7 +33,11 @@ class Priors:
 def smooth(
     conversions: Floats, clicks: Floats, prior: Floats | float, strength: Floats | float
 ) -> Floats:
-    """(C + m * prior) / (N + m), the posterior mean of a rate with `strength` m clicks of prior."""
+    """(C + m * prior) / (N + m), the posterior mean of a rate with `strength` m clicks of prior.
+
+    >>> smooth(np.array([0.0, 2.0]), np.array([0.0, 100.0]), prior=0.01, strength=100.0).tolist()
+    [0.01, 0.015]
+    """
     return (conversions + strength * prior) / (clicks + strength)
 
 
@@ -37,22 +46,20 @@ def group_priors(
     clicks: Floats,
     category_of_group: Ints,
     strength: PriorStrength,
-    base: float,
 ) -> Priors:
     """Prior CVR of every category x advertiser type on every day.
 
     Each level leans on the one above it: category x advertiser type on its category, a category
-    on all clicks, and all clicks on `base`.
+    on all clicks. The CVR of all clicks is the log's own, by `CAUTION` above what was counted.
 
     Args:
       conversions, clicks: float64 [G, D], decayed sums of each category x advertiser type.
       category_of_group: int64 [G].
-      base: CVR before anything was observed.
     """
     by_category = np.zeros((2, *strength.by_category.shape))
     np.add.at(by_category[0], category_of_group, conversions)
     np.add.at(by_category[1], category_of_group, clicks)
-    overall = smooth(conversions.sum(axis=0), clicks.sum(axis=0), base, strength.overall)
+    overall = smooth(conversions.sum(axis=0), clicks.sum(axis=0), 0.5, 2 * CAUTION)
     category = smooth(by_category[0], by_category[1], overall, strength.overall)
     of_group = strength.by_category[category_of_group]
     group = smooth(conversions, clicks, category[category_of_group], of_group)

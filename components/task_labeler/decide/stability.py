@@ -85,8 +85,22 @@ def assign_sides(
     `min_probability`), or where the cold-start policy puts it until the first click has been
     observed. Later it changes only after the minimum dwell, and by the same rule with another
     threshold: threshold x (1 + band) for a hard setup, threshold x (1 - band) for a soft one.
-    Leaving a cold start is free of both, since no evidence held the setup where it was. A setup
-    whose pin ends is where the pin put it, and changes like any other.
+    Leaving a cold start is free of both, and the dwell begins with the first decision that rests
+    on evidence, `min_clicks` observed clicks: what little was known before holds no setup where it
+    was. A setup whose pin ends is where the pin put it, and changes like any other.
+
+    With a band of a tenth, a hard setup turns soft above 1.1 %, not above 1 %:
+
+    >>> sides = assign_sides(
+    ...     cvr=np.array([[0.008, 0.0105, 0.012]]),
+    ...     observed=np.full((1, 3), 5_000),
+    ...     first_day=np.array([0]),
+    ...     pinned=np.array([-1], np.int8),
+    ...     settings=LabellingSettings(band=0.1, min_dwell_days=0),
+    ...     threshold=0.01,
+    ... )
+    >>> sides.hard.tolist(), [Reason(why).name for why in sides.reason[0]]
+    ([[True, True, False]], ['HISTORY', 'HELD', 'HISTORY'])
 
     Args:
       cvr: float64 [R, D], smoothed historical CVR known at the start of each day.
@@ -107,7 +121,7 @@ def assign_sides(
 
     hard, flipped = np.zeros((rows, days), bool), np.zeros((rows, days), bool)
     reason = np.zeros((rows, days), np.int8)
-    state, settled = np.zeros(rows, bool), np.zeros(rows, bool)
+    state, settled, rested = (np.zeros(rows, bool) for _ in range(3))
     since = np.full(rows, -1, np.int64)
     to_soft, to_hard = threshold * (1 + settings.band), threshold * (1 - settings.band)
     cold_side = {"hard": True, "soft": False}.get(settings.cold_start)
@@ -116,19 +130,21 @@ def assign_sides(
         plain = low(d, np.full(rows, threshold))
         cold = (observed[:, d] == 0) & ~settled
         wanted = low(d, np.where(state, to_soft, to_hard))
-        wanted = np.where(d - since < settings.min_dwell_days, state, wanted)
+        dwells = rested & (d - since < settings.min_dwell_days)
+        wanted = np.where(dwells, state, wanted)
         wanted = np.where(settled, wanted, plain)
         if cold_side is not None:
             wanted = np.where(cold, cold_side, wanted)
         wanted = np.where(pinned[:, d] >= 0, pinned[:, d] == 1, wanted)
 
         flips = exists & (first_day < d) & (wanted != state)
-        since = np.where(exists & ((first_day == d) | flips | ~settled), d, since)
+        since = np.where(exists & (flips | ~rested), d, since)
         why = np.where(observed[:, d] < settings.min_clicks, Reason.PRIOR, Reason.HISTORY)
         why = np.where(wanted != plain, Reason.HELD, why)
         why = np.where(cold, Reason.COLD_START, why)
         why = np.where(pinned[:, d] >= 0, Reason.PINNED, why)
         state = np.where(exists, wanted, state)
         settled |= exists & (observed[:, d] > 0)
+        rested |= exists & (observed[:, d] >= settings.min_clicks)
         hard[:, d], flipped[:, d], reason[:, d] = exists & state, flips, why
     return Sides(hard, reason, flipped)

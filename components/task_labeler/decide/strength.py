@@ -42,7 +42,8 @@ class PriorStrength:
 
     Attributes:
       by_category: float64 [categories, D], for setups and groups of a category.
-      overall: float64 [D], for categories.
+      overall: float64 [D], for categories. Not estimated: how alike the setups of a category are
+        says nothing of how alike categories are, and of these there are too few to tell.
     """
 
     by_category: Floats

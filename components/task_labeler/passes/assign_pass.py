@@ -14,6 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -31,7 +32,12 @@ from components.task_labeler.decide.context import (
 )
 from components.task_labeler.passes.buckets import Shard, split_by_bucket
 from components.task_labeler.passes.clicks import ClickReader
-from components.task_labeler.passes.counts import GROUP_KEYS, group_counts, merge_counts
+from components.task_labeler.passes.counts import (
+    GROUP_KEYS,
+    group_counts,
+    merge_counts,
+    merge_delays,
+)
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
 
@@ -39,9 +45,12 @@ Moments = list[list[list[float]]] | None
 """`context.log_moments` of all setups, nested lists; None where nothing is estimated."""
 
 GROUPS = "groups.parquet"
+DELAYS = "delays.parquet"
 MOMENTS = "moments.json"
 HISTORY = "history-{:05d}.parquet"
 TOTALS = "totals-{:05d}.json"
+DELAYED = "delayed"
+"""Output of `CountShards` beside the counts."""
 
 
 def calendar_of(groups: pa.Table, as_of: date) -> Calendar:
@@ -67,7 +76,8 @@ def context_of(
 
 
 class CountShards(beam.DoFn):
-    """Shards -> (bucket, counts of its setups), at most one element a bucket and bundle."""
+    """Shards -> (bucket, counts of its setups), at most one element a bucket and bundle; the
+    output `DELAYED` gets the bundle's delays."""
 
     def __init__(self, contract: Contract, as_of: int, buckets: int) -> None:
         self._contract, self._as_of, self._buckets = contract, as_of, buckets
@@ -77,15 +87,20 @@ class CountShards(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._counted: list[pa.Table] = []
+        self._delays: list[pa.Table] = []
 
     def process(self, shard: Shard) -> None:
-        self._counted.append(self._reader.counts(shard[1]))
+        counts, delays = self._reader.counts(shard[1])
+        self._counted.append(counts)
+        self._delays.append(delays)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
         counts = merge_counts(self._counted)
         if counts.num_rows:
             for of_bucket in split_by_bucket(counts, self._buckets):
                 yield GlobalWindows.windowed_value(of_bucket)
+        delays = GlobalWindows.windowed_value(merge_delays(self._delays))
+        yield TaggedOutput(DELAYED, delays)
 
 
 class MergeGroups(beam.CombineFn):
@@ -99,6 +114,22 @@ class MergeGroups(beam.CombineFn):
 
     def merge_accumulators(self, totals: Iterable[pa.Table]) -> pa.Table:
         return merge_counts(totals, GROUP_KEYS)
+
+    def extract_output(self, total: pa.Table) -> pa.Table:
+        return total
+
+
+class MergeDelays(beam.CombineFn):
+    """Sums delays."""
+
+    def create_accumulator(self) -> pa.Table:
+        return merge_delays([])
+
+    def add_input(self, total: pa.Table, delays: pa.Table) -> pa.Table:
+        return merge_delays([total, delays])
+
+    def merge_accumulators(self, totals: Iterable[pa.Table]) -> pa.Table:
+        return merge_delays(totals)
 
     def extract_output(self, total: pa.Table) -> pa.Table:
         return total
@@ -164,13 +195,23 @@ def assign_pass(
 ) -> None:
     """Counts all shards and assigns all setups.
 
-    `folder` gets `groups.parquet`, `moments.json` and, for each bucket, its history and totals.
+    `folder` gets `groups.parquet`, `delays.parquet`, `moments.json` and, for each bucket, its
+    history and totals.
     """
     as_of_second = to_day(as_of) * SECONDS_PER_DAY
-    merged = (
+    count = CountShards(contract, as_of_second, settings.buckets)
+    counted = (
         pipeline
         | "Shards" >> beam.Create(shards)
-        | "CountShards" >> beam.ParDo(CountShards(contract, as_of_second, settings.buckets))
+        | "CountShards" >> beam.ParDo(count).with_outputs(DELAYED, main="counts")
+    )
+    (
+        counted[DELAYED]
+        | "AllDelays" >> beam.CombineGlobally(MergeDelays())
+        | "WriteDelays" >> beam.Map(write_parquet, f"{folder}/{DELAYS}")
+    )
+    merged = (
+        counted.counts
         | "ByBucket" >> beam.GroupByKey()
         | "MergeBucket" >> beam.MapTuple(lambda bucket, tables: (bucket, merge_counts(tables)))
     )

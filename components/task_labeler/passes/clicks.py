@@ -22,7 +22,12 @@ from common.clicks.one_valued import single_values
 from common.clicks.rows import Fault, conversion_times, find_faults
 from common.clicks.tfrecords import BATCH, read_batches, read_records
 from common.days import SECONDS_PER_DAY
-from components.task_labeler.passes.counts import count_clicks, merge_counts
+from components.task_labeler.passes.counts import (
+    count_clicks,
+    count_delays,
+    merge_counts,
+    merge_delays,
+)
 from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.setup_id import setup_ids
@@ -109,18 +114,25 @@ class ClickReader:
                 found[key] = (fault, rows + int(fault.rows.sum()))
         return list(found.values())
 
-    def counts(self, path: str) -> pa.Table:
-        """The shard's counts (`counts.SCHEMA`)."""
-        return merge_counts(
-            count_clicks(
-                keys.column("setup_id"),
-                keys.column("category"),
-                keys.column("advertiser_type"),
-                keys.column("click_time").to_numpy(),
-                keys.column("conversion_time").to_numpy(),
+    def counts(self, path: str) -> tuple[pa.Table, pa.Table]:
+        """The shard's counts (`counts.SCHEMA`) and delays (`counts.DELAY_SCHEMA`)."""
+        counts, delays = [], []
+        for keys in self.keys(path):
+            category = keys.column("category")
+            click_time = keys.column("click_time").to_numpy()
+            conversion_time = keys.column("conversion_time").to_numpy()
+            counts.append(
+                count_clicks(
+                    keys.column("setup_id"),
+                    category,
+                    keys.column("advertiser_type"),
+                    click_time,
+                    conversion_time,
+                )
             )
-            for keys in self.keys(path)
-        )
+            window = self._contract.attribution_window_days
+            delays.append(count_delays(category, click_time, conversion_time, window))
+        return merge_counts(counts), merge_delays(delays)
 
     def _parse(self, records: list[bytes]) -> pa.RecordBatch:
         parsed = tf.io.parse_example(records, self._spec)

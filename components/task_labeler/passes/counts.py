@@ -26,6 +26,61 @@ SCHEMA = pa.schema(
     ]
 )
 
+DELAY_KEYS = ("category", "day", "below")
+DELAY_SCHEMA = pa.schema(
+    [
+        ("category", pa.string()),
+        ("day", pa.int32()),
+        ("below", pa.int64()),
+        ("conversions", pa.int64()),
+    ]
+)
+MINUTES = (1, 2, 5, 10, 20, 40)
+HOURLY_DAYS = 3
+"""Days of delay that are told apart by the hour: most conversions come within one."""
+
+
+def delay_edges(attribution_days: int) -> npt.NDArray[np.int64]:
+    """Upper ends of the ranges in which delays are counted, seconds, increasing: minutes, hours,
+    then days up to the attribution window."""
+    hours = np.arange(1, 24 * min(HOURLY_DAYS, attribution_days) + 1) * 3600
+    days = np.arange(HOURLY_DAYS + 1, attribution_days + 1) * SECONDS_PER_DAY
+    return np.concatenate([np.array(MINUTES) * 60, hours, days]).astype(np.int64)
+
+
+def count_delays(
+    category: pa.Array,
+    click_time: npt.NDArray[np.int64],
+    conversion_time: npt.NDArray[np.int64],
+    attribution_days: int,
+) -> pa.Table:
+    """Conversions of one batch of clicks by how long they took.
+
+    Args:
+      category: strings, one a click.
+      click_time, conversion_time: as in `count_clicks`.
+
+    Returns:
+      A table of `DELAY_SCHEMA`: `below` is the end of `delay_edges` that the delay in seconds is
+      below (the last one includes its end). Conversions after the attribution window are left out.
+    """
+    edges = delay_edges(attribution_days)
+    delay = conversion_time - click_time
+    counted = np.flatnonzero((conversion_time >= 0) & (delay <= edges[-1]))
+    place = np.minimum(np.searchsorted(edges, delay[counted], side="right"), len(edges) - 1)
+    day = (click_time[counted] // SECONDS_PER_DAY).astype("i4")
+    rows = [category.take(pa.array(counted)), pa.array(day), pa.array(edges[place])]
+    ones = pa.array(np.ones(len(counted), np.int64))
+    return merge_delays([pa.table([*rows, ones], DELAY_SCHEMA)])
+
+
+def merge_delays(tables: Iterable[pa.Table]) -> pa.Table:
+    """Sums tables of `DELAY_SCHEMA`, sorted by their keys."""
+    whole = pa.concat_tables([DELAY_SCHEMA.empty_table(), *tables])
+    merged = whole.group_by(list(DELAY_KEYS)).aggregate([("conversions", "sum")])
+    merged = merged.select([*DELAY_KEYS, "conversions_sum"]).rename_columns(DELAY_SCHEMA.names)
+    return merged.take(pc.sort_indices(merged, [(key, "ascending") for key in DELAY_KEYS]))
+
 
 def count_clicks(
     setup_id: pa.Array,

@@ -6,7 +6,6 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from components.task_labeler.calendar import Period
 from components.task_labeler.decide.stability import Reason
 from components.task_labeler.outputs import routed_to
 from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.passes.observed import Observer
 from components.task_labeler.settings import LabellingSettings
 from schemas import labelled
 
@@ -79,6 +79,10 @@ class Appender:
         fields = labelled_fields(self._history.take(pa.array(distinct)), self._settings)
         suffixes = np.array(self._encoder.encode(one_valued(fields)), object)
         return suffixes[of_row].tolist(), fields.take(pa.array(of_row))
+
+    def category(self, rows: Ints) -> pa.Array:
+        """The setup's category in each row of the history table, strings [n]."""
+        return _whole(self._history["category"]).take(pa.array(rows))
 
     def hard(self, rows: Ints) -> npt.NDArray[np.bool_]:
         """Whether the setup is hard in each row of the history table, bool [n]."""
@@ -152,12 +156,14 @@ def label_shard(
     reader: ClickReader,
     lookup: HistoryLookup,
     appender: Appender,
+    observer: Observer,
 ) -> Counter[tuple[str, str]]:
     """Writes one shard of every split.
 
     Returns:
-      Counts by (split, what): examples, positives, hard_examples, hard_positives; clicks outside
-      every period count under the split `none`.
+      Counts by (split, what): examples, positives and hard_examples, hard_positives by the label
+      as observed by the as-of day, judged_positives and hard_judged_positives by the label as
+      observed when the eval period began; clicks outside every period count under the split `none`.
     """
     totals: Counter[tuple[str, str]] = Counter()
     kept = reader.kept(path)
@@ -173,7 +179,10 @@ def label_shard(
             day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
             rows = lookup.rows(keys.column("setup_id"), day)
             hard = appender.hard(rows)
-            positive = keys.column("label").to_numpy() == 1
+            observed = observer.fields(keys, appender.category(rows))
+            positive = observer.label(keys) == 1
+            judged = observed.column(0).to_numpy() == 1
+            records, columns = observer.hide(records, columns, observer.unseen(keys))
             outside = np.ones(len(records), bool)
             for split, period in periods.items():
                 inside = (day >= period.first) & (day < period.end)
@@ -181,12 +190,18 @@ def label_shard(
                 if inside.any():
                     suffixes, fields = appender.additions(rows[inside])
                     here, clicks_here = _chosen(records, columns, inside)
-                    labelled_records = list(map(add, here, suffixes))
-                    writers[split].write(labelled_records, _beside(clicks_here, fields))
-                totals[split, "examples"] += int(inside.sum())
-                totals[split, "positives"] += int((inside & positive).sum())
-                totals[split, "hard_examples"] += int((inside & hard).sum())
-                totals[split, "hard_positives"] += int((inside & hard & positive).sum())
+                    observed_here = observed.filter(pa.array(inside))
+                    more = observer.suffixes(observed_here)
+                    parts = zip(here, suffixes, more, strict=True)
+                    labelled_records = list(map(b"".join, parts))
+                    beside = _beside(_beside(clicks_here, fields), observed_here)
+                    writers[split].write(labelled_records, beside)
+                for whose, which in (("", np.ones(len(hard), bool)), ("hard_", hard)):
+                    totals[split, f"{whose}examples"] += int((inside & which).sum())
+                    totals[split, f"{whose}positives"] += int((inside & which & positive).sum())
+                    totals[split, f"{whose}judged_positives"] += int(
+                        (inside & which & judged).sum()
+                    )
             totals["none", "examples"] += int(outside.sum())
     finally:
         for writer in writers.values():

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from common.clicks.one_valued import single_values
+from common.days import SECONDS_PER_DAY
+from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Fit
 from components.transform.graph import TransformGraph
@@ -73,6 +74,8 @@ def load_columns(
     contract: Contract,
     *,
     fit: Fit | None = None,
+    since: int | None = None,
+    in_turn: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Columns:
     """Reads a split once and keeps it as columns: 4 bytes for every id and number, and 9 more.
@@ -86,6 +89,8 @@ def load_columns(
       contract: the data set contract that the graph was made for.
       fit: whose knowledge of labels to read, `judged` or `served`, with their completeness; none
         reads the contract's label as final.
+      since: second from which on clicks are read; all when None.
+      in_turn: one pattern after the other, for splits whose names are not in the order of time.
       progress: called with the number of examples read so far, once a file.
 
     Returns:
@@ -96,11 +101,10 @@ def load_columns(
         task is neither hard nor soft, a historical CVR is not inside [0, 1], a weight is not 0 or
         more, or a completeness is not inside (0, 1].
     """
-    files = sorted({file for pattern in file_patterns for file in tf.io.gfile.glob(pattern)})
-    if not files:
-        raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
+    files = _matching(file_patterns)
+    files = files if in_turn else sorted(files)
     source = _Source.of(fit, contract.roles)
-    reader = _Reader(TransformGraph(transform_graph_dir), contract, source)
+    reader = _Reader(TransformGraph(transform_graph_dir), contract, source, since)
     parts: list[list[Columns]] = []
     rows = 0
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
@@ -112,17 +116,51 @@ def load_columns(
     return _join(parts, rows, contract, source)
 
 
+def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> int:
+    """First second of the last `days` days up to the newest click.
+
+    Args:
+      file_patterns: as `load_columns` takes them.
+
+    Raises:
+      InputError: no file matches, or none holds a click.
+    """
+    name = contract.roles.timestamp
+    newest = -1
+    for file in _matching(file_patterns):
+        with tf.io.gfile.GFile(file, "rb") as content:
+            table = parquet_table(pa.BufferReader(content.read()), [name])
+        if table.num_rows:
+            newest = max(newest, int(pc.max(pc.list_flatten(table[name])).as_py()))
+    if newest < 0:
+        raise InputError(f"{', '.join(file_patterns)}: no click; wanted at least one")
+    return (newest // SECONDS_PER_DAY + 1 - days) * SECONDS_PER_DAY
+
+
+def _matching(file_patterns: Sequence[str]) -> list[str]:
+    """Files in the order of the patterns, then of their names, each once."""
+    found = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
+    files = list(dict.fromkeys(found))
+    if not files:
+        raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
+    return files
+
+
 class _Reader:
     """Reads files and applies the transform graph, on several threads at once."""
 
-    def __init__(self, transform: TransformGraph, contract: Contract, source: _Source) -> None:
+    def __init__(
+        self, transform: TransformGraph, contract: Contract, source: _Source, since: int | None
+    ) -> None:
         self._contract = contract
         self._source = source
+        self._since = since
         spec = feature_spec(contract)
         self._strings = [name for name, it in spec.items() if it.dtype == tf.string]
         self._floats = [name for name, it in spec.items() if it.dtype != tf.string]
         roles = contract.roles
         own = [source.label, TASK, HISTORICAL_CVR, roles.weight, source.completeness]
+        own += [None if since is None else roles.timestamp]
         self._columns = list(dict.fromkeys([*spec, *(name for name in own if name is not None)]))
 
         def pack(
@@ -171,7 +209,7 @@ class _Reader:
     def _chunks(self, file: str) -> Iterator[_Chunk]:
         try:
             with tf.io.gfile.GFile(file, "rb") as content:
-                whole = pq.ParquetFile(pa.BufferReader(content.read()))
+                whole = parquet_file(pa.BufferReader(content.read()))
             names = whole.schema_arrow.names
             if lacking := [name for name in self._columns if name not in names]:
                 raise InputError(
@@ -179,10 +217,14 @@ class _Reader:
                     f"labelled fields, seen {', '.join(names)}"
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
-                yield self._chunk(batch)
-        except (pa.ArrowException, OSError) as error:
+                yield self._chunk(batch if self._since is None else self._late(batch))
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{file}: unreadable columns: {reason}") from error
+
+    def _late(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        at = batch.schema.get_field_index(self._contract.roles.timestamp)
+        return batch.filter(pc.greater_equal(single_values(batch.column(at)), self._since))
 
     def _chunk(self, batch: pa.RecordBatch) -> _Chunk:
         def column(name: str, kind: pa.DataType, missing: object) -> pa.Array:

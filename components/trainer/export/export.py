@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import tensorflow as tf
 
+from common.versions.signatures import (
+    EXAMPLES,
+    PROBABILITY,
+    RAW,
+    SERVING_DEFAULT,
+    input_names,
+)
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
 from components.trainer.network.wide import WideTower
 from components.transform.graph import TransformGraph
 from components.transform.raw import feature_spec
 from schemas.contract import Contract
-
-SERVING_DEFAULT = "serving_default"
-"""Signature of both graphs on serialized tf.Examples."""
-
-RAW = "raw"
-"""Signature of the serving graph on one tensor a feature, see `raw_signature`."""
 
 SERVING_DIRECTORY = "Format-Serving"
 FULL_DIRECTORY = "Format-Full"
@@ -30,24 +30,10 @@ REFERENCE_DIRECTORY = "reference"
 
 NO_CALIBRATORS: Mapping[str, Calibrator] = MappingProxyType({})
 
-EXAMPLES = "examples"
-PROBABILITY = "probability"
-
 
 def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
-    """Inputs of the `raw` signature by column: a [batch] tensor of each feature.
-
-    An input is named after its column. Where TensorFlow does not take that name, characters that
-    it refuses become `_`, and names that differ in nothing else, or only in case, get a number.
-    """
-    names: dict[str, str] = {}
-    for column in contract.features.names:
-        stem = name = re.sub(r"[^A-Za-z0-9_.-]", "_", column).lstrip("_-") or "input"
-        number = 1
-        while name.lower() in (taken.lower() for taken in names.values()):
-            number += 1
-            name = f"{stem}_{number}"
-        names[column] = name
+    """Inputs of the `raw` signature by column: a [batch] tensor of each feature."""
+    names = input_names(contract.features.names)
     return {
         column: tf.TensorSpec([None], feature.dtype, name=names[column])
         for column, feature in feature_spec(contract).items()

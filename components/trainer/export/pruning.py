@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 
-from components.trainer.export.export import EXAMPLES, PROBABILITY, SERVING_DEFAULT
+from common.versions.signatures import EXAMPLES, PROBABILITY, SERVING_DEFAULT
 from schemas.labelled import HARD, SOFT
 
 TOLERANCE = 1e-6

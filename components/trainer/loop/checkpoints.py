@@ -49,7 +49,7 @@ class CheckpointRoot:
 
 
 def keeps_checkpoints(training: TrainingSettings) -> bool:
-    """Whether the settings ask for any."""
+    """Whether the settings ask for checkpoints."""
     every = (training.checkpoint_every_seconds, training.checkpoint_every_steps)
     return any(value is not None for value in every)
 
@@ -108,7 +108,7 @@ class Checkpoints:
         return None if path is None else str(path)
 
     def due(self, step: int) -> bool:
-        """Whether one should be written after a step."""
+        """Whether a checkpoint should be written after this step."""
         every = self.training.checkpoint_every_steps
         if every is not None and step % every == 0:
             return True

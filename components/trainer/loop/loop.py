@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -43,19 +44,24 @@ from schemas.labelled import CALIBRATION, TRAIN
 _log = logging.getLogger("hardtower")
 
 
+StoppedBy = Literal["epochs", "guard", "passes"]
+
+
 @dataclass(frozen=True)
 class Splits:
     """What a training reads.
 
     Attributes:
       train: the training split, in the order of time.
-      calibration: a later period.
+      calibration: a later period, or the last days of `train`.
       layout: what both splits' arrays hold.
+      held_out: whether `calibration` is not in `train`.
     """
 
     train: Columns
     calibration: Columns
     layout: FeatureLayout
+    held_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,8 @@ class TrainResult:
       history: one row a look at the calibration split, oldest first; see `train`.
       kept_step: the last step; after the guard has ended a training, the step of the look with the
         lowest log loss on hard calibration examples, 0 being that before the first.
-      stopped_by: `epochs`, or `guard` (see `training.patience`).
+      stopped_by: `epochs`, `guard` (see `training.patience`), or `passes` (see `train`).
+      kept_passes: passes over the training examples up to that step.
       wide: `WideFit.record`, none without a wide part.
       resumed_from: step of the checkpoint that training went on from, if there was one.
       checkpoints: the folder of this training's checkpoints, which nobody needs any more once the
@@ -104,14 +111,20 @@ class TrainResult:
     trained_on: Columns
     history: list[Row]
     kept_step: int
-    stopped_by: Literal["epochs", "guard"]
+    stopped_by: StoppedBy
+    kept_passes: float
     wide: dict[str, Any] | None = None
     resumed_from: int | None = None
     checkpoints: str | None = None
     spent: Spent = field(default_factory=Spent)
 
 
-def train(splits: Splits, recipe: Recipe, around: Surroundings = NOWHERE) -> TrainResult:
+def train(
+    splits: Splits,
+    recipe: Recipe,
+    around: Surroundings = NOWHERE,
+    passes: float | None = None,
+) -> TrainResult:
     """Fits the wide part, then trains the layers on what it leaves, for a fixed number of passes.
 
     Each look scores the **hard** calibration examples, for `one_task` too: hard conversions are
@@ -125,6 +138,10 @@ def train(splits: Splits, recipe: Recipe, around: Surroundings = NOWHERE) -> Tra
     nothing to take it over. Where there are examples of both tasks, each shared layer has a
     `gradient_cosine/<layer>` and a `gradient_norm_ratio/<layer>`, see `GradientConflict`.
 
+    Args:
+      passes: after how many it ends, whatever the schedule has left: those that another fit of the
+        recipe kept. There is no guard then. None ends with the schedule.
+
     Raises:
       InputError: a split holds no hard example or a numeric feature that is not finite, or the
         loss stops being finite.
@@ -132,18 +149,23 @@ def train(splits: Splits, recipe: Recipe, around: Surroundings = NOWHERE) -> Tra
     """
     check_columns(splits.train, splits.layout, TRAIN)
     check_columns(splits.calibration, splits.layout, CALIBRATION)
-    return _Training(splits, recipe, around).run()
+    return _Training(splits, recipe, around, passes).run()
 
 
 class _Training:
     """One training from its first step, or from a checkpoint, to its last."""
 
-    def __init__(self, splits: Splits, recipe: Recipe, around: Surroundings) -> None:
+    def __init__(
+        self, splits: Splits, recipe: Recipe, around: Surroundings, passes: float | None
+    ) -> None:
         self._splits = splits
         self._recipe = recipe
         self._around = around
         model, training = recipe.model, recipe.training
         self._feed = Feed(splits.train, model, training)
+        self._end = self._feed.last_step
+        if passes is not None:
+            self._end = min(self._end, round(passes * self._feed.per_epoch))
         with around.distribution.scope():
             self._network = TwoTowerDCN(splits.layout, model, training.seed)
             ids, size = self._feed.examples.ids, training.batch_size
@@ -151,7 +173,7 @@ class _Training:
             self._step = TrainStep(self._network, recipe.loss, training, course)
         self._wide = self._start()
         self._observed: Observed = around.distribution.observe(self._network)
-        self._state = TrainingState(training.patience)
+        self._state = TrainingState(training.patience if passes is None else None)
         self._best = BestWeights(self._observed.network.variables)
         self._checkpoints = self._checkpoints_if_kept()
 
@@ -173,12 +195,13 @@ class _Training:
         writer = scalar_writer(around.log_dir if around.distribution.chief else None)
         for row in state.history:
             write_scalars(writer, row)
-        for step, batch in enumerate(feed.after(state.step), start=state.step + 1):
+        batches = islice(feed.after(state.step), self._end - state.step)
+        for step, batch in enumerate(batches, start=state.step + 1):
             losses = take_step(batch)
             self._check_finite(float(losses.total), step, of_batch=True)
             state.step = step
             state.interval.add(losses, len(batch.label))
-            if step % look_every == 0 or step == feed.last_step:
+            if step % look_every == 0 or step == self._end:
                 trained = state.interval.summary()
                 self._observed.refresh()
                 look = looks.look()
@@ -200,17 +223,24 @@ class _Training:
         if state.guard.exhausted:
             self._best.put_back()
         checkpoints = self._checkpoints
+        kept = state.guard.best_step if state.guard.exhausted else state.step
         return TrainResult(
             self._observed.network,
             feed.examples,
             state.history,
-            state.guard.best_step if state.guard.exhausted else state.step,
-            "guard" if state.guard.exhausted else "epochs",
+            kept,
+            self._stopped_by(),
+            kept / feed.per_epoch,
             self._wide.record if self._wide else None,
             resumed_from,
             checkpoints.folder if checkpoints else None,
             checkpoints.spent if checkpoints else Spent(),
         )
+
+    def _stopped_by(self) -> StoppedBy:
+        if self._state.guard.exhausted:
+            return "guard"
+        return "epochs" if self._end == self._feed.last_step else "passes"
 
     def _start(self) -> WideFit | None:
         """Sets the initial weights."""
@@ -224,7 +254,7 @@ class _Training:
             return None
         fit = fit_wide(
             self._feed.examples,
-            of_the_mode(self._splits.calibration, model),
+            of_the_mode(self._splits.calibration, model) if self._splits.held_out else None,
             self._splits.layout,
             model,
             self._recipe.training.sampling,

@@ -34,7 +34,7 @@ class TrainingState(tf.train.experimental.PythonState):
         self.interval = Interval()
 
     def serialize(self) -> str:
-        """All of it as JSON."""
+        """The whole state as JSON."""
         return json.dumps(
             {
                 "step": self.step,

@@ -37,6 +37,11 @@ class Cross(tf.Module):
     `*` is the product by element. Source: Wang et al., "DCN V2: Improved Deep & Cross Network",
     WWW 2021, equations 1 and 2. With a batch in rows, W is stored transposed as `kernel`
     (y = x kernel), V as `down` [width, rank] and U transposed as `up` [rank, width].
+
+    >>> layer = Cross(2, None, scope="cross_0", seed=0)
+    >>> _ = layer.kernel.assign(tf.eye(2))
+    >>> layer(tf.constant([[1.0, 2.0]]), tf.constant([[3.0, 4.0]])).numpy().tolist()
+    [[6.0, 12.0]]
     """
 
     def __init__(self, width: int, rank: int | None, *, scope: str, seed: int) -> None:

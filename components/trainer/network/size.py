@@ -48,6 +48,11 @@ def parts(settings: ModelSettings, layout: FeatureLayout) -> list[Part]:
 def parameters(settings: ModelSettings, layout: FeatureLayout) -> dict[str, int]:
     """Numbers held by the variables.
 
+    >>> layout = FeatureLayout(categorical=("user",), rows=(100,), widths=(4,), numeric=("age",))
+    >>> model = ModelSettings(cross_layers=1, cross_rank=None, hidden_units=(2,), shared_layers=1)
+    >>> parameters(model, layout)["shared"]  # 100 x 4 in the table, 6 x 6 + 6 in the cross layer
+    442
+
     Returns:
       `shared` (embedding tables included), each tower, `serving` (shared and the serving tower)
       and `full` (all).

@@ -18,7 +18,7 @@ class Trunk(Protocol):
 
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
-        """All of them."""
+        """Every variable of the trunk, whichever tower reads it."""
 
     def inputs(self, x0: tf.Tensor, forward: Forward = INFERENCE) -> dict[str, tf.Tensor]:
         """Every tower's input for every row, [batch, width], from x0 [batch, input width]."""

@@ -38,7 +38,7 @@ class Observed:
     trained: TwoTowerDCN
 
     def refresh(self) -> None:
-        """Makes the copy equal."""
+        """Copies the trained values into `network`, where it is a copy."""
         if self.network is not self.trained:
             pairs = zip(self.network.variables, self.trained.variables, strict=True)
             for own, trained in pairs:

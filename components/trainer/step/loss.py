@@ -69,6 +69,15 @@ def multi_task_loss(
     in the loss of any batch that holds both tasks; under `batch_mean` it multiplies the weight of
     every example of T. Both agree up to a factor when the tasks are equally frequent.
 
+    Three examples at p = 1/2, one of them hard: (.75 x 1/3 + .25 x 2/3) log 2 = .2888.
+
+    >>> is_hard = tf.constant([True, False, False])
+    >>> seen = Observed(tf.constant([1.0, 0.0, 0.0]), is_hard, tf.ones(3), tf.ones(3))
+    >>> settings = LossSettings(weight_hard=0.75, weight_soft=0.25, reduction="batch_mean")
+    >>> losses = multi_task_loss(tf.zeros(3), seen, settings)
+    >>> round(float(losses.total), 4), float(losses.hard_weight)
+    (0.2888, 1.0)
+
     Args:
       logit: float32 [batch], each example's logit from its own tower.
       seen: what is known of the examples.

@@ -17,7 +17,7 @@ from common.arrays import Ints
 from common.as_of import resolve_as_of
 from common.days import to_date, to_day
 from common.files.gfile import read_json
-from common.versions.reference import MANIFEST, ONE_TASK_DIRECTORY
+from common.versions.reference import MANIFEST, ONE_TASK_DIRECTORY, comparable_model
 from components.trainer.network.embedding import own_rows
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings, TrainingSettings
@@ -71,6 +71,7 @@ def choose_start(
     training: TrainingSettings,
     transform_graph_dir: str,
     eval_days: int,
+    served: bool = False,
 ) -> Start:
     """Warm where the settings ask for it and the last blessed model fits; cold otherwise.
 
@@ -81,11 +82,15 @@ def choose_start(
       training: settings.
       transform_graph_dir: the new transform graph.
       eval_days: length of the new eval period.
+      served: whether the new network is to serve, and is judged on nothing that an older one could
+        know; it starts from what serves, a judged fit from the judged fit.
     """
     if training.warm_start == "off" or base_model is None:
         return Start(reason="training.warm_start is off")
     try:
-        start = _start(base_model, contract, model, training, transform_graph_dir, eval_days)
+        start = _start(
+            base_model, contract, model, training, transform_graph_dir, eval_days, served
+        )
     except ColdStartError as reason:
         start = Start(reason=str(reason))
     _log.info(
@@ -102,6 +107,7 @@ def _start(
     training: TrainingSettings,
     transform_graph_dir: str,
     eval_days: int,
+    served: bool,
 ) -> Start:
     beside = read_json(os.path.join(os.path.dirname(base_model), LAST_BLESSED_FILE))
     version, as_of = str(beside["version"]), resolve_as_of(str(beside["as_of"]))
@@ -110,9 +116,11 @@ def _start(
     every = training.cold_every
     if every is not None and to_day(as_of) % every == 0:
         raise ColdStartError(f"{as_of} is a day of training.cold_every {every}")
-    if late := _saw_too_late(base_model, as_of, contract, eval_days):
+    late = None if served else _saw_too_late(base_model, as_of, contract, eval_days)
+    if late is not None:
         raise ColdStartError(f"version {version} {late}")
-    places = (base_model, os.path.join(base_model, ONE_TASK_DIRECTORY))
+    root = base_model if served else comparable_model(base_model, tf.io.gfile.exists)
+    places = (root, os.path.join(root, ONE_TASK_DIRECTORY))
     candidates = [weights for place in places if (weights := StartWeights.find(place))]
     if not candidates:
         raise ColdStartError(f"version {version} carries no weights to start from")

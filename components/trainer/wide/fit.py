@@ -74,7 +74,7 @@ class WideFit:
 
 def fit_wide(
     columns: Columns,
-    calibration: Columns,
+    calibration: Columns | None,
     layout: FeatureLayout,
     model: ModelSettings,
     sampling: SamplingSettings,
@@ -93,7 +93,7 @@ def fit_wide(
 
     Args:
       columns: what the network trains on, in the order of time.
-      calibration: a later period.
+      calibration: a later period, if one was left out of the columns.
       layout: of both.
       model: settings; `wide` is read, and which tower learns from which example.
       sampling: what was done to the training split's negatives.
@@ -113,10 +113,14 @@ def fit_wide(
     shifts = logit_shifts(sampling, model.mode)
     parts = list(_parts(columns, model, settings.blocks))
     shards = [_shard(columns, part, shifts) for part in parts]
-    later = [
-        _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
-        for part in _parts(calibration, model, 1)
-    ]
+    later = (
+        [
+            _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
+            for part in _parts(calibration, model, 1)
+        ]
+        if calibration is not None
+        else []
+    )
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, shape.towers)),
         Penalties.start(shape, START_PENALTY),

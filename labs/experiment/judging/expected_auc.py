@@ -29,6 +29,9 @@ ROUNDING = 1e-12
 def expected_auc(truth: Floats, prediction: Floats) -> float:
     """Of examples [n], in O(n log n); NaN without a pair or with a prediction that is NaN.
 
+    >>> round(expected_auc(np.array([0.9, 0.1]), np.array([0.8, 0.2])), 3)
+    0.988
+
     Args:
       truth: probability that the example's label is 1.
     """

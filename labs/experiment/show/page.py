@@ -57,7 +57,7 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
         Section(
             f"On {one.name.replace('_', ' ')} examples",
             [],
-            [differences(one)],
+            differences(one),
             [*tables.claims(one, plan.draws.confidence), tables.figures(one)],
         )
         for one in ended.sets
@@ -103,7 +103,7 @@ def _markdown_table(table: Table) -> str:
 
     marks = ["---:" if name.startswith("#") else "---" for name in table.head]
     head = [name.removeprefix("#") for name in table.head]
-    return "\n".join([f"{table.caption}:", "", line(head), line(marks), *map(line, table.rows)])
+    return "\n".join([f"{table.caption}:", "", line(head), line(marks), *map(line, table.texts())])
 
 
 def results(plan: Plan, ended: Ended, origin: Origin) -> dict[str, Any]:

@@ -77,6 +77,9 @@ class Arm:
       swapped: tasks change places, so that a network of the hard task learns the soft one.
       folds: advertisers are left out of training in this many turns, and each evaluated example
         is scored by the network that has not seen its advertiser; 0 leaves nobody out.
+      final_labels: whether it is told what clicks came to, and not what had been observed when the
+        eval period began.
+      older_by: days before the eval period that nothing is learned from.
       scoring: `hard_tower` scores every example by the served tower; `own_tower` by the tower of
         the task that the arm's own assignment gives the example.
     """
@@ -86,6 +89,8 @@ class Arm:
     assignment: Assignment | None = None
     swapped: bool = False
     folds: int = 0
+    final_labels: bool = False
+    older_by: int = 0
     scoring: Scoring = "hard_tower"
 
 

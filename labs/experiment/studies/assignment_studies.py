@@ -18,7 +18,7 @@ ROUTED = (
     "conversions are soft."
 )
 STEP = 0.005
-"""How far alpha is moved, absolute."""
+"""By how much the study moves alpha down and up: half a per cent, absolute."""
 
 
 def ablation(settings: Settings, facts: RunFacts) -> Experiment:

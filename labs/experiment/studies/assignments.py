@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from common.arrays import Bools
 from common.days import SECONDS_PER_DAY, to_day
+from common.files.arrow import parquet_table
 from components.evaluator.scores.table import CLICK_TIME
 from components.task_labeler.settings import LabellingSettings
 from labs.experiment.studies.arms import Assignment, ByCategory, ByHistory
@@ -27,7 +28,7 @@ from labs.stability_lab.replay.replay import changed
 from schemas import labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import SPLITS, TRAIN
+from schemas.labelled import JUDGED_SPLITS, TRAIN
 
 COUNTS = "counts.parquet"
 FACTS = "assignment.json"
@@ -84,7 +85,7 @@ def assigned(rule: Assignment, data: FrozenData, log: Log) -> Assigned:
             move_into_place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    sides = [np.load(folder / f"{split}.npy") for split in SPLITS]
+    sides = [np.load(folder / f"{split}.npy") for split in JUDGED_SPLITS]
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return Assigned(folder, digest(np.concatenate(sides)), facts)
 
@@ -123,7 +124,7 @@ def _by_history(
     )
     lookup, hard = HistoryLookup(history), history["hard"].to_numpy()
     sides = {}
-    for split in SPLITS:
+    for split in JUDGED_SPLITS:
         facts = data.facts(split)
         day = facts[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
         setup = facts[labelled.SETUP_ID].cast(pa.string()).combine_chunks()
@@ -140,7 +141,7 @@ def _counts(data: FrozenData, log: Log) -> pa.Table:
 
     file = data.folder / COUNTS
     if file.is_file():
-        return pq.read_table(file)
+        return parquet_table(file)
     if log.examples is None:
         raise InputError(
             "the run's log was read by another component than ClickLogGen, which keeps no columns "
@@ -183,4 +184,4 @@ def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bool
     sides = data.columns(TRAIN).hard
     share = np.bincount(place, sides, len(names)) / np.bincount(place, minlength=len(names))
     hard = names[share > 0.5]
-    return {split: np.isin(categories(split), hard) for split in SPLITS}
+    return {split: np.isin(categories(split), hard) for split in JUDGED_SPLITS}

@@ -17,6 +17,9 @@ class RunFacts:
       alpha: of the run's labelling.
       truth: whether the simulator's truth lies beside the log.
       categories, advertisers: whether the contract names such a role.
+      unjudged_days: from the first day that the run's fits are judged on to the as-of day: eval
+        period and attribution window.
+      timed: whether the log tells when clicks converted.
     """
 
     contract: str
@@ -25,3 +28,5 @@ class RunFacts:
     truth: bool
     categories: bool
     advertisers: bool
+    unjudged_days: int = 0
+    timed: bool = True

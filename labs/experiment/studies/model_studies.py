@@ -24,6 +24,8 @@ TABLE_3 = ("+4.08%", "+0.69%")
 CROSS_LAYERS = FEED_FORWARD = 4
 """The stack of the depth experiments, cross layers first: eight layers."""
 
+JUDGED_SERVED = "judged fit served"
+
 FOLDS = 3
 """Turns in which advertisers are left out."""
 
@@ -174,6 +176,51 @@ def architectures(settings: Settings, facts: RunFacts) -> Experiment:
         (
             "Experts are made smaller until the network holds as many parameters as the shared "
             f"bottom's, embedding tables included: {held}. Towers are the same in all arms.",
+        ),
+    )
+
+
+def freshness(settings: Settings, facts: RunFacts) -> Experiment:
+    """What a served fit would answer on the days after its as-of day, by what it had learned from.
+
+    The run's eval period stands for the days after an as-of day, its first day being that day: what
+    had been observed when it began is what a served fit of that day knows.
+    """
+    if not facts.timed:
+        raise InputError(f"freshness: contract {facts.contract} has no conversion time")
+    two = settings.but(model={"mode": TWO_TOWER})
+
+    def labels(how: str, **others: float) -> Settings:
+        return two.but(training={"labels": how, **others})
+
+    older = Arm(JUDGED_SERVED, labels("mature"), older_by=facts.unjudged_days)
+    final = labels("mature", min_completeness=1.0)
+    arms = (
+        older,
+        Arm("refit, labels as observed", labels("observed")),
+        Arm("refit, corrected", labels("corrected")),
+        Arm("refit, final labels", final, final_labels=True),
+    )
+    return Experiment(
+        "freshness",
+        "What is it worth to serve what was learned until yesterday?",
+        arms,
+        (
+            *(Claim(arm.name, JUDGED_SERVED) for arm in arms[1:]),
+            Claim("refit, corrected", "refit, labels as observed"),
+            Claim("refit, corrected", "refit, final labels"),
+        ),
+        (
+            "The eval period stands for the days after an as-of day. All arms are scored on it, "
+            "with the run's assignment and feature graph.",
+            f"`{JUDGED_SERVED}` learns from clicks at least {facts.unjudged_days} days older: what "
+            "a model that is judged on final labels has learned from by the time it serves. By the "
+            "as-of day its labels have become final, which is in its favour.",
+            "The refits learn from all clicks before that day: with labels as observed by then, "
+            "taken as they are or corrected by each click's completeness, and with final ones, "
+            "which nobody can have (the ceiling).",
+            "With `splits.eval_days: 7`, and a run for each of several as-of days (`hardtower "
+            "backfill`, then `--run-id`), this is a rolling study.",
         ),
     )
 

@@ -40,6 +40,7 @@ EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
             model_studies.architectures,
         ),
         "tiers": Named("two, three and five CVR tiers", model_studies.tiers),
+        "freshness": Named("what learning from yesterday is worth", model_studies.freshness),
         "transfer": Named("advertisers that training has not seen", model_studies.transfer),
         "ablation": Named(
             "tasks by statistics against tasks by declared category", assignment_studies.ablation

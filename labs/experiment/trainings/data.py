@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.arrays import Floats
+from common.files.arrow import parquet_table
 from common.runs.provenance import code_fingerprint
 from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
-from schemas.labelled import EVAL, SPLITS
+from schemas.labelled import EVAL, JUDGED_SPLITS
 
 FACTS = "facts.parquet"
 TRUTH = "truth.npy"
@@ -86,7 +87,7 @@ class FrozenData:
 
     def facts(self, split: str) -> pa.Table:
         """Who and when of a split's examples (`examples.read_facts`)."""
-        return pq.read_table(self.folder / split / FACTS)
+        return parquet_table(self.folder / split / FACTS)
 
     @property
     def truth(self) -> Floats | None:
@@ -119,12 +120,12 @@ def _write(source: Source, folder: Path) -> None:
     from labs.experiment.trainings.examples import read_facts
 
     counts = {}
-    for split in SPLITS:
+    for split in JUDGED_SPLITS:
         place = folder / split
         place.mkdir(parents=True)
         found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
         files = [str(file) for file in sorted(found)]
-        columns = load_columns(files, source.transform_graph, source.contract)
+        columns = load_columns(files, source.transform_graph, source.contract, fit="judged")
         for field in fields(Columns):
             values = getattr(columns, field.name)
             if values is not None:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from common.clicks.one_valued import single_values
-from components.evaluator.scores.table import CLICK_TIME
+from common.files.arrow import parquet_file
+from components.evaluator.scores.table import CLICK_TIME, LABEL
 from schemas import labelled
 from schemas.contract import Contract
 
@@ -26,7 +26,8 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
 
     Returns:
       `setup_id`, `setup_category`, `advertiser` (dictionary-encoded strings, the empty string
-      where there is none) and `click_time` (int64, seconds since 1970-01-01).
+      where there is none), `click_time` (int64, seconds since 1970-01-01) and `label` (int64, what
+      had been observed by the run's as-of day).
     """
     roles = contract.roles
     columns = {labelled.SETUP_ID: labelled.SETUP_ID, labelled.CATEGORY: labelled.CATEGORY}
@@ -34,13 +35,14 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
         columns[ADVERTISER] = roles.advertiser
     parts = []
     for file in files:
-        wanted = list(dict.fromkeys([*columns.values(), roles.timestamp]))
-        for batch in pq.ParquetFile(file).iter_batches(columns=wanted):
+        wanted = list(dict.fromkeys([*columns.values(), roles.timestamp, roles.label]))
+        for batch in parquet_file(file).iter_batches(columns=wanted):
             found = {name: _text(batch, column) for name, column in columns.items()}
             if roles.advertiser is None:
                 blank = pa.array([0] * batch.num_rows, pa.int32())
                 found[ADVERTISER] = pa.DictionaryArray.from_arrays(blank, pa.array([""]))
             found[CLICK_TIME] = single_values(batch[roles.timestamp])
+            found[LABEL] = single_values(batch[roles.label])
             parts.append(pa.table(found))
     return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
 

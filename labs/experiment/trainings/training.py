@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer.data.columns import Columns
+from common.days import SECONDS_PER_DAY
+from components.evaluator.scores.table import CLICK_TIME, LABEL
+from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
+from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ class Job:
       assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
         the frozen assignment.
       assignment_digest: of those arrays.
+      final_labels, older_by: see `Arm`.
       folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
     """
 
@@ -54,6 +58,8 @@ class Job:
     swapped: bool = False
     folds: int = 0
     fold: int = 0
+    final_labels: bool = False
+    older_by: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Everything but the code that decides the outcome, as JSON holds it."""
@@ -69,6 +75,7 @@ class Job:
             "assignment": self.assignment_digest,
             "swapped": self.swapped,
             "left_out": [self.fold, self.folds] if self.folds else None,
+            "knows": [self.final_labels, self.older_by],
         }
 
     def key(self, code: str) -> str:
@@ -97,7 +104,12 @@ class Outcome:
 
 def columns_of(job: Job, split: str) -> Columns:
     """The columns that the job trains on or scores."""
+    if job.older_by and split != EVAL:
+        return _older_columns(job, split)
     columns = job.data.columns(split)
+    if job.final_labels and split != EVAL:
+        final = job.data.facts(split)[LABEL].to_numpy().astype(np.float32)
+        columns = replace(columns, label=final, completeness=None)
     if job.assignment is not None:
         hard = np.load(job.assignment / f"{split}.npy")
         columns = replace(columns, hard=hard)
@@ -113,6 +125,32 @@ def columns_of(job: Job, split: str) -> Columns:
     return columns if rows.all() else columns.take(rows)
 
 
+def _older_columns(job: Job, split: str) -> Columns:
+    """The train split up to some days before the eval period, the last of these days being the
+    calibration period, as long as the run's."""
+    days = {
+        name: job.data.facts(name)[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
+        for name in (TRAIN, CALIBRATION, EVAL)
+    }
+    end = days[EVAL].min() - job.older_by
+    middle = end - (days[CALIBRATION].max() - days[CALIBRATION].min() + 1)
+    here = days[TRAIN] < middle
+    if split == CALIBRATION:
+        here = (days[TRAIN] >= middle) & (days[TRAIN] < end)
+    if not here.any():
+        raise InputError(
+            f"{split}: no click is {job.older_by} days older than the eval period; wanted a run "
+            "of a longer log"
+        )
+    return columns_of(replace(job, older_by=0), TRAIN).take(here)
+
+
+def learned_from(job: Job, split: str) -> Columns:
+    """Those of the job's columns whose labels say enough by the settings, as the Trainer does."""
+    training = job.settings.training
+    return known(columns_of(job, split), training.labels, training.min_completeness)
+
+
 def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
@@ -126,7 +164,8 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
 
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
-    splits = Splits(columns_of(job, TRAIN), columns_of(job, CALIBRATION), job.data.layout)
+    train_columns, calibration = (learned_from(job, split) for split in (TRAIN, CALIBRATION))
+    splits = Splits(train_columns, calibration, job.data.layout)
     result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
@@ -148,7 +187,7 @@ def check(job: Job) -> None:
 
     calibration = job.settings.training.calibration
     if calibration.method != NONE:
-        check_calibration(columns_of(job, CALIBRATION), job.settings.model, calibration)
+        check_calibration(learned_from(job, CALIBRATION), job.settings.model, calibration)
 
 
 def perform(job: Job) -> Outcome:
@@ -165,7 +204,7 @@ def perform(job: Job) -> Outcome:
     model, training = job.settings.model, job.settings.training
     fitted = fit_calibrators(
         network,
-        columns_of(job, CALIBRATION),
+        learned_from(job, CALIBRATION),
         training.calibration,
         training.evaluation_batch_size,
     )
@@ -199,5 +238,6 @@ def exported(
 
 def held_out(job: Job) -> Columns:
     """The sampled calibration examples that the frozen assignment calls hard."""
-    judged = columns_of(replace(job, assignment=None, swapped=False, folds=0), CALIBRATION)
+    frozen = replace(job, assignment=None, swapped=False, folds=0, older_by=0)
+    judged = columns_of(frozen, CALIBRATION)
     return judged.take(judged.hard)

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from common.files.arrow import parquet_table
 from labs.simulator.simulate import CLICKS, SETUPS, TRUTH
 from schemas.errors import InputError
 from schemas.setup_id import setup_ids
@@ -39,7 +39,7 @@ def read_setups(root: Path) -> pa.Table:
     path = Path(root) / SETUPS
     if not path.is_file():
         raise InputError(f"truth: no file {path}; wanted the folder of a simulated log")
-    return pq.read_table(path)
+    return parquet_table(path)
 
 
 def _day(root: Path, day: date) -> pa.Table:
@@ -66,4 +66,4 @@ def _parts(folder: Path, columns: list[str]) -> pa.Table:
     files = sorted(folder.glob("part-*.parquet"))
     if not files:
         raise InputError(f"truth: no part-*.parquet in {folder}; wanted a day of the log")
-    return pa.concat_tables([pq.ParquetFile(file).read(columns=columns) for file in files])
+    return pa.concat_tables([parquet_table(file, columns) for file in files])

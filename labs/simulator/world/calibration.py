@@ -47,7 +47,7 @@ class Pmf:
 
     @classmethod
     def normal(cls, sd: float) -> Pmf:
-        """Of N(0, sd^2), out to 6 sd."""
+        """The distribution N(0, sd^2) on the grid, cut off at 6 sd."""
         if sd == 0:
             return cls(0, np.ones(1))
         reach = int(np.ceil(6 * sd / STEP))
@@ -56,7 +56,7 @@ class Pmf:
         return cls(-reach, mass / mass.sum())
 
     def __add__(self, other: Pmf) -> Pmf:
-        """Of the sum of two independent effects."""
+        """The distribution of the sum of two independent effects."""
         return Pmf(self.first + other.first, np.convolve(self.mass, other.mass))
 
     def mix(self, other: Pmf, share: float) -> Pmf:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
+from common.files.arrow import parquet_table
+from common.files.local import read_local_json
 from common.statistics.histogram import Histogram
 from common.statistics.sums import Sums
 from components.evaluator.scores.table import (
@@ -58,7 +58,7 @@ class Predictions:
         Raises:
           InputError: an example's setup has no click in the log on the example's day.
         """
-        table = pq.read_table(path)
+        table = parquet_table(path)
         ids = pa.array(log.setups.ids, pa.string())
         setup = pc.fill_null(pc.index_in(table[labelled.SETUP_ID], value_set=ids), -1).to_numpy()
         day = table[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
@@ -109,11 +109,11 @@ def find_predictions(out: Path, run_folder: Path) -> Path:
     Raises:
       InputError: there are none.
     """
-    wanted = json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))
+    wanted = read_local_json(run_folder / "metrics.json")
     folders = [p.parent for p in (out / EVALUATIONS).glob("*/predictions.parquet")]
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
         metrics = folder / "metrics.json"
-        if metrics.is_file() and json.loads(metrics.read_text(encoding="utf-8")) == wanted:
+        if metrics.is_file() and read_local_json(metrics) == wanted:
             return folder / "predictions.parquet"
     raise InputError(
         f"{out / EVALUATIONS}: no predictions.parquet beside the metrics of run "

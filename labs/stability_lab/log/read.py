@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.clicks.rows import conversion_times, find_faults
+from common.clicks.rows import Fault, conversion_times, find_faults, first_in_words
 from common.days import SECONDS_PER_DAY, to_day
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
@@ -45,10 +46,17 @@ def read_log(
     spend: list[pa.Table] = []
     owners: list[pa.Table] = []
     rows = bad = 0
+    first_fault = ""
     shards = source.shards()
     for number, shard in enumerate(shards, 1):
+        before = 0
         for batch in source.read(shard):
-            sound, faulty = _sound(normalise(batch, contract, shard), contract, window)
+            read = normalise(batch, contract, shard)
+            faults = [*read.faults, *find_faults(read.batch, contract)]
+            if faults and not first_fault:
+                first_fault = first_in_words(faults, read.batch, shard, before)
+            before += batch.num_rows
+            sound, faulty = _sound(read.batch, faults, contract, window)
             rows, bad = rows + sound.num_rows + faulty, bad + faulty
             if sound.num_rows == 0:
                 continue
@@ -61,15 +69,15 @@ def read_log(
                 owners = _merged_owners(owners)
         if progress is not None:
             progress(number, len(shards))
-    if rows == bad:
+    if not rows:
         raise InputError(
             f"contract {contract.name}: no click between {window.start} and {window.days[-1]}; "
             "wanted at least one: mind as_of, window_days and input.root"
         )
     if bad > max_bad_row_share * rows:
         raise InputError(
-            f"contract {contract.name}: {bad} of {rows} rows break the contract; "
-            f"max_bad_row_share allows {max_bad_row_share:.3%}"
+            f"{first_fault} [{bad} of {rows} rows break the contract; max_bad_row_share allows "
+            f"{max_bad_row_share:.3%}]"
         )
     return build_log(
         merge_counts(counts),
@@ -81,10 +89,12 @@ def read_log(
     )
 
 
-def _sound(batch: pa.RecordBatch, contract: Contract, window: Window) -> tuple[pa.RecordBatch, int]:
+def _sound(
+    batch: pa.RecordBatch, faults: Sequence[Fault], contract: Contract, window: Window
+) -> tuple[pa.RecordBatch, int]:
     """The window's rows that keep to the contract, and how many rows do not."""
     bad = np.zeros(batch.num_rows, bool)
-    for fault in find_faults(batch, contract):
+    for fault in faults:
         bad |= fault.rows
     time = pc.fill_null(batch.column(contract.roles.timestamp), 0).to_numpy()
     start, end = window.seconds

@@ -6,7 +6,7 @@ from common.pages.page import Section, Table
 from labs.stability_lab.alpha import AlphaRow, Part
 from labs.stability_lab.log.predictions import Score
 from labs.stability_lab.pages import words
-from labs.stability_lab.pages.figures import alpha_plot
+from labs.stability_lab.pages.figures import alpha_plots
 from labs.stability_lab.pages.stability import judged_by
 
 
@@ -57,7 +57,7 @@ def overview(rows: list[AlphaRow], judge: str) -> Section:
         judged_by(judge, chosen.measures),
     ]
     table = Table("What falls on the hard side", head, body, key)
-    return Section("Alphas", notes, [alpha_plot(rows)], [table])
+    return Section("Alphas", notes, alpha_plots(rows), [table])
 
 
 def composition(rows: list[AlphaRow]) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -24,19 +25,20 @@ COLOURS = (BLUE, ORANGE, VERMILION, GREY, INK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def frontier_plot(points: Sequence[Point]) -> str:
-    """A panel an alpha: flips across, wrong clicks up, colour half-life, marker band."""
-    alphas = sorted({p.alpha for p in points})
+def frontier_plots(points: Sequence[Point]) -> list[str]:
+    """A figure an alpha: flips across, wrong clicks up, colour half-life, marker band."""
     bands = sorted({p.band for p in points})
     half_lives = sorted({p.half_life_days for p in points})
-    description = (
-        f"{len(points)} combinations of {len(alphas)} alphas, {len(bands)} bands and "
-        f"{len(half_lives)} half-lives; a line joins those that no other beats in both."
-    )
-    with drawing("frontier", "Flips against wrong sides", description, 3.6) as canvas:
-        grid = canvas.figure.subplots(1, len(alphas), squeeze=False)
-        for axes, alpha in zip(grid[0], alphas, strict=True):
-            own = [p for p in points if p.alpha == alpha and p.measures.wrong_clicks is not None]
+    drawn = []
+    for number, alpha in enumerate(sorted({p.alpha for p in points})):
+        own = [p for p in points if p.alpha == alpha and p.measures.wrong_clicks is not None]
+        description = (
+            f"{len(own)} combinations of {len(bands)} bands and {len(half_lives)} half-lives at "
+            f"alpha {percent(alpha)}; a line joins those that no other beats in both."
+        )
+        title, unit = f"Alpha {percent(alpha)}", "clicks on the wrong side by flips"
+        with drawing(f"frontier-{number}", title, unit, description, 4.0) as canvas:
+            axes = canvas.figure.subplots()
             _staircase(axes, [p for p in own if p.efficient])
             for p in own:
                 axes.scatter(
@@ -48,22 +50,20 @@ def frontier_plot(points: Sequence[Point]) -> str:
                     linewidth=1.4 if p.chosen else 0.4,
                     zorder=3,
                 )
-            axes.set_title(f"alpha {percent(alpha)}")
             axes.set_xlabel("flips per 1,000 setup-days")
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
-        grid[0][0].set_ylabel("clicks on the wrong side")
-        for i, half_life in enumerate(half_lives):
-            label = f"half-life {half_life:g} d"
-            grid[0][0].scatter([], [], s=30, color=COLOURS[i % len(COLOURS)], label=label)
-        for i, band in enumerate(bands):
-            marker = MARKERS[i % len(MARKERS)]
-            label = f"band {percent(band)}"
-            grid[0][0].scatter([], [], s=30, marker=marker, color=GREY, label=label)
-        handles = grid[0][0].get_legend_handles_labels()
-        canvas.figure.legend(*handles, loc="outside lower center", ncols=4)
-    return canvas.svg
+            axes.set_ylabel("clicks on the wrong side")
+            for i, half_life in enumerate(half_lives):
+                label = f"half-life {half_life:g} d"
+                axes.scatter([], [], s=30, color=COLOURS[i % len(COLOURS)], label=label)
+            for i, band in enumerate(bands):
+                marker = MARKERS[i % len(MARKERS)]
+                axes.scatter([], [], s=30, marker=marker, color=GREY, label=f"band {percent(band)}")
+            canvas.figure.legend(loc="outside lower center", ncols=3)
+        drawn.append(canvas.svg)
+    return drawn
 
 
 def _place(point: Point) -> tuple[float, float]:
@@ -75,36 +75,36 @@ def _staircase(axes: Axes, efficient: list[Point]) -> None:
     axes.step([x for x, _ in places], [y for _, y in places], where="post", color=GREY, linewidth=1)
 
 
-def alpha_plot(rows: Sequence[AlphaRow]) -> str:
-    """Shares on the hard side, and what is wrong and flips, along alpha on a log axis."""
+def alpha_plots(rows: Sequence[AlphaRow]) -> list[str]:
+    """Shares on the hard side, what is wrong, and flips, along alpha on a log axis."""
     alphas = [row.alpha for row in rows]
     chosen = next(row.alpha for row in rows if row.chosen)
     parts = [row.parts[0] for row in rows]
+    shares = {
+        "setups": (GREY, [_of(p.hard_setups, p.setups) for p in parts]),
+        "clicks": (BLUE, [_of(p.hard_clicks, p.clicks) for p in parts]),
+        "conversions": (VERMILION, [_of(p.hard_conversions, p.conversions) for p in parts]),
+    }
+    wrong = [nan if (w := row.measures.wrong_clicks) is None else w for row in rows]
     flips = [1000 * (row.measures.flip_rate or 0.0) for row in rows]
-    wrong = [row.measures.wrong_clicks for row in rows]
-    description = (
-        f"From alpha {percent(alphas[0])} to {percent(alphas[-1])} the hard share of clicks goes "
-        f"from {percent(_of(parts[0].hard_clicks, parts[0].clicks))} to "
-        f"{percent(_of(parts[-1].hard_clicks, parts[-1].clicks))}."
+    panels: tuple[tuple[str, str, str, dict[str, tuple[str, list[float]]]], ...] = (
+        ("hard", "On the hard side", "share by alpha", shares),
+        ("wrong", "Clicks on the wrong side", "share by alpha", {"": (BLUE, wrong)}),
+        ("flips", "Flips", "per 1,000 setup-days, by alpha", {"": (VERMILION, flips)}),
     )
-    with drawing("alpha", "Along alpha", description, 3.0) as canvas:
-        left, middle, right = canvas.figure.subplots(1, 3)
-        for label, colour, shares in (
-            ("setups", GREY, [_of(p.hard_setups, p.setups) for p in parts]),
-            ("clicks", BLUE, [_of(p.hard_clicks, p.clicks) for p in parts]),
-            ("conversions", VERMILION, [_of(p.hard_conversions, p.conversions) for p in parts]),
-        ):
-            left.plot(alphas, shares, marker="o", markersize=3, color=colour, label=label)
-        left.set_title("Share on the hard side")
-        left.legend()
-        known = [(a, w) for a, w in zip(alphas, wrong, strict=True) if w is not None]
-        middle.plot(
-            [a for a, _ in known], [w for _, w in known], marker="o", markersize=3, color=BLUE
+    drawn = []
+    for name, title, unit, series in panels:
+        changes = "; ".join(
+            f"{label} {values[0]:.3g} to {values[-1]:.3g}".strip()
+            for label, (_, values) in series.items()
         )
-        middle.set_title("Clicks on the wrong side")
-        right.plot(alphas, flips, marker="o", markersize=3, color=VERMILION)
-        right.set_title("Flips per 1,000 setup-days")
-        for axes in (left, middle, right):
+        description = f"From alpha {percent(alphas[0])} to {percent(alphas[-1])}: {changes}."
+        with drawing(f"alpha-{name}", title, unit, description, 3.0) as canvas:
+            axes = canvas.figure.subplots()
+            for label, (colour, values) in series.items():
+                axes.plot(alphas, values, marker="o", markersize=3, color=colour, label=label)
+            if len(series) > 1:
+                axes.legend()
             axes.set_xscale("log")
             axes.set_xticks(_spread(alphas, chosen))
             axes.set_xticks([], minor=True)
@@ -112,9 +112,10 @@ def alpha_plot(rows: Sequence[AlphaRow]) -> str:
             axes.axvline(chosen, color=INK, linewidth=1)
             axes.set_ylim(bottom=0)
             axes.set_xlabel("alpha")
-        for axes in (left, middle):
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
-    return canvas.svg
+            if series is not panels[-1][-1]:
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+        drawn.append(canvas.svg)
+    return drawn
 
 
 def _spread(alphas: Sequence[float], chosen: float) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.pages.page import Section, Table
 from labs.stability_lab.pages import words
-from labs.stability_lab.pages.figures import frontier_plot
+from labs.stability_lab.pages.figures import frontier_plots
 from labs.stability_lab.replay.frontier import Point
 from labs.stability_lab.replay.measures import Measures
 
@@ -32,7 +32,7 @@ WORDS = [
 
 
 def judged_by(name: str, measures: Measures) -> str:
-    """How the true side is known."""
+    """A sentence on where the true sides come from: the simulator, or later clicks."""
     known = words.share(measures.judged_clicks)
     if name == "truth":
         return f"Sides are compared with the simulator's true CVR of the day ({known} of clicks)."
@@ -43,7 +43,7 @@ def judged_by(name: str, measures: Measures) -> str:
 
 
 def cells(m: Measures) -> list[str]:
-    """Columns of `HEAD`."""
+    """One row of the table, a text for each column of `HEAD`."""
     return [
         words.count(m.flips),
         words.per_thousand(m.flip_rate),
@@ -88,7 +88,7 @@ def frontier_section(points: list[Point]) -> Section:
         "is outlined. Another alpha is another question, so panels are not to be compared by "
         "their wrong clicks alone."
     ]
-    return Section("Frontier", notes, [frontier_plot(points)], tables)
+    return Section("Frontier", notes, frontier_plots(points), tables)
 
 
 def _table(caption: str, head: list[str], points: list[Point], folded: bool) -> Table:

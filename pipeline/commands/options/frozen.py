@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.commands.options.shared import out_option
+from pipeline.commands.options.shared import Number, out_option
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def frozen_options(command: Command) -> Command:
     @click.option(
         "--sample",
         "share",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Number(0, 1, low_open=True),
         default=1.0,
         show_default=True,
         help="Share of the data to use.",
@@ -100,7 +100,11 @@ def frozen_options(command: Command) -> Command:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """A duration as h:mm:ss.
+
+    >>> clock(3725.4)
+    '1:02:05'
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

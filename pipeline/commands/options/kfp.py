@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipeline.commands.options.shared import with_options
+from pipeline.commands.options.shared import LONGEST, Number, with_options
 from pipeline.kfp_server.connection import (
     DEFAULT_NAMESPACE,
     ENDPOINT_VARIABLE,
@@ -55,7 +55,7 @@ connection_options = with_options(
     ),
     click.option(
         "--request-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(0, LONGEST, low_open=True),
         default=30.0,
         show_default=True,
         help="Seconds that the server may take for one answer.",

@@ -59,7 +59,7 @@ def study_options(warmup: str) -> Callable[[Command], Command]:
         as_of_option,
         out_option,
         judge_option,
-        click.option("--warmup", type=click.IntRange(min=0), metavar="DAYS", help=warmup),
+        click.option("--warmup", type=click.IntRange(0, 3660), metavar="DAYS", help=warmup),
     )
 
     def add(command: Command) -> Command:

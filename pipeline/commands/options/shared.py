@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,25 @@ from typing import Any
 import click
 
 Command = Callable[..., Any]
+
+LONGEST = 366 * 86_400
+"""Seconds; what no wait or limit in a command exceeds."""
+
+
+class Number(click.FloatRange):
+    """A number with both bounds; NaN, which click lets through, lies outside."""
+
+    def __init__(self, low: float, high: float, low_open: bool = False) -> None:
+        super().__init__(low, high, min_open=low_open)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
 
 config_option = click.option(
     "--config",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.options.shared import Command, with_options
+from pipeline.commands.options.shared import LONGEST, Command, Number, with_options
 
 if TYPE_CHECKING:
     from pipeline.scheduling.local import LocalRuns
@@ -22,21 +22,21 @@ def retry_options(retries: int) -> Callable[[Command], Command]:
     return with_options(
         click.option(
             "--retries",
-            type=click.IntRange(min=0),
+            type=click.IntRange(0, 1000),
             default=retries,
             show_default=True,
             help="Further tries of a run that failed.",
         ),
         click.option(
             "--retry-delay",
-            type=click.FloatRange(min=0),
+            type=Number(0, LONGEST),
             default=60.0,
             show_default=True,
             help="Seconds between a failed run and the next try.",
         ),
         click.option(
             "--run-timeout",
-            type=click.FloatRange(min=1),
+            type=Number(1, LONGEST),
             help="Seconds after which a run is ended.",
         ),
     )

@@ -88,8 +88,9 @@ def open_study(asked: StudyOptions, default_warmup: str = "splits") -> Study:
         )
     warmup = asked.warmup
     if warmup is None:
-        shortest = min(config.labelling.window_days, (log.as_of - log.first_day) // 3)
-        warmup = shortest if default_warmup == "window" else config.splits.warmup_days
+        days = log.as_of - log.first_day
+        shortest = min(config.labelling.window_days, days // 3)
+        warmup = shortest if default_warmup == "window" else config.splits.warmup(days)
     first = first_evaluated(log, warmup)
     judge = choose_judge(log, root, asked.judge_name, config.labelling.window_days)
     return Study(config, log, judge, first, log.cells.day >= first, run_name(day), asked.out)
@@ -155,6 +156,6 @@ def rich_table(table: Table) -> Any:
     for name in table.head:
         numeric = name.startswith("#")
         made.add_column(name.removeprefix("#"), justify="right" if numeric else "left")
-    for number, row in enumerate(table.rows):
+    for number, row in enumerate(table.texts()):
         made.add_row(*row, style="bold" if number in table.key_rows else None)
     return made

@@ -28,10 +28,12 @@ RUN_ID = "{{$.pipeline_job_uuid}}"
 """What both orchestrators replace by the run's id."""
 EXIT_STEP = "RunVerdict"
 LASTING = {
-    "LastBlessed": ("serving_dir",),
+    "LastBlessed": ("serving_dir", "out_dir"),
     "DataGate": ("serving_dir",),
     "Trainer": ("out_dir",),
     "OneTaskTrainer": ("out_dir",),
+    "ServedTrainer": ("out_dir",),
+    "ServedOneTaskTrainer": ("out_dir",),
     "HardTowerPusher": ("serving_dir",),
     "RunReport": ("out_dir",),
     EXIT_STEP: ("out_dir", "serving_dir"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from common.versions.digest import SUMS, check_sums
 from common.versions.folder import LOCK, MODEL_FILE, REMOVED, STAGING, RolledBack, ServingFolder
 from schemas.errors import InputError
 
@@ -50,7 +51,8 @@ def test_the_first_version_is_the_time_in_whole_seconds(tmp_path: Path) -> None:
     assert published.version == 1_700_000_000
     assert published.new
     assert published.path == tmp_path / "serving" / "1700000000"
-    assert {p.read_text() for p in published.path.rglob("*") if p.is_file()} == {"1700000000"}
+    filled = {p.read_text() for p in published.path.rglob("*") if p.is_file() and p.name != SUMS}
+    assert filled == {"1700000000"}
 
 
 @pytest.mark.parametrize(("now", "wanted"), [(100, 101), (50, 101), (100.99, 101), (102, 102)])
@@ -202,6 +204,59 @@ def test_a_number_that_was_rolled_back_is_not_used_again(tmp_path: Path) -> None
     assert folder.publish(fill).version == 7
 
 
+def test_the_list_of_digests_is_what_sha256sum_checks(tmp_path: Path) -> None:
+    version = ServingFolder(tmp_path, clock=at(5)).publish(fill).path
+    check_sums(version)
+    command = ["sha256sum", "--check", "--strict", "--quiet", SUMS]
+    subprocess.run(command, cwd=version, check=True)
+    # printf 5 | sha256sum
+    line = "ef2d127de37b942baad06145e54b0c619a1f22327b2ebbcfbec78f5564afe39d  variables/1"
+    assert line in (version / SUMS).read_text().splitlines()
+
+
+FLIPS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one bit": (lambda v: (v / "variables" / "3").write_text("4"), "variables/3: changed"),
+    "a file gone": (lambda v: (v / "4").unlink(), "4: missing"),
+    "a file more": (lambda v: (v / "new").touch(), "new: not in the list"),
+    "an empty list": (lambda v: (v / SUMS).write_text(""), "0: not in the list"),
+    "no list": (lambda v: (v / SUMS).unlink(), "No such file"),
+    "a list of bytes": (lambda v: (v / SUMS).write_bytes(b"\xff" * 99), "0: not in the list"),
+    "half a list": (lambda v: os.truncate(v / SUMS, 100), r": (missing|not in the list)"),
+}
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_any_change_of_a_version_is_named_and_nothing_rolls_back_to_it(
+    tmp_path: Path, flip: str
+) -> None:
+    spoil, reason = FLIPS[flip]
+    folder = ServingFolder(tmp_path, clock=at(5))
+    version = folder.publish(fill).path
+    folder.publish(fill)
+    spoil(version)
+    with pytest.raises(InputError, match=reason):
+        check_sums(version)
+    if (version / SUMS).exists():
+        with pytest.raises(InputError, match=reason):
+            folder.rollback()
+        assert folder.versions() == [5, 6]
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_every_bit_of_every_file_counts(tmp_path: Path, bit: int) -> None:
+    version = ServingFolder(tmp_path, clock=at(5)).publish(fill).path
+    for name in ("0", "variables/1", MODEL_FILE, SUMS):
+        whole = (version / name).read_bytes()
+        for place in {0, len(whole) // 2, len(whole) - 1}:
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            (version / name).write_bytes(flipped)
+            with pytest.raises(InputError, match="as pushed"):
+                check_sums(version)
+        (version / name).write_bytes(whole)
+    check_sums(version)
+
+
 def test_rollback_refuses_to_leave_nothing(tmp_path: Path) -> None:
     folder = ServingFolder(tmp_path, clock=at(5))
     with pytest.raises(InputError, match="no versions"):
@@ -236,7 +291,8 @@ while not (root / "stop").exists():
         continue
     version = root / str(max(numbers))
     try:
-        found = [p.read_text() for p in sorted(version.rglob("*")) if p.is_file()]
+        files_there = [p for p in sorted(version.rglob("*")) if p.is_file()]
+        found = [p.read_text() for p in files_there if p.name != "SHA256SUMS"]
     except FileNotFoundError:
         found = []
     if found == [version.name] * files:

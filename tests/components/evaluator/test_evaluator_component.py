@@ -7,11 +7,25 @@ import json
 import pytest
 from tfx.types import channel_utils, standard_artifacts
 
+from common.runs.info import RunInfo
 from components.evaluator.component import HardTowerEvaluator
 from components.evaluator.settings import EvaluationSettings, GateSettings
 from components.last_blessed.component import LastBlessed
 from components.task_labeler.artifacts import TaskAssignments
 from schemas.contract import Contract, parse_contract
+
+
+def last_blessed(fingerprint: str) -> LastBlessed:
+    run = RunInfo(
+        run_id="r",
+        seed=1,
+        as_of="2024-03-20",
+        contract="c",
+        code_version="1",
+        command="",
+        config={},
+    )
+    return LastBlessed(serving_dir="s", fingerprint=fingerprint, run=run, out_dir="o")
 
 
 def evaluator(contract: Contract, baseline: bool) -> HardTowerEvaluator:
@@ -21,7 +35,7 @@ def evaluator(contract: Contract, baseline: bool) -> HardTowerEvaluator:
     optional = {}
     if baseline:
         optional = {
-            "last_blessed": LastBlessed(serving_dir="s", fingerprint="7:x").outputs["model"],
+            "last_blessed": last_blessed("7:x").outputs["model"],
             "task_assignments": channel(TaskAssignments),
         }
     return HardTowerEvaluator(
@@ -54,8 +68,6 @@ def test_everything_that_decides_is_an_execution_property(contract: Contract) ->
 
 
 def test_a_push_changes_the_last_blessed_node() -> None:
-    first, second = (
-        LastBlessed(serving_dir="s", fingerprint=f).exec_properties for f in ("7:x", "8:x")
-    )
+    first, second = (last_blessed(fingerprint).exec_properties for fingerprint in ("7:x", "8:x"))
     assert first != second
     assert first["serving_dir"] == "s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import date
@@ -70,7 +71,7 @@ def write(folder: Path, form: str, rows: dict[str, list[Any]]) -> Path:
         pyarrow.csv.write_csv(table, path)
     else:
         path = folder / "clicks.tfrecord.gz"
-        batch = normalise(table.to_batches()[0], contract(), str(path))
+        batch = normalise(table.to_batches()[0], contract(), str(path)).batch
         with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
             for record in Encoder().encode(batch):
                 writer.write(record)
@@ -250,7 +251,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], None], list[str]]] = {
     "csv with text in an integer column": (
         "csv",
         save("csv", strings("label")),
-        ["clicks.csv", "column label", "Row #2", "'x'", "int64"],
+        ["clicks.csv", "column label", "row 1", "seen 'x'", "wanted a whole number"],
     ),
     "parquet without rows": (
         "parquet",
@@ -349,3 +350,228 @@ def test_csv_without_header_and_with_tabs(tmp_path: Path) -> None:
     assert [e["goal"] for e in examples] == [[b"7"], [b"8"]]
     assert [e["converted"][0] for e in examples] == [-1, NOON + 9]
     assert "price" not in examples[0]
+
+
+MANY = 200
+
+
+def many(column: str, bad: Any, form: str) -> dict[str, list[Any]]:
+    """Two hundred sound rows, then the third one's value replaced; text where it is a CSV file."""
+    rows: dict[str, list[Any]] = {
+        "time": [NOON + i for i in range(MANY)],
+        "converted": [NOON + 60 + i if i % 2 else None for i in range(MANY)],
+        "label": [i % 2 for i in range(MANY)],
+        "advertiser": ["acme"] * MANY,
+        "goal": [7] * MANY,
+        "price": [1.5] * MANY,
+        "cost": [0.25] * MANY,
+    }
+    if form == "csv":
+        rows[column] = [None if v is None else str(v) for v in rows[column]]
+    rows[column][2] = bad
+    return rows
+
+
+LATE = NOON + 2 + 31 * DAY
+
+BAD_VALUES: dict[str, tuple[str, str, Any, list[str]]] = {
+    "csv word for a label": ("csv", "label", "yes", ["seen 'yes'", "wanted a whole number"]),
+    "csv half a label": ("csv", "label", "0.5", ["seen '0.5'", "wanted a whole number"]),
+    "csv word for a price": ("csv", "price", "1,5", ["seen '1,5'", "wanted a number"]),
+    "csv infinite price": ("csv", "price", "-inf", ["seen -inf", "finite"]),
+    "csv date-time": ("csv", "time", "2017-01-01T12:00Z", ["timestamp_unit: iso"]),
+    "click time -1": ("parquet", "time", -1, ["seen -1", "between the years 1990 and 2100"]),
+    "click time -1, csv": ("csv", "time", "-1", ["seen -1", "between the years 1990 and 2100"]),
+    "infinite price": ("parquet", "price", float("inf"), ["seen inf", "finite"]),
+    "price beyond float32": ("parquet", "price", 1e39, ["seen 1e+39", "float32"]),
+    "spend below 0": ("parquet", "cost", -3.0, ["seen -3.0", "0 or more"]),
+    "spend NaN": ("parquet", "cost", float("nan"), ["seen nan", "finite number of 0 or more"]),
+    "spend infinite": ("parquet", "cost", float("inf"), ["seen inf", "0 or more"]),
+    "label 0 converted in the window": (
+        "parquet", "converted", NOON + 99,
+        ["column label", "seen 0", f"beside converted {NOON + 99}", "wanted 1"],
+    ),
+    "conversion in milliseconds": (
+        "parquet", "converted", (NOON + 99) * 1000,
+        [f"seen {(NOON + 99) * 1000}", f"beside time {NOON + 2}", "the unit of time"],
+    ),
+    "conversion long ago": (
+        "parquet", "converted", NOON // 1000, [f"beside time {NOON + 2}", "the unit of time"],
+    ),
+    "conversion of -5": ("parquet", "converted", -5, ["seen -5", "-1 or null"]),
+}  # fmt: skip
+
+
+def spending(form: str) -> Contract:
+    return contract(form, roles=contract().model_dump()["roles"] | {"spend": "cost"})
+
+
+@pytest.mark.parametrize("case", BAD_VALUES)
+def test_a_bad_value_costs_its_row(tmp_path: Path, case: str) -> None:
+    form, column, bad, words = BAD_VALUES[case]
+    path = write(tmp_path, form, many(column, bad, form))
+    examples, report = run(tmp_path, spending(form), share=0.01)
+    assert len(examples) == MANY - 1
+    assert report["rejected"] == 1
+    (aside,) = pq.read_table(tmp_path / "out/report/rejected").to_pylist()
+    assert aside["row"] == 3
+    for word in [str(path), "row 3", *words]:
+        assert word in report["first_fault"]
+    assert report["first_fault"].endswith(aside["fault"])
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_conversion_after_the_window_is_named_with_its_click(tmp_path: Path, form: str) -> None:
+    rows = many("label", 1 if form == "parquet" else "1", form)
+    rows["converted"][2] = LATE
+    write(tmp_path, form, rows)
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, spending(form))
+    for word in ["row 3", f"seen {LATE} beside time {NOON + 2}", "at most 30 days after the click"]:
+        assert word in str(caught.value)
+
+
+def test_a_conversion_on_the_last_second_of_the_window_counts(tmp_path: Path) -> None:
+    write(tmp_path, "parquet", changed(converted=[NOON + 30 * DAY, None, None]))
+    examples, _ = run(tmp_path, contract())
+    assert [e["label"] for e in examples] == [[1], [0], [0]]
+
+
+def test_a_label_0_may_have_a_conversion_after_the_window(tmp_path: Path) -> None:
+    write(tmp_path, "parquet", changed(converted=[NOON + 60, NOON + 40 * DAY, None]))
+    examples, _ = run(tmp_path, contract())
+    assert [e["label"] for e in examples] == [[1], [0], [0]]
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_nan_stands_for_none_where_floats_hold_times(tmp_path: Path, form: str) -> None:
+    path = write(tmp_path, "parquet", ROWS)
+    nan = float("nan")
+    table = pa.table(changed(converted=[NOON + 60.0, nan, nan], price=[1.5, nan, 2.25]))
+    path.unlink()
+    if form == "parquet":
+        pq.write_table(table, path)
+    else:
+        pyarrow.csv.write_csv(table, tmp_path / "clicks.csv")
+    examples, report = run(tmp_path, contract(form))
+    assert [e["converted"] for e in examples] == [[NOON + 60], [-1], [-1]]
+    assert "price" not in examples[1]
+    assert report["rejected"] == 0
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_iso_date_times_are_read_with_their_zone(tmp_path: Path, form: str) -> None:
+    times = ["2017-01-01T12:00:00Z", "2017-01-02 14:00:00.75+02:00", "2017-01-01T12:00:05+00:00"]
+    write(tmp_path, form, changed(time=times, converted=["2017-01-01T12:01:00Z", None, None]))
+    examples, _ = run(tmp_path, contract(form, timestamp_unit="iso"))
+    assert [e["time"][0] for e in examples] == ROWS["time"]
+    assert [e["converted"][0] for e in examples] == [NOON + 60, -1, -1]
+
+
+@pytest.mark.parametrize("time", ["2017-01-01T12:00:00", "2017-01-01", "2017-13-01T12:00:00Z"])
+def test_a_date_time_that_is_none_or_has_no_zone_is_named(tmp_path: Path, time: str) -> None:
+    write(
+        tmp_path,
+        "csv",
+        changed(time=[time, *["2017-01-01T12:00:00Z"] * 2], converted=[None] * 3, label=[0] * 3),
+    )
+    with pytest.raises(InputError, match=rf"row 1, column time: seen '{time}', wanted .* its zone"):
+        run(tmp_path, contract("csv", timestamp_unit="iso"))
+
+
+def test_text_that_is_not_utf_8_costs_its_row(tmp_path: Path) -> None:
+    table = pa.table(changed(advertiser=pa.array([b"acme", b"caf\xe9", b"bolt"], pa.binary())))
+    pq.write_table(table, tmp_path / "x.parquet")
+    examples, report = run(tmp_path, contract(), share=0.5)
+    assert [e["advertiser"] for e in examples] == [[b"acme"], [b"bolt"]]
+    assert r"row 2, column advertiser: seen b'caf\xe9', wanted" in report["first_fault"]
+
+
+def twice(folder: Path, form: str, column: str) -> None:
+    table = pa.table(ROWS)
+    both = pa.Table.from_arrays([*table.columns, table[column]], [*table.schema.names, column])
+    if form == "parquet":
+        pq.write_table(both, folder / "clicks.parquet")
+    else:
+        pyarrow.csv.write_csv(both, folder / "clicks.csv")
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("column", ["time", "advertiser", "price"])
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, form: str, column: str) -> None:
+    twice(tmp_path, form, column)
+    with pytest.raises(InputError, match=f"clicks.{form}: column {column} is there more than once"):
+        run(tmp_path, contract(form))
+
+
+def csv_text(rows: dict[str, list[Any]]) -> str:
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(pa.table(rows), sink)
+    return str(sink.getvalue().to_pybytes(), "utf-8")
+
+
+HEADS: dict[str, tuple[str, str, bytes, str]] = {
+    "UTF-16": ("csv", "a.csv", csv_text(ROWS).encode("utf-16"), "UTF-16"),
+    "UTF-16 without a mark": ("csv", "a.csv", csv_text(ROWS).encode("utf-16-le"), "UTF-16"),
+    "gzip named .csv": ("csv", "a.csv", gzip.compress(csv_text(ROWS).encode()), "content is gzip"),
+    "text named .gz": ("csv", "a.csv.gz", csv_text(ROWS).encode(), "content is not gzip"),
+    "gzip cut short": ("csv", "a.csv.gz", gzip.compress(csv_text(ROWS).encode())[:40], "a.csv.gz"),
+    "records named .gz": ("tfrecord", "a.tfrecord.gz", b"\0" * 99, "content is not gzip"),
+    "gzip named .tfrecord": ("tfrecord", "a.tfrecord", gzip.compress(b"x"), "content is gzip"),
+    "Parquet named .csv": ("csv", "a.csv", b"PAR1" * 9, "content is Parquet"),
+    "one long line": ("csv", "a.csv", b"x" * 200_000, "wanted the columns' names"),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, case: str) -> None:
+    form, name, content, words = HEADS[case]
+    (tmp_path / name).write_bytes(content)
+    pattern = {"csv": "*.csv*", "tfrecord": "*.tfrecord*"}[form]
+    terms = contract(form, input={"format": form, "pattern": pattern})
+    with pytest.raises(InputError, match=words) as caught:
+        run(tmp_path, terms)
+    assert name in str(caught.value)
+
+
+def test_damaged_pages_are_named_by_their_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "parquet", many("price", 1.0, "parquet"))
+    damaged = bytearray(path.read_bytes())
+    for place in range(8, 300):
+        damaged[place] ^= 0xFF
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(InputError, match=r"clicks\.parquet: damaged: [^\n]*$"):
+        run(tmp_path, spending("parquet"))
+
+
+def test_a_part_without_rows_may_lie_beside_another(tmp_path: Path) -> None:
+    table = pa.table(ROWS)
+    pq.write_table(table, tmp_path / "a.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "b.parquet")
+    examples, _ = run(tmp_path, contract())
+    assert len(examples) == 3
+
+
+def test_columns_that_the_contract_does_not_name_are_left_unread(tmp_path: Path) -> None:
+    notes = ["1"] * (MANY - 1) + ['first "line"\nsecond ' * 90_000]
+    path = write(tmp_path, "csv", many("price", "1.5", "csv") | {"notes": notes})
+    assert path.stat().st_size > 1 << 20
+    examples, report = run(tmp_path, spending("csv"))
+    assert len(examples) == MANY
+    assert report["rejected"] == 0
+
+
+@pytest.mark.parametrize("name", ["ads [eu] v1", "what?", "a*b", "[!x]"])
+def test_the_root_is_a_folder_and_no_pattern(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    write(folder, "parquet", ROWS)
+    assert len(open_source(contract(), folder, WINDOW).shards()) == 1
+
+
+def test_times_in_float32_are_refused(tmp_path: Path) -> None:
+    table = pa.table(ROWS)
+    rounded = table["time"].cast(pa.float64()).cast(pa.float32(), safe=False)
+    pq.write_table(table.set_column(0, "time", rounded), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"column time: seen type float, wanted a whole number"):
+        run(tmp_path, contract())

@@ -14,8 +14,22 @@ import pytest
 INJECTION = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)>"
 """A setup id that would run code or call home on a page that does not escape."""
 
-RIG = {"candidate": 0.0912, "one_task": 0.0837, "last_blessed": 0.0899}
-AUC = {"candidate": 0.7344, "one_task": 0.7291, "last_blessed": 0.7301}
+RIG = {
+    "candidate": 0.0912,
+    "one_task": 0.0837,
+    "last_blessed": 0.0899,
+    "logistic": 0.0851,
+    "historical_cvr": 0.0123,
+    "as_served": 0.0917,
+}
+AUC = {
+    "candidate": 0.7344,
+    "one_task": 0.7291,
+    "last_blessed": 0.7301,
+    "logistic": 0.7297,
+    "historical_cvr": 0.6123,
+    "as_served": 0.7346,
+}
 SLICES = {
     "all": (20000, 900, 0.11),
     "task=hard": (12000, 130, 0.0),
@@ -50,12 +64,21 @@ def metrics() -> list[dict[str, Any]]:
                     "slice": name,
                     "metric": metric,
                     "value": value,
+                    **bounds(model, name, metric, value),
                     "examples": examples,
                     "positives": positives,
                 }
                 for metric, value in values.items()
             ]
     return records
+
+
+def bounds(model: str, name: str, metric: str, value: float | None) -> dict[str, float | None]:
+    """The evaluator's intervals: on hard examples and, of the system and one task, on all."""
+    judged = name == "task=hard" or (name == "all" and model in ("as_served", "one_task"))
+    if value is None or not judged or metric == "auc_precision_recall":
+        return {"low": None, "high": None}
+    return {"low": value - 0.01, "high": value + 0.02}
 
 
 def days() -> list[dict[str, Any]]:
@@ -77,7 +100,7 @@ def evaluation(folder: Path) -> None:
     write(folder / "metrics.json", metrics())
     comparisons = [
         {
-            "model": "candidate",
+            "model": model,
             "other": other,
             "slice": name,
             "metric": "rig",
@@ -89,8 +112,14 @@ def evaluation(folder: Path) -> None:
             "resamples": 1000,
             "setups": 71,
         }
-        for other in ("one_task", "last_blessed")
-        for name in ("all", "task=hard", "task=hard&setup_category=buy")
+        for model, other, places in (
+            ("as_served", "one_task", ("all",)),
+            *(
+                ("candidate", other, ("task=hard", "task=hard&setup_category=buy"))
+                for other in ("one_task", "last_blessed", "logistic", "historical_cvr")
+            ),
+        )
+        for name in places
     ]
     write(folder / "comparisons.json", comparisons)
     bins = [
@@ -104,7 +133,7 @@ def evaluation(folder: Path) -> None:
         }
         for i in range(12)
     ]
-    models = {model: bins for model in RIG}
+    models = {model: bins for model in RIG if model != "as_served"}
     write(folder / "calibration.json", {"slice": "task=hard", "confidence": 0.9, "models": models})
     condition = {
         "name": "hard_auc_floor",
@@ -121,6 +150,8 @@ def evaluation(folder: Path) -> None:
         folder / "verdict.json",
         {
             "blessed": True,
+            "headline": "blessed: all 7 conditions hold; better than the logistic regression",
+            "details": ["judged against version 41"],
             "summary": "blessed: all 7 conditions hold. judged against version 41",
             "baseline": "version 41",
             "conditions": [condition, failed],

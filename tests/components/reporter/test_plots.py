@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from common.pages.svg import BLUE, GREY
+from common.pages.svg import BLUE
 from components.reporter.gradients import LayerGradients
 from components.reporter.plots import (
     CalibrationPoint,
-    SlicePoints,
     assignment_by_day,
     calibration_curve,
     cvr_changes,
@@ -26,7 +25,6 @@ from components.reporter.plots import (
     flips_by_day,
     gradient_conflict,
     loss_curves,
-    metrics_by_slice,
 )
 
 DAYS = [
@@ -40,10 +38,6 @@ DAYS = [
         "churned_clicks": 120 * (i % 2),
     }
     for i in range(9)
-]
-SLICES = [
-    SlicePoints("hard", {"rig": {"candidate": 0.1, "one_task": 0.09}, "auc": {"candidate": 0.8}}),
-    SlicePoints("hard, $x_ & <b>", {"rig": {"candidate": -9.0}, "auc": {"candidate": None}}),
 ]
 CURVES = {
     "candidate": [CalibrationPoint(0.001 * 2**i, 0.0011 * 2**i, 0.0, 0.1) for i in range(5)],
@@ -66,8 +60,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "no flips": lambda: flips_by_day(DAYS[:1]),
     "cvr": lambda: cvr_distribution([0.0, 0.002, 0.01, 0.5, 1.0], 0.01, 0.009),
     "one cvr": lambda: cvr_distribution([0.01], 0.01, 0.01),
-    "slices": lambda: metrics_by_slice(SLICES),
-    "slices without values": lambda: metrics_by_slice([SlicePoints("hard", {})]),
     "calibration": lambda: calibration_curve(CURVES),
     "calibration without conversions": lambda: calibration_curve({"one_task": CURVES["one_task"]}),
     "drift": lambda: feature_distances(DISTANCES, "drift", "Features"),
@@ -92,33 +84,49 @@ def drawn(name: str) -> str:
     return FIGURES[name]()
 
 
-def parse(svg: str) -> ET.Element:
-    return ET.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+def parse(drawn: str) -> ET.Element:
+    """All figures of a plot under one element."""
+    spaced = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
+    return ET.fromstring(f"<div>{spaced}</div>")
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_one_described_element(name: str) -> None:
-    root = parse(drawn(name))
-    assert root.tag == f"{SVG}svg"
-    title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
-    assert title is not None
-    assert title.text
-    assert description is not None
-    assert description.text
-    assert root.get("role") == "img"
-    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
-    assert root.find(f".//{SVG}style") is None
+def test_a_figure_has_a_title_a_unit_and_a_description(name: str) -> None:
+    figures = parse(drawn(name)).findall("figure")
+    assert figures
+    for figure in figures:
+        caption, root = figure
+        assert caption.tag == "figcaption"
+        assert all(part.text for part in caption)
+        assert [part.tag for part in caption] == ["b", "span"]
+        title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+        assert title is not None
+        assert title.text
+        assert description is not None
+        assert description.text
+        assert root.get("role") == "img"
+        assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+        assert root.find(f".//{SVG}style") is None
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_references_stay_inside_the_figure(name: str) -> None:
-    svg = drawn(name)
-    prefix = re.search(r'id="([a-z]+)-title"', svg)
-    assert prefix is not None
-    ids = re.findall(r'\bid="([^"]*)"', svg)
-    assert all(found.startswith(f"{prefix[1]}-") for found in ids)
-    used = re.findall(r'href="([^"]*)"', svg) + re.findall(r"url\(([^)]*)\)", svg)
-    assert {reference.removeprefix("#") for reference in used} <= set(ids)
+    for svg in drawn(name).split("</figure>")[:-1]:
+        prefix = re.search(r'id="([a-z-]+)-title"', svg)
+        assert prefix is not None
+        ids = re.findall(r'\bid="([^"]*)"', svg)
+        assert all(found.startswith(f"{prefix[1]}-") for found in ids)
+        used = re.findall(r'href="([^"]*)"', svg) + re.findall(r"url\(([^)]*)\)", svg)
+        assert {reference.removeprefix("#") for reference in used} <= set(ids)
+
+
+def test_no_two_figures_share_an_id() -> None:
+    ids = [
+        i
+        for name in ("assignment", "flips", "loss", "gradients", "cvr", "moves", "drift")
+        for i in re.findall(r'\bid="([^"]*)"', drawn(name))
+    ]
+    assert len(ids) == len(set(ids))
 
 
 def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
@@ -165,7 +173,7 @@ def test_setups_at_alpha_are_drawn_as_hard(alpha: float) -> None:
 
 
 def test_the_distribution_is_described_by_its_counts() -> None:
-    description = parse(cvr_distribution([0.001, 0.01, 0.02], 0.01, 0.008)).find(f"{SVG}desc")
+    description = parse(cvr_distribution([0.001, 0.01, 0.02], 0.01, 0.008)).find(f".//{SVG}desc")
     assert description is not None
     assert description.text == (
         "3 setups, 2 with a historical CVR of at most 1%; the routing table's threshold is 0.8%."
@@ -181,25 +189,20 @@ def test_thresholds_are_named() -> None:
 
 def test_every_layer_is_named_once() -> None:
     labels = [element.text for element in parse(drawn("gradients")).iter(f"{SVG}text")]
+    # Once a figure.
     for layer in LAYERS:
-        assert labels.count(layer.layer) == 1
+        assert labels.count(layer.layer) == 2
     assert {"1", "3"} <= set(labels)
     assert not any("$" in (label or "") for label in labels)
 
 
-def test_slice_names_are_text_not_markup_or_mathematics() -> None:
-    labels = [element.text for element in parse(metrics_by_slice(SLICES)).iter(f"{SVG}text")]
-    assert "hard, $x_ & <b>" in labels
-
-
 def test_every_model_has_its_own_colour_and_the_page_may_change_it() -> None:
-    svg = metrics_by_slice(SLICES)
+    svg = drawn("calibration")
     assert f"var(--blue, {BLUE})" in svg
-    assert f"var(--grey, {GREY})" in svg
     assert "--vermilion" not in svg
 
 
 def test_flips_are_described_by_their_sum_and_most() -> None:
-    description = parse(flips_by_day(DAYS)).find(f"{SVG}desc")
+    description = parse(flips_by_day(DAYS)).find(f".//{SVG}desc")
     assert description is not None
     assert description.text == "4 flips over 9 days, at most 1 on one day."

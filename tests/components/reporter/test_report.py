@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ from common.versions.manifest import Manifest
 from components.reporter import report, sections
 from components.reporter.inputs import RunFiles, read_run_files
 from components.reporter.report import render_report, run_manifest
+from components.reporter.summary import MODELS
 from schemas.errors import InputError
 
 DASH = "\N{EN DASH}"
@@ -37,7 +39,8 @@ RUN = RunInfo(
 )
 SECTIONS = {
     "verdict",
-    "summary",
+    "conditions",
+    "models",
     "data",
     "validation",
     "assignment",
@@ -56,9 +59,13 @@ PLOTS = (
     "feature_distances",
     "flips_by_day",
     "gradient_conflict",
+    "intervals",
     "loss_curves",
-    "metrics_by_slice",
 )
+FIGURES = 1 + 1 + 2 + 4 + 3 + 2 + 1 + 2 + 2 + 2
+"""Each other model, the system, calibration and level, slices, CVRs and two by day, flips, moves,
+features, loss and gradients."""
+
 VOID = {"meta", "path", "use", "rect", "br", "img", "link", "input"}
 
 
@@ -146,7 +153,9 @@ def html(whole_run: Path) -> str:
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures that cost nothing, where the test is not about them."""
     for name in PLOTS:
-        monkeypatch.setattr(report, name, lambda *data: f"<svg><title>{len(data)}</title></svg>")
+        monkeypatch.setattr(
+            report, name, lambda *data, **how: f"<svg><title>{len(data)}</title></svg>"
+        )
 
 
 def load(path: Path) -> Any:
@@ -156,7 +165,7 @@ def load(path: Path) -> Any:
 def test_every_section_is_there(html: str) -> None:
     page = Page(html)
     assert set(page.sections) == SECTIONS
-    assert page.tags.count("svg") == 10
+    assert html.count('<figure class="plot">') == FIGURES
     targets = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
     assert targets == {f"#{name}" for name in SECTIONS - {"verdict"}}
 
@@ -189,17 +198,56 @@ def test_names_from_the_data_are_text(html: str, whole_run: Path) -> None:
     assert "<script" not in html
 
 
-def test_the_outcome_comes_first(html: str) -> None:
+def test_the_first_screen_tells_it_all(html: str) -> None:
     text = Page(html).plain()
-    assert text.index("Blessed and pushed as version 1770000000") < text.index(
-        "Summary Data Validation"
-    )
-    assert "blessed: all 7 conditions hold. judged against version 41" in text
-    conditions = Page(html).rows("Conditions of the gate")
-    assert [(c["Condition"], c[""], c["Value"], c["Wanted"]) for c in conditions] == [
-        ("hard auc floor", "passed", "0.7344", ">= 0.55"),
-        ("slice rig change", "failed", "0.7344", ">= 0.55"),
+    first = text[: text.index("Conditions Models Calibration")]
+    for wanted in (
+        "Blessed and pushed as version 1770000000",
+        "blessed: all 7 conditions hold; better than the logistic regression",
+        "0.0912[0.0812, 0.1112] RIG on hard examples",
+        "0.7344[0.7244, 0.7544] AUC on hard examples",
+        "1.038[1.028, 1.058] predicted over observed conversions",
+        "+0.0075[+0.0021, +0.0133] RIG minus that of one task for all",
+        "130conversions in 12,000 hard examples",
+        "one task for all +0.0075 [+0.0021, +0.0133] logistic regression +0.0075",
+        "The system as served",
+        # Trained to 14 January, as of 1 February.
+        "Newest click that was trained on: 2026-01-14, 18 days before the as-of day.",
+    ):
+        assert wanted in first, wanted
+
+
+def test_the_system_as_served_stands_beside_one_task(html: str) -> None:
+    caption = "On all 20,000 examples with 900 conversions, by each day's routing table"
+    rows = {row[""]: row for row in Page(html).rows(caption)}
+    # RIG of .0917 and .0837, .11 more on all; no AUC or level was compared.
+    assert rows["RIG"] == {
+        "": "RIG",
+        "As served": "0.2017 [0.1917, 0.2217]",
+        "One task for all": "0.1937 [0.1837, 0.2137]",
+        "Difference": "+0.0075 [+0.0021, +0.0133]",
+    }
+    assert rows["Predicted over observed"]["Difference"] == ""
+
+
+def test_the_age_is_that_of_the_served_fit_where_there_is_one(run_root: Path) -> None:
+    manifest = run_manifest(read(run_root), RUN, NOW)
+    files = replace(read(run_root), manifest={"served_fit": {"newest_trained_day": "2026-01-31"}})
+    key = sections.key_figures(files, manifest, [])
+    assert (key.newest_trained_day, key.age_days) == ("2026-01-31", 1)
+
+
+def test_conditions_that_failed_are_open_and_those_that_passed_folded(html: str) -> None:
+    page = Page(html)
+    failed, passed = page.rows("1 condition failed"), page.rows("1 condition passed")
+    assert [(c["Condition"], c[""], c["Value"]) for c in failed + passed] == [
+        ("slice rig change", "failed", "0.7344"),
+        ("hard auc floor", "passed", "0.7344"),
     ]
+    before = html[: html.index("1 condition passed</caption>")]
+    assert before.count("<details>") == before.count("</details>") + 1
+    before = html[: html.index("1 condition failed</caption>")]
+    assert before.count("<details>") == before.count("</details>")
 
 
 def test_metrics_are_those_of_the_evaluator(html: str, whole_run: Path) -> None:
@@ -209,49 +257,49 @@ def test_metrics_are_those_of_the_evaluator(html: str, whole_run: Path) -> None:
         (row["Slice"], row["Model"]): row
         for row in Page(html).rows("Every slice and model of the eval period")
     }
-    assert len(shown) == 3 * 7
-    for (name, model, metric), value in values.items():
-        row = shown[
-            name, model.replace("_", "-") if model == "one_task" else model.replace("_", " ")
-        ]
-        column, places = {
-            "rig": ("RIG", 4),
-            "auc": ("AUC", 4),
-            "auc_precision_recall": ("PR-AUC", 4),
-            "log_loss": ("Log loss", 5),
-            "calibration": ("Calibration", 3),
-        }[metric]
-        assert row[column] == (DASH if value is None else f"{value:.{places}f}")
-
-
-def test_the_summary_compares_with_one_task(html: str) -> None:
-    first = Page(html).rows("Models on the eval period")[0]
-    assert first == {
-        "Task": "hard",
-        "Model": "candidate",
-        "Examples": "12,000",
-        "Conversions": "130",
-        "AUC": "0.7344",
-        "RIG": "0.0912",
-        "Calibration": "1.038",
-        # 0.0912 - 0.0837 = 0.0075; 0.0075 / 0.0837 = 8.96%
-        "RIG vs one-task": "+0.0075 (+8.96%)",
-        # 0.7344 - 0.7291 = 0.0053; 0.0053 / 0.7291 = 0.73%
-        "AUC vs one-task": "+0.0053 (+0.73%)",
+    columns = {
+        "rig": ("RIG", 4),
+        "auc": ("AUC", 4),
+        "auc_precision_recall": ("PR-AUC", 4),
+        "log_loss": ("Log loss", 5),
+        "calibration": ("Calibration", 3),
     }
+    seen = 0
+    for (name, model, metric), value in values.items():
+        row = shown.get((name, MODELS[model]))
+        hard = "task=hard" in name.split("&")
+        # The hard tower serves hard examples alone, the system as a whole serves the rest.
+        wanted = {"candidate": hard, "last_blessed": hard, "as_served": not hard}.get(model, True)
+        assert (row is not None) is wanted, (name, model)
+        if row is not None:
+            column, places = columns[metric]
+            assert row[column] == (DASH if value is None else f"{value:.{places}f}")
+            seen += 1
+    # Four of seven slices are hard ones, with five models; the others have four.
+    assert seen == (4 * 5 + 3 * 4) * len(columns)
 
 
-def test_differences_have_their_intervals(html: str) -> None:
-    page = Page(html)
-    rows = page.rows("Differences on all and on hard examples")
-    assert [(r["Slice"], r["Difference"], r["Estimate"], r["Low"], r["High"]) for r in rows] == [
-        ("all", f"candidate {MINUS} one-task", "+0.0075", "+0.0021", "+0.0133"),
-        ("task=hard", f"candidate {MINUS} one-task", "+0.0075", "+0.0021", "+0.0133"),
-        ("all", f"candidate {MINUS} last blessed", "+0.0075", "+0.0021", DASH),
-        ("task=hard", f"candidate {MINUS} last blessed", "+0.0075", "+0.0021", DASH),
+def test_each_model_stands_on_the_examples_that_it_is_judged_by(html: str) -> None:
+    rows = Page(html).rows("Models on the eval period")
+    assert [(r["Model"], r["On"]) for r in rows] == [
+        *((m, "12,000 hard 130 conversions") for m in ("candidate", "one-task", "last blessed")),
+        *((m, "12,000 hard 130 conversions") for m in ("logistic regression", "historical CVR")),
+        *((m, "20,000 all 900 conversions") for m in ("as served", "one-task")),
     ]
-    assert "intervals at 90%" in page.plain()
-    assert len(page.rows("Differences on parts of the hard examples")) == 2
+    assert rows[0]["RIG"] == "0.0912 [0.0812, 0.1112]"
+    assert rows[0]["RIG of the first minus this"] == ""
+    assert rows[1]["RIG of the first minus this"] == "+0.0075 [+0.0021, +0.0133]"
+    assert rows[2]["RIG of the first minus this"] == "+0.0075"
+
+
+def test_slices_are_drawn_with_their_intervals(html: str) -> None:
+    labels = [value for _, name, value in Page(html).attributes if name == "aria-label"]
+    title = "The candidate minus one task for all"
+    assert f"{title}: all hard examples: +0.0075 [+0.0021, +0.0133]" in labels
+    assert f"{title}: category buy: +0.0075 [+0.0021, +0.0133]" in labels
+    # An end is missing there.
+    assert "The candidate minus the last blessed model: category buy: +0.0075" in labels
+    assert not any("category" in label and title in label for label in labels[:3])
 
 
 def test_data_validation_assignment_and_push(html: str) -> None:
@@ -315,8 +363,9 @@ def test_a_training_without_calibration_or_gradients_has_neither_part(run_root: 
             for look in load(history)
         ]
         history.write_text(json.dumps(looks), encoding="utf-8")
-    page = Page(render(read(run_root)))
-    assert page.tags.count("svg") == 9
+    html = render(read(run_root))
+    page = Page(html)
+    assert html.count('<figure class="plot">') == FIGURES - 2
     assert "Training runs" in page.tables
     assert "Calibration inside the graph" not in page.tables
     assert "Negative transfer" not in page.text
@@ -346,7 +395,7 @@ def test_drift_since_the_last_pushed_version(html: str, whole_run: Path) -> None
         ("s3", "2%", "0.0281%"),
         ("s50", "0.4%", "5.78%"),
     ]
-    distances = page.rows("Distances of features")
+    distances = page.rows("All 3 distances of features")
     assert [(d["Feature"], d["Distance"], d[""]) for d in distances][:2] == [
         ("device", "0.3100", "above"),
         ("recency", "0.0200", ""),
@@ -361,7 +410,7 @@ def test_miscalls_and_the_weight_of_the_prior(html: str) -> None:
         ("mature", "60", "3%", "20"),
         ("this run", "38", "1.9%", DASH),
     ]
-    prior = page.rows("Clicks that the prior counts for")
+    prior = page.rows("Clicks that the prior counts for on the as-of day")
     assert [(p["Category"], p["Clicks"]) for p in prior] == [("buy", "300.0"), ("(none)", "12.2")]
 
 
@@ -441,6 +490,7 @@ def test_a_model_that_is_not_blessed_is_told_so(run_root: Path) -> None:
     push["reason"] = "not blessed: rig fell"
     (run_root / "pushed" / "push.json").write_text(json.dumps(push))
     text = Page(render(read(run_root))).plain()
+    # A verdict of an earlier version has no headline.
     assert "Not blessed: nothing was pushed not blessed: rig fell" in text
     assert "There was no last blessed model to compare with." in text
     assert "Outcome not pushed: not blessed: rig fell" in text
@@ -459,28 +509,122 @@ def test_the_pushers_manifest_is_kept(run_root: Path) -> None:
     assert isinstance(pushed, Manifest)
 
 
+FIT = {
+    "first_day": "2026-01-01",
+    "last_day": "2026-01-14",
+    "newest_trained_day": "2026-01-14",
+    "calibration_first_day": "2026-01-15",
+    "calibration_last_day": "2026-01-21",
+    "labels_as_of": "2026-01-22",
+    "examples": 51234,
+    "positives": 2222,
+    "hard_examples": 30123,
+    "hard_positives": 299,
+    "model_digest": "sha256:beef",
+    "one_task_digest": "sha256:cafe",
+}
+SERVED = FIT | {"last_day": "2026-01-31", "newest_trained_day": "2026-01-31", "examples": 99999}
+
+
+def with_fits(root: Path, judged: dict[str, Any], served: dict[str, Any] | None) -> Page:
+    """The page of the run with these fits in the pusher's manifest."""
+    manifest = json.loads(run_manifest(read(root), RUN, NOW).model_dump_json())
+    manifest |= {"judged_fit": judged, "served_fit": served}
+    (root / "pushed" / "manifest.json").write_text(json.dumps(manifest))
+    return Page(render(read(root)))
+
+
+def test_both_fits_and_their_age(run_root: Path) -> None:
+    """As of 2026-02-01."""
+    page = with_fits(run_root, FIT, SERVED)
+    rows = page.rows("What was learned from")
+    assert [(r["Fit"], r["Newest click"], r["Days old"], r["Examples"]) for r in rows] == [
+        ("judged", "2026-01-14", "18", "51,234"),
+        ("served", "2026-01-31", "1", "99,999"),
+    ]
+    assert rows[0]["Hard conversions"] == "299"
+    assert rows[0]["Labels as of"] == "2026-01-22"
+
+
+def test_a_log_without_conversion_times_says_how_old_the_model_is(run_root: Path) -> None:
+    page = with_fits(run_root, FIT, FIT)
+    (row,) = page.rows("What was learned from")
+    assert row["Fit"] == "judged and served"
+    assert "The log has no conversion times" in page.plain()
+    assert "the newest trained click is 18 days old" in page.plain()
+    splits = json.loads((run_root / "task_assignments" / "splits.json").read_text())
+    splits["recent"] = splits["eval"] | {"first_day": "2026-01-29"}
+    (run_root / "task_assignments" / "splits.json").write_text(json.dumps(splits))
+    assert "no conversion times" not in with_fits(run_root, FIT, FIT).plain()
+
+
+def test_checks_of_the_refit_are_lines_of_the_verdict(run_root: Path) -> None:
+    file = run_root / "pushed" / "push.json"
+    push = json.loads(file.read_text())
+    checks = [
+        {
+            "name": "level_hard",
+            "passed": True,
+            "wanted": "0.80 .. 1.25",
+            "detail": "1.02 [0.9, 1.1]",
+        },
+        {"name": "distance", "passed": True, "wanted": "close", "detail": "log-odds 0.3"},
+    ]
+    file.write_text(json.dumps(push | {"checks": checks}))
+    page = with_fits(run_root, FIT, SERVED)
+    found = [list(row.values()) for row in page.rows("Checks of the refit")]
+    assert found == [
+        ["level hard", "passed", "0.80 .. 1.25", "1.02 [0.9, 1.1]"],
+        ["distance", "passed", "close", "log-odds 0.3"],
+    ]
+    checks[1]["passed"] = False
+    failed = {"pushed": False, "version": None, "reason": "the refit failed distance"}
+    file.write_text(json.dumps(push | failed | {"checks": checks}))
+    text = with_fits(run_root, FIT, None).plain()
+    assert "Blessed, but the refit failed: nothing was pushed" in text
+    assert "the refit failed distance" in text
+
+
+def test_hard_examples_that_were_soft_are_told(run_root: Path) -> None:
+    file = run_root / "task_assignments" / "stability.json"
+    stability = json.loads(file.read_text())
+    assert "before they had shown it" not in Page(render(read(run_root))).plain()
+    doubtful = {"examples": 1200, "setups": 7, "hard_examples": 24000}
+    file.write_text(json.dumps(stability | {"doubtful_hard": doubtful}))
+    text = Page(render(read(run_root))).plain()
+    assert "1,200 of 24,000 hard examples that are trained on (5%) are of 7 setups" in text
+
+
 def test_the_same_run_gives_the_same_page(html: str, run_root: Path) -> None:
     assert render(read(run_root)) == html
 
 
 def test_long_slice_names_are_cut() -> None:
-    assert sections.short_name("task=hard&setup_category=buy") == "hard, category buy"
+    assert sections.short_name("task=hard&setup_category=buy") == "category buy"
+    assert sections.short_name("task=soft&setup_category=buy") == "soft, category buy"
     assert sections.short_name("setup_category=") == "category (none)"
     assert sections.short_name("all") == "all"
     assert sections.short_name("a=" + "b" * 99) == "a " + "b" * 31 + "…"
 
 
 def test_only_the_largest_hard_slices_are_plotted() -> None:
-    def record(name: str, examples: int, positives: int) -> dict[str, Any]:
-        counts = {"examples": examples, "positives": positives}
-        return {"model": "candidate", "slice": name, "metric": "rig", "value": 0.1} | counts
+    def record(name: str, examples: int, **changes: Any) -> dict[str, Any]:
+        found = {"model": "candidate", "other": "one_task", "slice": name, "metric": "rig"}
+        counts = {"examples": examples, "positives": 7}
+        return found | counts | {"estimate": 0.1, "low": 0.0, "high": None} | changes
 
-    many = [record(f"task=hard&ad={i}", 100 + i, 1) for i in range(40)]
-    whole = [record("all", 9, 9), record("task=soft", 9, 9), record("task=hard", 9, 9)]
-    empty = [record("task=hard&ad=none", 1000, 0)]
-    points = sections.plotted_slices(whole + many + empty)
-    assert [p.name for p in points] == ["hard", *(f"hard, ad {i}" for i in range(25, 40))]
-    assert points[0].metrics == {"rig": {"candidate": 0.1}, "auc": {"candidate": None}}
+    many = [record(f"task=hard&ad={i}", 100 + i) for i in range(40)]
+    whole = [record("all", 999), record("task=soft", 999), record("task=hard", 9)]
+    others = [record("task=hard&ad=0", 999, metric="log_loss")]
+    others += [record("task=hard&ad=0", 999, other="logistic")]
+    others += [record("task=hard&ad=0", 999, model="as_served")]
+    lines = sections.slice_lines(whole + others + many, "one_task")
+    assert [line.name for line in lines] == [
+        "all hard examples",
+        *(f"ad {i}" for i in range(25, 40)),
+    ]
+    assert (lines[0].estimate, lines[0].low, lines[0].high) == (0.1, 0.0, None)
+    assert lines[0].note == "7 conversions"
 
 
 def test_files_are_replaced_whole(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def test_a_run_of_the_pipeline_ends_with_a_report(tmp_path: Path, whole_run: Pat
     assert {path.name for path in folder.iterdir()} == {
         "report.html",
         "metrics.json",
+        "comparisons.json",
+        "figures.json",
         "manifest.json",
     }
     written = (whole_run / "evaluation" / "metrics.json").read_text()

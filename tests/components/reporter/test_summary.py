@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.pages import text
-from components.reporter.summary import Change, change, change_in_words, summary_rows
+from components.reporter.summary import Bounded, summary_rows
 
 
 def record(model: str, slice_name: str, metric: str, value: float | None) -> dict[str, Any]:
@@ -18,48 +18,71 @@ def record(model: str, slice_name: str, metric: str, value: float | None) -> dic
 DASH = "\N{EN DASH}"
 
 RECORDS = [
+    record("historical_cvr", "task=hard", "rig", 0.05),
+    record("logistic", "task=hard", "rig", 0.11),
     record("last_blessed", "task=hard", "rig", 0.15),
     record("one_task", "task=hard", "auc", 0.8),
-    record("one_task", "task=hard", "rig", 0.1),
+    record("one_task", "task=hard", "rig", 0.1) | {"low": 0.08, "high": 0.13},
     record("candidate", "task=hard", "rig", 0.125),
     record("candidate", "task=hard", "auc", 0.84),
     record("candidate", "task=hard", "calibration", 0.97),
     record("candidate", "task=hard&cvr_bucket=a", "rig", 0.9),
-    record("candidate", "task=soft", "auc", None),
+    record("candidate", "task=soft", "auc", 0.2),
+    record("candidate", "all", "rig", -0.7),
+    record("one_task", "all", "rig", 0.4),
     record("one_task", "task=soft", "auc", 0.7),
+    record("as_served", "task=hard", "rig", 0.12),
+    record("as_served", "all", "rig", 0.41),
+    record("historical_cvr", "all", "rig", 0.3),
 ]
 
 
-def test_rows_by_task_then_model() -> None:
-    rows = summary_rows(RECORDS)
-    assert [(row.task, row.model) for row in rows] == [
+def compared(model: str, other: str, where: str, estimate: float, **more: Any) -> dict[str, Any]:
+    found = {"model": model, "other": other, "slice": where, "metric": "rig"}
+    return found | {"estimate": estimate, "low": estimate - 1, "high": estimate + 1} | more
+
+
+COMPARISONS = [
+    compared("candidate", "one_task", "task=hard", 0.025),
+    compared("candidate", "one_task", "task=hard", 9.0, metric="log_loss"),
+    compared("candidate", "one_task", "all", 9.0),
+    compared("candidate", "logistic", "task=hard", 0.015, high=None),
+    compared("as_served", "one_task", "all", 0.01),
+]
+
+
+def test_a_model_stands_where_it_is_judged_and_nowhere_else() -> None:
+    rows = summary_rows(RECORDS, COMPARISONS)
+    assert [(row.on, row.model) for row in rows] == [
         ("hard", "candidate"),
-        ("hard", "one-task"),
-        ("hard", "last blessed"),
-        ("soft", "candidate"),
-        ("soft", "one-task"),
+        ("hard", "one_task"),
+        ("hard", "last_blessed"),
+        ("hard", "logistic"),
+        ("hard", "historical_cvr"),
+        ("all", "as_served"),
+        ("all", "one_task"),
     ]
     assert all((row.examples, row.positives) == (1000, 7) for row in rows)
 
 
-def test_changes_are_against_the_one_task_model() -> None:
-    candidate, one_task, last_blessed, soft, _ = summary_rows(RECORDS)
-    assert (candidate.rig, candidate.auc, candidate.calibration) == (0.125, 0.84, 0.97)
-    assert candidate.rig_change == Change(pytest.approx(0.025), pytest.approx(0.25))
-    assert candidate.auc_change == Change(pytest.approx(0.04), pytest.approx(0.05))
-    assert (one_task.rig_change, one_task.auc_change) == (None, None)
-    assert last_blessed.rig_change == Change(pytest.approx(0.05), pytest.approx(0.5))
-    assert last_blessed.auc_change is None
-    assert soft.auc_change is None
+def test_values_and_their_intervals() -> None:
+    candidate, one_task, *_ = summary_rows(RECORDS, COMPARISONS)
+    assert candidate.rig == Bounded(0.125)
+    assert (candidate.auc.value, candidate.calibration.value) == (0.84, 0.97)
+    assert candidate.log_loss == Bounded()
+    assert one_task.rig == Bounded(0.1, 0.08, 0.13)
 
 
-def test_relative_to_the_size_of_a_negative_reference() -> None:
-    assert change(-0.1, -0.2) == Change(pytest.approx(0.1), pytest.approx(0.5))
-    assert change(0.1, 0.0) == Change(0.1, None)
+def test_leads_are_of_the_first_model_on_the_same_examples() -> None:
+    rows = {(row.on, row.model): row.lead for row in summary_rows(RECORDS, COMPARISONS)}
+    assert rows["hard", "candidate"] is rows["hard", "last_blessed"] is None
+    assert rows["hard", "one_task"] == Bounded(0.025, -0.975, 1.025)
+    assert rows["hard", "logistic"] == Bounded(0.015, -0.985, None)
+    assert rows["all", "one_task"] == Bounded(0.01, -0.99, 1.01)
 
 
 def test_no_metrics_no_rows() -> None:
-    assert summary_rows([]) == []
+    assert summary_rows([], []) == []
 
 
 @pytest.mark.parametrize(
@@ -78,8 +101,9 @@ def test_no_metrics_no_rows() -> None:
         (text.share(3e-7), "0.00003%"),
         (text.ratio(1, 0), DASH),
         (text.ratio(0, 9), "0%"),
-        (change_in_words(Change(0.0075, 0.0896)), "+0.0075 (+8.96%)"),
-        (change_in_words(Change(-0.5, None)), "-0.5000"),
+        (text.between(-0.01, 0.02), "[-0.0100, +0.0200]"),
+        (text.between(-0.01, None), ""),
+        (text.between(0.9, 1.1, lambda v: text.decimal(v, 2)), "[0.90, 1.10]"),
         (text.size(999), "999 B"),
         (text.size(1_536_000), "1.54 MB"),
         (text.size(2_500_000_000), "2.5 GB"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.reporter.training_start import started_from
+from components.reporter.tables import started_from
 
 ASKED = {"settings": {"training": {"warm_start": "last_blessed"}}}
 COLD = {"warm": False, "version": None, "reason": "no model has been blessed yet"}

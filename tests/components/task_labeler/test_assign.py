@@ -91,22 +91,26 @@ class Oracle:
         self.context = {}
         for c in sorted(clicks, key=lambda c: (c.day, c.category, c.kind)):
             self.context.setdefault(c.setup, (c.category, c.kind))
-        self.estimates: dict[int, dict[str | None, float]] = {}
+        self.estimates: dict[int, dict[str, float]] = {}
 
     def seen(self, c: Click, day: int) -> bool:
         return c.delay is not None and c.day + c.delay < day
 
     def share_shown(self, category: str, age: int, day: int) -> float:
-        if age > ATTRIBUTION + 1:
-            age = ATTRIBUTION + 1
-        mature = [
-            c
-            for c in self.clicks
-            if c.delay is not None and c.delay <= ATTRIBUTION and c.day + ATTRIBUTION + 1 <= day
-        ]
-        everyone = sum(c.delay < age for c in mature) / len(mature) if mature else 1.0
-        own = [c for c in mature if c.category == category]
-        return (sum(c.delay < age for c in own) + 20 * everyone) / (len(own) + 20)
+        """Product over the delays of `age` days and more of 1 - hazard, from conversions of clicks
+        old enough to have shown that delay."""
+        share = 1.0
+        for delay in range(max(age, 1), ATTRIBUTION + 1):
+            old = [
+                c
+                for c in self.clicks
+                if c.delay is not None and c.delay <= delay and c.day + delay < day
+            ]
+            guess = 1 - (delay / (delay + 1)) ** 0.25
+            overall = (sum(c.delay == delay for c in old) + guess) / (len(old) + 1)
+            own = [c.delay for c in old if c.category == category]
+            share *= 1 - (own.count(delay) + 20 * overall) / (len(own) + 20)
+        return share
 
     def sums(
         self, chosen: list[Click], day: int, category: str, power: int = 1, delay: str = ""
@@ -134,6 +138,8 @@ class Oracle:
         """Clicks of prior of a category's setups, of categories themselves for None."""
         if self.o.prior_clicks != "estimate":
             return self.o.prior_clicks
+        if category is None:
+            return 200.0
         refit = day - day % self.o.prior_refit_days
         if refit < min(c.day for c in self.clicks):
             return 200.0
@@ -141,7 +147,7 @@ class Oracle:
             self.estimates[refit] = self.estimate(refit)
         return self.estimates[refit][category]
 
-    def estimate(self, day: int) -> dict[str | None, float]:
+    def estimate(self, day: int) -> dict[str, float]:
         excess: Counter[str] = Counter()
         room: Counter[str] = Counter()
         freedom: Counter[str] = Counter()
@@ -170,7 +176,7 @@ class Oracle:
             return float(f"{1 / rho - 1:.5e}")
 
         overall = solve(excess.total(), room.total(), freedom.total(), 200.0)
-        found: dict[str | None, float] = {None: overall}
+        found: dict[str, float] = {}
         for c in {c.category for c in self.clicks}:
             found[c] = solve(excess[c], room[c], freedom[c], overall)
         return found
@@ -180,12 +186,12 @@ class Oracle:
         for key in {(c.category, c.kind) for c in self.clicks}:
             own = [c for c in self.clicks if (c.category, c.kind) == key]
             groups[key] = self.sums(own, day, key[0])
-        m = self.strength(None, day)
-        prior = self.o.alpha
+        m, prior = 6.0, 0.5
         for level in (list(groups), [k for k in groups if k[0] == category]):
             c = sum(groups[k][0] for k in level)
             n = sum(groups[k][1] for k in level)
             prior = (c + m * prior) / (n + m)
+            m = self.strength(None, day)
         c, n, _ = groups[category, kind]
         m = self.strength(category, day)
         return (c + m * prior) / (n + m)
@@ -223,7 +229,7 @@ class Oracle:
         self, setup: str, beliefs: list[Belief], first: int, threshold: float
     ) -> list[tuple[bool, str]]:
         hard: bool | None = None
-        changed, settled, out = first, False, []
+        changed, settled, rested, out = first, False, False, []
         for i, belief in enumerate(beliefs):
             day = first + i
             plainly = self.low(belief, threshold)
@@ -232,7 +238,7 @@ class Oracle:
                 new = self.o.cold_start == "hard"
             elif not settled:
                 new = plainly
-            elif day - changed < self.o.min_dwell_days:
+            elif rested and day - changed < self.o.min_dwell_days:
                 new = bool(hard)
             elif hard:
                 new = self.low(belief, threshold * (1 + self.o.band))
@@ -249,9 +255,10 @@ class Oracle:
                 why = "held"
             else:
                 why = "prior" if belief.plain < self.o.min_clicks else "history"
-            if hard is None or new != hard or not settled:
+            if hard is None or new != hard or not rested:
                 changed = day
             hard = new
+            rested = rested or belief.plain >= self.o.min_clicks
             settled = settled or belief.plain > 0
             out.append((new, why))
         return out
@@ -486,12 +493,70 @@ def test_order_and_partition_change_no_bit(
     assert merge_counts(parts).equals(whole)
 
 
+def frequent(cvr: float, clicks_a_day: int, mean_days: float, seed: int) -> list[Click]:
+    """Twenty setups of one CVR on twenty days; a conversion takes some days, at most ATTRIBUTION,
+    and most setups begin on the first day."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for setup in range(20):
+        for day in range(0 if setup < 15 else setup - 12, 20):
+            for _ in range(clicks_a_day):
+                delay = int(rng.exponential(mean_days))
+                converts = rng.random() < cvr and delay <= ATTRIBUTION
+                found.append(
+                    Click(
+                        f"s{setup}",
+                        f"c{setup % 3}",
+                        "shop",
+                        FIRST + day,
+                        delay if converts else None,
+                    )
+                )
+    return found
+
+
+@pytest.mark.parametrize("clicks_a_day", [4, 60])
+@pytest.mark.parametrize("mean_days", [0.3, 1.5])
+def test_no_setup_of_five_percent_is_ever_called_hard(clicks_a_day: int, mean_days: float) -> None:
+    """Alpha is 1 %. The first days have shown next to nothing."""
+    clicks = frequent(0.06, clicks_a_day, mean_days, seed=clicks_a_day)
+    rows = labelled(clicks, FIRST + 20, LabellingSettings())
+    assert len(rows) >= 20 * 20 * 0.6
+    assert not [row for row in rows.values() if row["hard"] or row["online_hard"]]
+
+
+def test_setups_of_a_tenth_of_a_percent_turn_hard_with_evidence() -> None:
+    """The log's own rate is a tenth of alpha: once 300 clicks have shown as much, all are hard."""
+    rows = labelled(frequent(0.001, 60, 0.3, seed=2), FIRST + 20, LabellingSettings())
+    first = [row for (_, day), row in rows.items() if day == FIRST]
+    later = [row for (_, day), row in rows.items() if day >= FIRST + 2]
+    assert not any(row["hard"] for row in first)
+    assert np.mean([row["hard"] for row in later]) > 0.9
+
+
+def test_the_dwell_begins_with_evidence() -> None:
+    """A setup that its few first clicks made soft turns hard on the day that says so, and is then
+    held for the dwell though its clicks begin to convert."""
+    clicks = [Click("other", "buy", "shop", FIRST + d, None) for d in range(12) for _ in range(400)]
+    for day, (sold, shown) in enumerate([(1, 2), (0, 60), (0, 200), (40, 60), (40, 60), (40, 60)]):
+        clicks += [
+            Click("s", "buy", "shop", FIRST + 4 + day, 0 if i < sold else None)
+            for i in range(shown)
+        ]
+    options = LabellingSettings(
+        alpha=0.05, min_clicks=50, min_dwell_days=3, prior_clicks=5, delay="naive", band=0.0
+    )
+    rows = labelled(clicks, FIRST + 12, options)
+    sides = [rows["s", FIRST + 4 + day]["hard"] for day in range(6)]
+    assert sides == [True, False, True, True, True, False]
+
+
 def test_hand_worked_cvr() -> None:
     """Two clicks a day before, one converted at once, and one click two days before.
 
-    Half-life 1 day: w(1) = 1/2, w(2) = 1/4; C = 1/2, N = 2/2 + 1/4 = 5/4. One setup alone in its
-    category, m = 1 and alpha = 0.2 give the prior ((1/2 + 0.2) / (9/4)) = 0.3111.. at the top,
-    then (1/2 + 0.3111) / (9/4) = 0.36049.., then 0.38244.., and the CVR 0.39219...
+    Half-life 1 day: w(1) = 1/2, w(2) = 1/4; C = 1/2, N = 2/2 + 1/4 = 5/4. All clicks have the CVR
+    (1/2 + 3) / (5/4 + 6) = 14/29. One setup alone in its category, with m = 1, has the category's
+    (1/2 + 14/29) / (9/4) = 0.43678.., then 0.41634.., and the CVR 0.40726...
     """
     clicks = [
         Click("s", "buy", "shop", FIRST, None),
@@ -503,11 +568,11 @@ def test_hand_worked_cvr() -> None:
         alpha=0.2, half_life_days=1, window_days=5, delay="naive", prior_clicks=1.0
     )
     row = labelled(clicks, FIRST + 2, options)["s", FIRST + 2]
-    expected = 0.2
-    for _ in range(4):
+    expected = 14 / 29
+    for _ in range(3):
         expected = (0.5 + expected) / 2.25
     assert row["historical_cvr"] == pytest.approx(expected, rel=1e-12)
-    assert expected == pytest.approx(0.39219, abs=1e-5)
+    assert expected == pytest.approx(0.40726, abs=1e-5)
 
 
 def test_buckets_are_independent() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -23,7 +24,7 @@ from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import Calendar
+from components.task_labeler.calendar import Calendar, split_periods
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.counts import count_clicks, merge_counts
@@ -135,33 +136,136 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Labelled:
     return label(tmp_path_factory.mktemp("labelled"), clicks())
 
 
-def test_periods_are_consecutive_with_a_gap(result: Labelled) -> None:
-    """As-of day 40, so mature before 35: eval 27-34, a gap, calibration 18-21, train 2-17."""
-    wanted = {"train": (2, 17), "calibration": (18, 21), "eval": (27, 34)}
+def test_periods_are_consecutive_without_a_gap(result: Labelled) -> None:
+    """As-of day 40, so mature before 35 and recent from there; eval 27-34, then backwards."""
+    wanted = {"train": (2, 22), "calibration": (23, 26), "eval": (27, 34), "recent": (35, 39)}
     report = result.json("splits.json")
     for split, (first, last) in wanted.items():
         days = {(e["t"] // DAY) - to_day(FIRST) for e in result.examples(split)}
         assert (min(days), max(days)) == (first, last)
         assert report[split]["first_day"] == (FIRST + timedelta(days=first)).isoformat()
         assert report[split]["last_day"] == (FIRST + timedelta(days=last)).isoformat()
+        assert report[split]["newest_click_day"] == report[split]["last_day"]
+    assert report["none"]["examples"] == sum(t // DAY - to_day(FIRST) < 2 for t in times())
+
+
+def times() -> list[int]:
+    found: list[int] = clicks().column("t").to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("timed", "settings", "wanted"),
+    [
+        (True, {}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
+        (True, {"gap_days": 2}, {"train": (2, 21), "calibration": (22, 24), "eval": (27, 34)}),
+        (False, {}, {"train": (2, 18), "calibration": (19, 21), "eval": (27, 34)}),
+        (False, {"gap_days": 0}, {"train": (3, 23), "calibration": (24, 26), "eval": (27, 34)}),
+        (True, {"warmup_days": 0}, {"train": (0, 23), "calibration": (24, 26), "eval": (27, 34)}),
+    ],
+)
+def test_default_gap_and_warmup(
+    timed: bool, settings: dict[str, int], wanted: dict[str, tuple[int, int]]
+) -> None:
+    """The gap is the window of 5 days where nobody knows when a click converted; the warm-up an
+    eighth of the days before the calibration period."""
+    chosen = SplitSettings(eval_days=8, calibration_days=3, **settings)
+    periods = split_periods(to_day(FIRST), AS_OF, 5, chosen, timed)
+    if timed:
+        wanted = wanted | {"recent": (35, 39)}
+    start = to_day(FIRST)
+    assert {n: (p.first - start, p.end - 1 - start) for n, p in periods.items()} == wanted
 
 
 def test_every_click_of_a_period_is_there_once_and_whole(result: Labelled) -> None:
     batch = clicks().to_pylist()
     report = result.json("splits.json")
-    for split, (first, last) in {"train": (2, 17), "eval": (27, 34)}.items():
+    end = to_day(AS_OF) * DAY
+    for split, (first, last) in {"train": (2, 22), "eval": (27, 34), "recent": (35, 39)}.items():
         days = range(first, last + 1)
-        wanted = [r for r in batch if (r["t"] // DAY) - to_day(FIRST) in days]
+        wanted = [dict(r) for r in batch if (r["t"] // DAY) - to_day(FIRST) in days]
+        for row in wanted:
+            if row["ct"] >= end:
+                row["y"], row["ct"] = 0, -1
         got = result.examples(split)
         key = ("t", "y", "ct", "shop", "goal")
         assert sorted(tuple(r[k] for k in key) for r in wanted) == sorted(
             tuple(r[k] for k in key) for r in got
         )
-        assert report[split]["examples"] == len(got)
-        assert report[split]["positives"] == sum(r["y"] for r in got)
         hard = [r for r in got if r["task"] == "hard"]
-        assert report[split]["hard_examples"] == len(hard)
-        assert report[split]["hard_positives"] == sum(r["y"] for r in hard)
+        for whose, rows in (("", got), ("hard_", hard)):
+            assert report[split][f"{whose}examples"] == len(rows)
+            assert report[split][f"{whose}positives"] == sum(r["y"] for r in rows)
+            judged = sum(r["judged_label"] for r in rows)
+            assert report[split][f"{whose}judged_positives"] == judged
+    late = [r for r in batch if r["y"] and r["ct"] >= end]
+    assert len(late) > 20
+
+
+def share_seen(category: str, age: int, moment: int) -> float:
+    """Share of conversions shown by an age, one conversion and one hazard at a time."""
+    minutes = [60 * m for m in (1, 2, 5, 10, 20, 40)]
+    edges = [*minutes, *(3600 * h for h in range(1, 73)), 4 * DAY, 5 * DAY]
+    known = [r for r in clicks().to_pylist() if r["y"] and r["ct"] < to_day(AS_OF) * DAY]
+    bins = [sum(edge <= r["ct"] - r["t"] for edge in edges) for r in known]
+    grid = [0.0]
+    for upto in range(len(edges)):
+        share = 1.0
+        for later in range(upto + 1, len(edges)):
+            reach = -(-edges[later] // DAY)
+            old = [
+                (r, b)
+                for r, b in zip(known, bins, strict=True)
+                if r["t"] // DAY + reach < moment // DAY and b <= later
+            ]
+            own = [b for r, b in old if r["goal"] == category]
+            guess = 1 - (edges[later - 1] / edges[later]) ** 0.25
+            overall = (sum(b == later for _, b in old) + guess) / (len(old) + 1)
+            share *= 1 - (own.count(later) + 20 * overall) / (len(own) + 20)
+        grid.append(share)
+    return max(0.001, float(np.interp(age, [0, *edges], grid)))
+
+
+def test_what_had_been_observed_when(result: Labelled) -> None:
+    """Labels and completeness at the start of the eval period and of the as-of day."""
+    judged, end = (to_day(FIRST) + 27) * DAY, to_day(AS_OF) * DAY
+    looked_at = 0
+    for split in SPLITS:
+        for i, e in enumerate(result.examples(split)):
+            before = split in ("train", "calibration")
+            seen = e["y"] == 1 and (not before or e["ct"] < judged)
+            assert e["judged_label"] == seen
+            young = [m - e["t"] < 5 * DAY for m in (judged, end)]
+            if not before or not young[0]:
+                assert e["judged_completeness"] == 1
+            if not young[1]:
+                assert e["completeness"] == 1
+            if i % 40 or not (young[1] or (before and young[0])):
+                continue
+            looked_at += 1
+            name, moment = ("judged_completeness", judged) if before else ("completeness", end)
+            wanted = share_seen(e["goal"], moment - e["t"], moment)
+            assert e[name] == pytest.approx(wanted, rel=1e-5)
+    assert looked_at > 15
+
+
+def test_a_gap_of_the_window_makes_every_label_final(tmp_path: Path) -> None:
+    made = label(tmp_path, clicks(), splits=PERIODS.model_copy(update={"gap_days": 5}))
+    for split in ("train", "calibration"):
+        for e in made.examples(split):
+            assert (e["judged_label"], e["judged_completeness"]) == (e["y"], 1)
+    assert made.json("splits.json")["calibration"]["last_day"] == "2024-03-22"
+
+
+def test_a_recent_period_without_clicks_is_empty(tmp_path: Path) -> None:
+    early = clicks().filter(pc.less(clicks().column("t"), (to_day(FIRST) + 35) * DAY))
+    made = label(tmp_path, early)
+    assert made.examples("recent") == []
+    (file,) = (made.folder / "columns-recent").iterdir()
+    other = next(iter((made.folder / "columns-eval").iterdir()))
+    assert pq.read_table(file).num_rows == 0
+    assert pq.read_schema(file).names == pq.read_schema(other).names
+    assert made.json("splits.json")["recent"]["newest_click_day"] is None
 
 
 def test_fields_follow_the_history(result: Labelled) -> None:
@@ -209,9 +313,11 @@ def test_records_parse_with_tensorflow(result: Labelled) -> None:
         assert parsed["t"][i].numpy() == plain(records[i])["t"]
 
 
-def test_columns_beside_the_shards_change_nothing(result: Labelled, tmp_path: Path) -> None:
-    """Five days a shard; those of the last five days are outside every period, and their records
+def test_columns_beside_the_shards_change_nothing(tmp_path: Path) -> None:
+    """Five days a shard; those of the first five days are outside every period, and their records
     are not even opened."""
+    splits = PERIODS.model_copy(update={"warmup_days": 5})
+    wanted_of = label(tmp_path / "wanted", clicks(), splits=splits)
     by_time = pa.Table.from_batches([clicks()]).sort_by("t").combine_chunks().to_batches()[0]
     day = by_time.column("t").to_numpy() // DAY - to_day(FIRST)
     edges = np.searchsorted(day, np.arange(0, 45, 5))
@@ -225,19 +331,19 @@ def test_columns_beside_the_shards_change_nothing(result: Labelled, tmp_path: Pa
         beside.write(part)
         beside.close()
         files.append(writer.path)
-    Path(files[-1]).write_bytes(b"damaged")
-    made = label_files(tmp_path, files)
-    assert made.json("splits.json") == result.json("splits.json")
-    for split in SPLITS:
-        found, wanted = (sorted(map(content, m.examples(split))) for m in (made, result))
-        assert found == wanted
     Path(files[0]).write_bytes(b"damaged")
+    made = label_files(tmp_path, files, splits=splits)
+    assert made.json("splits.json") == wanted_of.json("splits.json")
+    for split in SPLITS:
+        found, wanted = (sorted(map(content, m.examples(split))) for m in (made, wanted_of))
+        assert found == wanted
+    Path(files[-1]).write_bytes(b"damaged")
     with pytest.raises(InputError, match="the gzip stream is cut short"):
-        label_files(tmp_path / "again", files)
+        label_files(tmp_path / "again", files, splits=splits)
 
 
 def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
-    """A CVR of exactly alpha trains as hard and is routed as soft."""
+    """A CVR between the two thresholds trains as hard and is routed as soft."""
     n = 400
     day = np.repeat(np.arange(40), n // 40)
     t = to_day(FIRST) * DAY + day * DAY + 5
@@ -252,8 +358,8 @@ def test_routing_uses_the_lower_threshold(tmp_path: Path) -> None:
         ],
         ["t", "y", "ct", "shop", "goal"],
     )
-    # One click in ten converts on every day, at once, and the prior says the same.
-    options = LABELLING.model_copy(update={"delay": "naive", "band": 0.0, "alpha": 0.1})
+    # One click in ten converts on every day, at once, and the prior says little more.
+    options = LABELLING.model_copy(update={"delay": "naive", "band": 0.0, "alpha": 0.11})
     made = label(tmp_path, batch, options, shards=1)
     assert {e["task"] for e in made.examples("eval")} == {"hard"}
     assert {e["threshold_band"] for e in made.examples("eval")} == {"between"}
@@ -284,6 +390,28 @@ def test_totals_agree_with_the_history(result: Labelled) -> None:
         number = (date.fromisoformat(day["day"]) - date(1970, 1, 1)).days
         hard = sum(r["clicks"] for r in history if r["day"] == number and r["hard"])
         assert day["hard_clicks"] == hard
+
+
+def test_hard_examples_of_setups_that_were_soft_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For its first ten days, shop `a`'s visits do not convert; from then on 40 % do. While they
+    make up half of what is known of visits, those of `b` pass for hard too."""
+    caplog.set_level("WARNING", logger="hardtower")
+    batch = clicks()
+    late = pc.and_(pc.equal(batch.column("shop"), "a"), pc.equal(batch.column("goal"), "visit"))
+    late = pc.and_(late, pc.less(batch.column("t"), (to_day(FIRST) + 10) * DAY))
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    columns["y"] = pc.if_else(late, 0, columns["y"])
+    columns["ct"] = pc.if_else(late, -1, columns["ct"])
+    made = label(tmp_path, pa.RecordBatch.from_pydict(columns))
+    trained = [e for split in SPLITS for e in made.examples(split) if e["task"] == "hard"]
+    doubtful = [e for e in trained if e["goal"] == "visit"]
+    assert len(doubtful) > 300
+    found = made.json("stability.json")["doubtful_hard"]
+    assert found == {"examples": len(doubtful), "setups": 2, "hard_examples": len(trained)}
+    (said,) = [m for m in caplog.messages if "before they had shown it" in m]
+    assert f"{len(doubtful):,} of {len(trained):,} hard examples" in said
 
 
 ESTIMATED = LABELLING.model_copy(

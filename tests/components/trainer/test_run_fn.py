@@ -215,3 +215,37 @@ def test_a_split_without_hard_examples_is_named(
     fn_args.eval_files = [str(write_columns(tmp_path / "soft.parquet", soft))]
     with pytest.raises(InputError, match="'calibration': none of its 40 examples is hard"):
         run_fn(fn_args)
+
+
+def test_the_served_fit_learns_from_its_calibration_days_too(
+    fn_args: SimpleNamespace,
+    log_rows: Rows,
+    write_columns: Callable[[Path, Rows], Path],
+    tmp_path: Path,
+) -> None:
+    """Clicks an hour apart; the last two days up to the newest click have 36 of them."""
+    start = 19_700 * 86_400
+    rows = [row | {"clicked": start + i * 3600} for i, row in enumerate(log_rows[:108])]
+    write_columns(tmp_path / "splits" / "train" / "0.parquet", rows[:60])
+    write_columns(tmp_path / "splits" / "recent" / "0.parquet", rows[60:])
+    fn_args.train_files = [f"{tmp_path}/splits/{name}/*" for name in ("train", "recent")]
+    fn_args.eval_files = [f"{tmp_path}/splits/recent/*"]
+    fn_args.custom_config |= {"fit": "served", "calibration_days": 2, "passes": 0.5}
+    run_fn(fn_args)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    counted = {
+        split: sum(of_task["examples"] for of_task in record["examples"][split].values())
+        for split in ("train", "calibration")
+    }
+    assert counted == {"train": 108, "calibration": 36}
+    conversions = sum(of["positives"] for of in record["examples"]["train"].values())
+    assert conversions == sum(row["converted"] for row in rows)
+    assert record["stopped_by"] == "passes"
+    assert record["kept_passes"] == 0.5
+    assert record["reference"] is None
+    fn_args.custom_config |= {"fit": "judged", "passes": None}
+    run_fn(fn_args)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    judged = sum(of["positives"] for of in record["examples"]["train"].values())
+    assert judged == sum(row["judged_label"] for row in rows)
+    assert record["reference"] is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,3 +47,16 @@ def test_parameters_are_laid_over_loss_and_training(monkeypatch: pytest.MonkeyPa
 def test_an_impossible_value_stops_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"^training, run with epochs=0: epochs"):
         run(monkeypatch, epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "passes"), [("guard", 2.5), ("passes", 2.5), ("epochs", None)]
+)
+def test_a_served_fit_takes_the_passes_that_the_judged_fit_kept(
+    tmp_path: Path, stopped_by: str, passes: float | None
+) -> None:
+    from components.trainer.executor import kept_passes
+
+    record = {"stopped_by": stopped_by, "kept_passes": 2.5}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    assert kept_passes(str(tmp_path)) == passes

@@ -47,6 +47,26 @@ def test_an_even_split_passes(tmp_path: Path) -> None:
     assert report.sound
 
 
+@pytest.mark.parametrize(
+    ("control", "variant", "share", "p"),
+    [
+        # (5100 - 5000)^2 / 5000 * 2 = 4, of which chi-square with one degree has 4.55% above.
+        (5100, 4900, 0.5, 0.0455003),
+        # (100 - 80)^2 / 80 + (100 - 120)^2 / 120 = 25/3; two-sided normal beyond 2.886751
+        (100, 100, 0.4, 0.0038924),
+    ],
+)
+def test_the_traffic_split_by_hand(
+    tmp_path: Path, control: int, variant: int, share: float, p: float
+) -> None:
+    text = (
+        "setup,advertiser,variant,spend,conversions,requests\n"
+        f"s,A,control,90,3,{control}\ns,A,mtl,91,4,{variant}\n"
+    )
+    [check, *_] = read(tmp_path, text, traffic_share=share).checks
+    assert check.value == pytest.approx(p, abs=1e-6)
+
+
 FAULTS = {
     "traffic": ("5050", "5500", "traffic split"),
     "budget": ("41,2,5050,120,50", "41,2,5050,120,53", "budget split"),
@@ -88,6 +108,12 @@ GOOD = "s,A,control,1,1\ns,A,mtl,1,1\n"
 BAD: dict[str, tuple[str, list[str]]] = {
     "no such column": ("setup,variant,spend\ns,control,1\n", ["'conversions'", "setup, variant"]),
     "no rows": (HEAD, ["no rows"]),
+    "a column twice": (
+        HEAD.replace("\n", ",spend\n") + "s,A,control,1,1,9\ns,A,mtl,1,1,9\n",
+        ["'spend'", "more than once"],
+    ),
+    "a row too long": (HEAD + GOOD + "t,A,mtl,1,2,3\n", ["Expected 5 fields in line 4, saw 6"]),
+    "UTF-16": ("\ufeffs\0", ["UTF-16"]),
     "not a number": (HEAD + GOOD + "t,A,mtl,x,1\n", ["row 4", "'spend'", "'x'", "at least 0"]),
     "negative": (HEAD + GOOD + "t,A,mtl,1,-2\n", ["row 4", "'conversions'", "'-2'"]),
     "infinite": (HEAD + GOOD + "t,A,mtl,inf,2\n", ["row 4", "'spend'", "'inf'"]),

@@ -75,6 +75,22 @@ def test_table3(settings: Settings) -> None:
     assert (first.paper_rig, first.paper_auc) == ("+4.08%", "+0.69%")
 
 
+def test_freshness_differs_in_what_was_known(settings: Settings) -> None:
+    facts = RunFacts("c", LAYOUT, 0.01, True, True, True, unjudged_days=37)
+    arms = {arm.name: arm for arm in made("freshness", settings, facts).arms}
+    assert {name: (arm.older_by, arm.final_labels) for name, arm in arms.items()} == {
+        "judged fit served": (37, False),
+        "refit, labels as observed": (0, False),
+        "refit, corrected": (0, False),
+        "refit, final labels": (0, True),
+    }
+    assert {arm.settings.model for arm in arms.values()} == {
+        arms["judged fit served"].settings.model
+    }
+    with pytest.raises(InputError, match="no conversion time"):
+        made("freshness", settings, RunFacts("c", LAYOUT, 0.01, True, True, True, 37, False))
+
+
 def test_architectures_weigh_the_same(settings: Settings) -> None:
     arms = made("architectures", settings).arms
     assert [a.settings.model.architecture for a in arms] == ["shared_bottom", "mmoe", "ple"]

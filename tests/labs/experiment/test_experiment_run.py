@@ -163,7 +163,8 @@ def test_the_report(plan: Plan, ended: Ended) -> None:
     assert "| own | unseen |" in text
     assert "+2% |" in text
     assert "true probabilities (ceiling)" in text
-    assert page.count("<svg") == 2
+    # Two sets of examples, four metrics with the simulator's truth.
+    assert page.count('<figure class="plot">') == 2 * 4
     assert "settings: here" in page
     again = json.loads(json.dumps(results(plan, ended, origin)))
     assert again["seeds"] == [1, 2]

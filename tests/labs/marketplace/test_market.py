@@ -17,7 +17,6 @@ from labs.ab_report.report import ab_report
 from labs.ab_report.settings import AbReportSettings
 from labs.marketplace.market import VARIANTS, Market, run_market
 from labs.marketplace.model import PushedModelScorer
-from labs.marketplace.quality import Quality
 from labs.marketplace.scorers import AdScorer, Noisy, Oracle, SetupMean, make_scorer
 from labs.marketplace.settings import MarketSettings, parse_market_settings
 from labs.simulator.log.clicks import Clicks
@@ -174,19 +173,6 @@ def test_noise_keeps_the_mean_of_rare_probabilities(world: World) -> None:
     noisy = Noisy(0.8, 0, 0)(replace(ads, probability=rare))
     assert noisy.mean() == pytest.approx(0.002, rel=0.02)
     assert np.log(noisy / (1 - noisy)).std() == pytest.approx(0.8, rel=0.02)
-
-
-def test_quality_by_hand() -> None:
-    """p = .5 and .1, q = .5 and .2: loss ln 2 + (.1 ln 5 + .9 ln 1.25) = 1.054920."""
-    quality = Quality.of(np.array([0.5]), np.array([0.5])) + Quality.of(
-        np.array([0.1]), np.array([0.2])
-    )
-    assert quality.loss == pytest.approx(1.0549201, abs=1e-6)
-    assert quality.calibration == pytest.approx(0.7 / 0.6)
-    # gamma .3 has entropy .6108643
-    assert quality.rig == pytest.approx(1 - 1.0549201 / 2 / 0.6108643, abs=1e-6)
-    assert Quality().rig is None
-    assert Quality().calibration is None
 
 
 class _Sum(tf.Module):

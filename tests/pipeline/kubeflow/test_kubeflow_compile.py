@@ -29,6 +29,9 @@ STEPS = {
     "OneTaskTrainer",
     "LastBlessed",
     "HardTowerEvaluator",
+    "ServedTransform",
+    "ServedTrainer",
+    "ServedOneTaskTrainer",
     "HardTowerPusher",
     "RunReport",
 }
@@ -178,7 +181,7 @@ def test_the_command_writes_what_the_linter_accepts(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "pipeline.yaml"
     done = compile_in(kubeflow_project(tmp_path), out, "--target", "kfp")
     assert done.exit_code == 0, done.output
-    assert "small for kfp, 14 steps" in done.output
+    assert "small for kfp, 17 steps" in done.output
     spec, _ = yaml.safe_load_all(out.read_text())
     assert spec["schemaVersion"] == "2.1.0"
     assert [p.name for p in out.parent.iterdir()] == ["pipeline.yaml"]

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_log import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project, contents
 
+from common.versions.reference import JUDGED_FIT
 from pipeline.runs.history import local_runs
 from pipeline.runs.record import read_record
 
@@ -52,22 +53,24 @@ def test_the_verdict_and_the_places_are_printed(first_run: FinishedRun) -> None:
     assert "no baseline" in text
     assert str(first_run.folder / "report.html") in text
     assert "routing.parquet" in text
-    for column in ("task", "examples", "positives", "AUC", "RIG", "calibration"):
+    for column in ("examples", "as served", "historical CVR", "AUC", "RIG", "calibration"):
         assert column in text
 
 
 def test_every_stage_is_announced(first_run: FinishedRun) -> None:
     for stage in ("ClickLogGen", "TaskLabeler", "Transform", "Trainer", "HardTowerEvaluator"):
         assert stage in first_run.output
-    assert "[ 1/13]" in first_run.output
+    assert "[ 1/16]" in first_run.output
     assert "Traceback" not in first_run.output
 
 
 def test_metrics_are_records_of_real_counts(first_run: FinishedRun) -> None:
     records = first_run.project.json(first_run.folder, "metrics.json")
     assert all(
-        set(r) == {"model", "slice", "metric", "value", "examples", "positives"} for r in records
+        set(r) == {"model", "slice", "metric", "value", "low", "high", "examples", "positives"}
+        for r in records
     )
+    assert (first_run.project.out / "index.html").is_file()
     found = {(r["model"], r["slice"], r["metric"]): r for r in records}
     eval_days = CONFIG["splits"]["eval_days"]
     whole = found["candidate", "all", "auc"]
@@ -113,15 +116,42 @@ def test_the_model_serves_in_another_process(first_run: FinishedRun) -> None:
     assert served[1] > served[0]
 
 
-def test_what_was_evaluated_is_what_was_pushed(first_run: FinishedRun) -> None:
+@pytest.mark.parametrize(("node", "place"), [("ServedTrainer", ""), ("Trainer", JUDGED_FIT)])
+def test_the_refit_serves_and_the_judged_fit_lies_beside_it(
+    first_run: FinishedRun, node: str, place: str
+) -> None:
     artifacts = first_run.project.out / "artifacts"
-    model = next((artifacts / "Trainer" / "model").iterdir()) / "Format-Serving"
-    version = versions(first_run.project)[0]
+    model = next((artifacts / node / "model").iterdir()) / "Format-Serving"
+    version = versions(first_run.project)[0] / place
     files = [p.relative_to(model) for p in model.rglob("*") if p.is_file()]
     assert files
     for name in files:
         if name.name != "fingerprint.pb":
             assert (version / name).read_bytes() == (model / name).read_bytes()
+
+
+def test_the_served_fit_has_learned_from_yesterday(first_run: FinishedRun) -> None:
+    """As of 2024-02-20, with a window of 5 days and an eval period of 12."""
+    manifest = first_run.project.json(first_run.folder, "manifest.json")
+    judged, served = manifest["judged_fit"], manifest["served_fit"]
+    assert (judged["newest_trained_day"], judged["labels_as_of"]) == ("2024-01-29", "2024-02-03")
+    assert (served["newest_trained_day"], served["labels_as_of"]) == ("2024-02-19", "2024-02-20")
+    assert served["examples"] == (DAYS - CONFIG["splits"]["warmup_days"]) * CLICKS_A_DAY
+    assert judged["model_digest"] != served["model_digest"] == manifest["model_digest"]
+    push = next((first_run.project.out / "artifacts/HardTowerPusher/pushed").iterdir())
+    checks = json.loads((push / "push.json").read_text())["checks"]
+    assert [c["name"] for c in checks if c["passed"]] == [
+        "level_hard",
+        "level_all",
+        "distance",
+        "knowledge",
+        "pruning",
+    ]
+    for fit in (
+        "judged fit     clicks up to 2024-01-29, 22",
+        "served fit     clicks up to 2024-02-19, 1",
+    ):
+        assert f"{fit} days before the as-of day" in first_run.output
 
 
 def test_the_manifest_says_where_it_comes_from(first_run: FinishedRun) -> None:
@@ -171,6 +201,7 @@ def test_a_second_run_reuses_what_has_not_changed(
         "OneTaskTrainer",
     }
     assert stages <= reused
+    assert second_run.output.count("an earlier result of the same inputs is taken over") == 3
     assert len(versions(second_run.project)) == 1
     assert "already serves this model" in (second_run.folder / "report.html").read_text()
 
@@ -207,6 +238,8 @@ def test_an_unblessed_model_is_not_pushed(second_run: FinishedRun, third_run: Fi
     assert (record.status, record.blessed, record.version) == ("succeeded", False, None)
     manifest = mine.json(third_run.folder, "manifest.json")
     assert (manifest["version"], manifest["verdict"]["blessed"]) == (None, False)
+    assert manifest["served_fit"] is None
+    assert third_run.output.count("skipped, the recipe was not blessed") == 3
     page = " ".join((third_run.folder / "report.html").read_text().split())
     assert "Not blessed: nothing was pushed" in page
     assert f"Version {versions(mine)[-1].name} served when this run began" in page
@@ -235,6 +268,20 @@ def test_a_warm_start_goes_on_from_the_served_version(third_run: FinishedRun) ->
         }
     assert f"version {served}" in (third_run.folder / "report.html").read_text()
     assert not list((artifacts / "checkpoints").iterdir())
+
+
+def test_a_run_killed_before_its_report_is_not_judged_against_itself(
+    first_run: FinishedRun, tmp_path: Path
+) -> None:
+    """The first run has pushed and not reported: the next attempt has no baseline either."""
+    mine = Project(tmp_path / "again")
+    shutil.copytree(first_run.project.folder, mine.folder, symlinks=True)
+    shutil.rmtree(mine.out / "runs")
+    done = mine.run("--run-id", "second")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no baseline" in done.stdout
+    records = mine.json(mine.out / "runs" / "second", "metrics.json")
+    assert "last_blessed" not in {r["model"] for r in records}
 
 
 def test_a_bad_label_stops_the_run_before_training(project: Project) -> None:

@@ -18,7 +18,7 @@ from small_log import Project
 
 from pipeline.runs.history import local_runs
 from pipeline.runs.lock import hold_output, running_in
-from pipeline.runs.progress import recorded
+from pipeline.runs.progress import Stage, recorded
 from pipeline.runs.record import RunRecord, Trigger, read_record, records, write_record
 from pipeline.scheduling.clock import WallClock
 from pipeline.scheduling.local import StopSignals
@@ -40,8 +40,12 @@ def last(out: Path, run_id: str) -> RunRecord:
 def test_a_run_is_recorded_as_it_goes(tmp_path: Path) -> None:
     with recorded(tmp_path, record_of("a")) as progress:
         assert last(tmp_path, "a").status == "running"
-        progress.stage("Trainer")
+        progress.stage(Stage("Trainer", 9, 13))
         assert last(tmp_path, "a").stage == "Trainer"
+        progress.stage(Stage("Trainer", 9, 13, seconds=12.34))
+        progress.stage(Stage("HardTowerEvaluator", 10, 13))
+        progress.stage(Stage("HardTowerEvaluator", 10, 13, seconds=0.1, reused=True))
+        assert last(tmp_path, "a").seconds == {"Trainer": 12.3}
         progress.judged({"blessed": False, "summary": "rig fell"}, None)
     done = last(tmp_path, "a")
     assert (done.status, done.blessed, done.summary, done.version) == (
@@ -66,7 +70,7 @@ def test_what_ends_a_run_is_recorded_and_raised(
 ) -> None:
     def run() -> None:
         with recorded(tmp_path, record_of("a")) as progress:
-            progress.stage("Transform")
+            progress.stage(Stage("Transform", 1, 2))
             raise error
 
     with pytest.raises(type(error)):
@@ -81,12 +85,12 @@ RUN = """
 import sys, time
 from pathlib import Path
 from pipeline.runs.lock import hold_output
-from pipeline.runs.progress import recorded
+from pipeline.runs.progress import Stage, recorded
 from pipeline.runs.record import RunRecord
 out = Path(sys.argv[1])
 record = RunRecord(run_id="child", status="running", as_of="2026-03-01", started="2026-03-01")
 with hold_output(out, "child"), recorded(out, record) as progress:
-    progress.stage("Trainer")
+    progress.stage(Stage("Trainer", 1, 2))
     print("on", flush=True)
     time.sleep(600)
 """

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.days import SECONDS_PER_DAY
+from common.files.arrow import parquet_file
+from components.example_gen.readers.head import check_columns
 from schemas.errors import InputError
 
 """Seconds of a day."""
@@ -130,7 +132,11 @@ def load_tables(folder: Path, stamp: str) -> Tables:
     for name, columns in COLUMNS.items():
         path = folder / f"{name}.parquet"
         try:
-            frames[name] = pd.read_parquet(path, columns=list(columns))
+            file = parquet_file(path)
+            check_columns(str(path), file.schema_arrow.names, columns)
+            frames[name] = file.read(list(columns)).to_pandas()
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(

@@ -47,7 +47,7 @@ TEXT = ("visitorid", "itemid", "categoryid", "root_category", "available")
 
 
 class RetailRocketOptions(Frozen):
-    """There are none."""
+    """The adapter takes no options, so that any key under `input.options` is refused."""
 
 
 class RetailRocket:

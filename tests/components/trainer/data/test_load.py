@@ -187,3 +187,40 @@ def test_no_files_is_an_error(
 ) -> None:
     with pytest.raises(InputError, match=r"none-\*: no such files; wanted labelled columns"):
         load_columns([f"{tmp_path}/none-*"], transform_graph_dir, log_contract)
+
+
+def test_the_last_days_are_those_up_to_the_newest_click(
+    tmp_path: Path,
+    log_contract: Contract,
+    log_rows: Rows,
+    transform_graph_dir: str,
+    write_columns: Write,
+) -> None:
+    """A click an hour; the newest one is of the fifth day at 23:00, in the first of two splits."""
+    hour, day = 3600, 86_400
+    start = 19_700 * day
+    rows = [row | {"clicked": start + i * hour} for i, row in enumerate(log_rows)]
+    write_columns(tmp_path / "recent" / "0", rows[60:])
+    write_columns(tmp_path / "eval" / "0", rows[:30])
+    write_columns(tmp_path / "eval" / "1", rows[30:60])
+    patterns = [f"{tmp_path}/recent/*", f"{tmp_path}/eval/*"]
+    assert load.last_days(patterns, log_contract, 1) == start + 4 * day
+    since = load.last_days(patterns, log_contract, 4)
+    chosen = {"fit": "served", "since": since, "in_turn": True}
+    late = load_columns(patterns, transform_graph_dir, log_contract, **chosen)
+    wanted = [*range(60, 120), *range(24, 60)]
+    assert late.label.tolist() == [rows[i]["converted"] for i in wanted]
+    assert late.completeness is not None
+    assert set(late.completeness.tolist()) == {0.75}
+    whole = load_columns(patterns, transform_graph_dir, log_contract, fit="judged", in_turn=True)
+    order = [*range(60, 120), *range(60)]
+    assert whole.label.tolist() == [rows[i]["judged_label"] for i in order]
+    np.testing.assert_array_equal(late.ids, whole.ids[[order.index(i) for i in wanted]])
+
+
+def test_no_click_has_no_last_day(
+    tmp_path: Path, log_contract: Contract, write_columns: Write
+) -> None:
+    write_columns(tmp_path / "0", [])
+    with pytest.raises(InputError, match="no click; wanted at least one"):
+        load.last_days([f"{tmp_path}/*"], log_contract, 3)

@@ -128,6 +128,32 @@ def test_the_last_step_is_kept(layout: FeatureLayout, clicks: Clicks) -> None:
     assert reference_log_loss(hard.label, found) == pytest.approx(last, rel=1e-5)
 
 
+@pytest.mark.parametrize(("passes", "step", "by"), [(1.4, 7, "passes"), (9.0, 20, "epochs")])
+def test_passes_of_another_fit_end_it_on_the_same_schedule(
+    layout: FeatureLayout, clicks: Clicks, passes: float, step: int, by: str
+) -> None:
+    """Five batches a pass, four passes; no guard, however bad the looks are."""
+    data = Splits(clicks(1000, seed=1, signal=1.0), clicks(300, seed=2), layout)
+    training = TrainingSettings(batch_size=200, epochs=4, learning_rate=0.1, evaluate_every=0.2)
+    recipe = Recipe(MODEL, LossSettings(), training.model_copy(update={"patience": 1}))
+    result = train(data, recipe, passes=passes)
+    assert (result.kept_step, result.stopped_by) == (step, by)
+    assert result.kept_passes == pytest.approx(step / 5)
+    assert result.history[-1]["step"] == step
+    whole = train(data, recipe, passes=4.0)
+    losses = [[row["train_loss"] for row in r.history[:step]] for r in (result, whole)]
+    assert losses[0] == losses[1]
+
+
+def test_no_pass_leaves_the_wide_part(layout: FeatureLayout, clicks: Clicks) -> None:
+    """What a guard that fired at once has kept."""
+    data = Splits(clicks(1000, seed=1, signal=1.0), clicks(300, seed=2), layout)
+    recipe = Recipe(MODEL, LossSettings(), TrainingSettings(batch_size=200, epochs=4))
+    result = train(data, recipe, passes=0.0)
+    assert (result.kept_step, result.kept_passes, result.history) == (0, 0.0, [])
+    assert result.wide is not None
+
+
 def test_looks_between_and_at_the_end(layout: FeatureLayout, clicks: Clicks) -> None:
     seen = []
     result = train(

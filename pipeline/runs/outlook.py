@@ -1,0 +1,97 @@
+"""What a run is going to do, told before it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from common.as_of import resolve_as_of
+from common.days import to_day
+from common.pages.text import duration
+from components.example_gen.peek import Span, peek
+from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.source import Window
+from components.task_labeler.calendar import Period, split_periods
+from pipeline.config import PipelineConfig
+from pipeline.runs.record import records
+from schemas.errors import InputError
+from schemas.labelled import TRAIN
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A run as it is understood.
+
+    Attributes:
+      span: the log, as far as its files tell.
+      periods: split -> its days; of a log whose first day is not known, the train period begins
+        with the window.
+      seconds: what each stage took when it last ran in this folder.
+    """
+
+    as_of: date
+    window: Window
+    span: Span
+    periods: Mapping[str, Period]
+    seconds: Mapping[str, float]
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """What it says, as (name, words)."""
+        span, days = self.span, self.window.days
+        counts = [
+            f"{number:,} {what}{'' if number == 1 else 's'}"
+            for number, what in ((span.rows, "row"), (span.setups, "setup"), (span.files, "file"))
+            if number is not None
+        ]
+        if span.first_day is not None and span.last_day is not None:
+            n = (span.last_day - span.first_day).days + 1
+            counts.insert(0, f"{span.first_day} .. {span.last_day} ({n} days)")
+        yield "window", f"{days[0]} .. {days[-1]} ({len(days)} days)"
+        if counts:
+            yield "log", ", ".join(counts)
+        for name, period in self.periods.items():
+            begins = name != TRAIN or span.first_day is not None
+            words = str(period) if begins else f".. {str(period).split(' .. ')[1]}"
+            yield name, f"{words} ({period.end - period.first} days)" if begins else words
+        if self.seconds:
+            yield "time", f"about {duration(sum(self.seconds.values()))}, as the last run here"
+
+
+def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
+    """Looks at the log's files and at the calendar, before anything slow starts.
+
+    Args:
+      out: output folder, whose earlier runs tell how long stages take.
+
+    Raises:
+      InputError: a file, a partition or a column is missing, or no day is left to train on.
+    """
+    contract, as_of = config.data_contract, resolve_as_of(config.as_of)
+    window, span = Window.before(as_of, config.window_days), Span()
+    if contract.input.format != "bigquery":
+        root = Path(config.input.root)
+        open_source(contract, root, window).shards()
+        span = peek(contract, root, window)
+    first = span.first_day or window.start
+    try:
+        periods = split_periods(
+            to_day(first), as_of, contract.attribution_window_days, config.splits
+        )
+    except InputError as error:
+        if span.first_day is not None:
+            raise
+        raise InputError(
+            f"{error} [the log may begin later than its window of {config.window_days} days]"
+        ) from None
+    return Outlook(as_of, window, span, periods, stage_seconds(out, config.name) if out else {})
+
+
+def stage_seconds(out: Path, name: str) -> dict[str, float]:
+    """What each stage of a pipeline took when it last did its work in an output folder."""
+    mine = [r for r in records(out) if r.config == name and r.seconds]
+    found: dict[str, float] = {}
+    for record in sorted(mine, key=lambda r: r.started):
+        found |= record.seconds
+    return found

@@ -1,0 +1,81 @@
+"""The metadata store of an output folder, looked at before anything rests on it.
+
+Each execution writes to folders named by its number in the store: `artifacts/<component>/<output>/
+<number>`. A store that is lost, or put back from an older copy, would give numbers out again, and
+new results would land among old ones.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from schemas.errors import InputError
+
+STORE_FILE = "metadata.sqlite"
+ARTIFACTS = "artifacts"
+CHECKPOINTS = "checkpoints"
+"""The one folder among the artifacts whose subfolders no execution names."""
+
+
+def check_store(out: Path) -> None:
+    """Refuses a folder whose store is damaged, or does not know results that lie there.
+
+    Raises:
+      InputError: the message says what to move; nothing has been changed.
+    """
+    store = out / STORE_FILE
+    last = _last_execution(store) if store.is_file() else 0
+    results = [(int(path.name), path) for path in _numbered(out / ARTIFACTS)]
+    unknown = [path for number, path in results if number > last]
+    if unknown:
+        raise InputError(
+            f"{store}: {f'knows {last} executions' if last else 'lost'}, yet {unknown[0]} holds "
+            f"results of a later one [{len(unknown)} such folders]; wanted the store that they "
+            f"were made with, or {out / ARTIFACTS} moved away: runs/ and serving/ can stay, and "
+            "the next run computes all else again"
+        )
+
+
+def refuse_broken(store: Path) -> None:
+    """
+    Raises:
+      InputError: not a sound metadata store.
+    """
+    if not store.is_file():
+        raise InputError(f"no file {store}; wanted the output folder of a local run")
+    _last_execution(store)
+
+
+def _last_execution(store: Path) -> int:
+    """The highest number of an execution; 0 where there is none yet."""
+    try:
+        # Not read-only: of a process that was killed, SQLite first takes back the half transaction.
+        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as opened:
+            if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return 0
+            [found] = opened.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+            # Numbers of executions that were deleted are not given out again either.
+            [last] = opened.execute(
+                "SELECT max(seq) FROM sqlite_sequence WHERE name = 'Execution'"
+            ).fetchone()
+            return int(last or 0)
+    except sqlite3.Error as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{store}: not a sound metadata store: {reason}; wanted a copy of it put back, or it "
+            f"and {store.parent / ARTIFACTS} moved away, both: runs/ and serving/ can stay, and "
+            "the next run computes all else again"
+        ) from None
+
+
+def _numbered(artifacts: Path) -> list[Path]:
+    found = artifacts.glob("*/*/*")
+    return sorted(
+        path
+        for path in found
+        if path.name.isdecimal() and path.parent.parent.name != CHECKPOINTS and any(path.iterdir())
+    )

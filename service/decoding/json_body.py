@@ -1,0 +1,293 @@
+"""JSON bodies, candidate by candidate or column by column, straight into columns.
+
+The decoder is made for the models' inputs: it checks types while it parses, and makes one flat
+struct a candidate instead of dictionaries and validated objects. What a body may make it build is
+bounded before it starts, by counting the body's commas and brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from service.decoding.request import (
+    FIELDS,
+    LONGEST_TEXT,
+    OUT_OF_RANGE,
+    BadFieldError,
+    Context,
+    Request,
+    column_names,
+    refuse_count,
+    refuse_large,
+    to_columns,
+)
+from service.models.inputs import Columns, InputSchema
+
+_NO_NUMBER = float("inf")
+_NO_TEXT = "\ud800"
+"""What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
+may set against the context."""
+
+_SHORT = 2**18
+"""Bytes of a body that builds at most some ten megabytes."""
+
+_Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)] | None
+_WORDS = {
+    "float": "a number",
+    "int": "a number",
+    "str": "text",
+    "bool": "a truth value",
+    "array": "a list",
+    "object": "an object",
+}
+"""msgspec's names of types."""
+_NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
+_TYPED = re.compile(r"Expected `(.*)`, got `(.*)`")
+
+
+class JsonDecoder:
+    """Decodes JSON bodies.
+
+    Args:
+      schema: the models' inputs.
+      max_candidates: most candidates in one request.
+    """
+
+    def __init__(self, schema: InputSchema, max_candidates: int) -> None:
+        self._schema = schema
+        self._most = max_candidates
+        features = _features(schema)
+        candidate = _struct(
+            "Candidate",
+            [(name, _Text, None) for name in FIELDS]
+            + [("features", features, msgspec.field(default_factory=features))],
+        )
+        self._features = column_names(schema)
+        columnar = _struct(
+            "Columnar",
+            [(name, list[_Text] | None, None) for name in FIELDS]
+            + [
+                (column, list[float | None] | None, None)
+                if feature in schema.numbers
+                else (column, list[str | None] | None, None)
+                for column, feature in self._features.items()
+            ],
+        )
+        self._columns = (*FIELDS, *self._features)
+        request = _struct(
+            "Request",
+            [
+                ("candidates", list[candidate] | columnar),  # type: ignore[valid-type]
+                ("request_id", _Text, None),
+                ("key", _Text, None),
+                ("context", features, msgspec.field(default_factory=features)),
+            ],
+        )
+        self._decoder = msgspec.json.Decoder(request)
+        self._context = msgspec.json.Decoder(features)
+
+    def decode(self, body: bytes | bytearray) -> Request:
+        """The request in a body.
+
+        Raises:
+          BadFieldError: the first thing that is wrong with it.
+        """
+        return self.arrange(self.parse(body))
+
+    def parse(self, body: bytes | bytearray) -> msgspec.Struct:
+        """The body's values, bounded and of the right types, as they come.
+
+        Raises:
+          BadFieldError: the first thing that is wrong with it.
+        """
+        refuse_wide(body, self._most, len(self._schema.text) + len(self._schema.numbers))
+        parsed: msgspec.Struct = _decoded(self._decoder, body, "")
+        return parsed
+
+    def arrange(self, parsed: msgspec.Struct) -> Request:
+        """The values of a body in columns.
+
+        Raises:
+          BadFieldError: columns of several lengths, too many candidates, or a number out of range.
+        """
+        candidates, request_id, key, context = msgspec.structs.astuple(parsed)
+        if isinstance(candidates, list):
+            refuse_count(len(candidates), self._most)
+            columns, fields = self._rows(candidates, context)
+        else:
+            columns, fields = self._by_column(candidates, context)
+        return Request(request_id, key, columns, fields)
+
+    def context(self, body: bytes) -> Context:
+        """A context that stands alone.
+
+        Raises:
+          BadFieldError: the first thing that is wrong with it.
+        """
+        refuse_wide(body, 1, len(self._schema.text) + len(self._schema.numbers))
+        return self._shared(_decoded(self._context, body, "context"))
+
+    def _shared(self, features: Any) -> Context:
+        width = len(self._schema.numbers)
+        values = msgspec.structs.astuple(features)
+        numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
+        refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
+        return Context(
+            ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
+            numbers.astype(np.float32),
+        )
+
+    def _rows(
+        self, candidates: Sequence[Any], context: Any
+    ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
+        schema, n = self._schema, len(candidates)
+        width, height = len(schema.numbers), len(schema.numbers) + len(schema.text)
+        *columns, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
+        rows = map(msgspec.structs.astuple, features)
+        flat = chain.from_iterable(rows)
+        values = np.fromiter(flat, object, n * height).reshape(n, height).T
+        shared = self._shared(context)
+        # None becomes NaN.
+        wide = values[:width].astype(np.float64)
+        absent = np.isinf(wide)
+        wide[absent] = np.nan
+        refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
+        numbers = np.where(absent, shared.numbers[:, None], wide).astype(np.float32)
+        text = np.empty((len(schema.text), n), object)
+        for row, default in enumerate(shared.text):
+            text[row] = [default if v is _NO_TEXT else v or "" for v in values[width + row]]
+        return Columns(text, numbers), dict(zip(FIELDS, columns, strict=True))
+
+    def _by_column(
+        self, candidates: Any, context: Any
+    ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
+        values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
+        given = {column: own for column, own in values.items() if own is not None}
+        if not given:
+            raise BadFieldError("candidates", "no column; wanted at least one")
+        first, *others = given
+        n = len(given[first])
+        for column in others:
+            if (seen := len(given[column])) != n:
+                raise BadFieldError(
+                    f"candidates.{column}", f"{seen} values; wanted {n}, as in {first!r}"
+                )
+        refuse_count(n, self._most)
+        fields = {name: given.pop(name) for name in FIELDS if name in given}
+        features = {self._features[column]: own for column, own in given.items()}
+        columns = to_columns(self._schema, self._shared(context), n, features, features)
+        return columns, fields
+
+
+def refuse_wide(body: bytes | bytearray, candidates: int, features: int) -> None:
+    """Bounds what decoding a JSON body can build, in time linear in its bytes.
+
+    A request of so many candidates holds at most two brackets for each, or for each column, and
+    as many values as they have features and fields. A short body builds little, whatever it holds.
+
+    Raises:
+      BadFieldError: there are more brackets or values.
+    """
+    if len(body) <= _SHORT:
+        return
+    most_brackets = 2 * max(candidates, features + len(FIELDS)) + 4
+    most_commas = (candidates + 1) * (features + len(FIELDS) + 1) + 4
+    characters = np.frombuffer(body, np.uint8)
+    # Those within strings count here too, which only few bodies have in plenty.
+    if _brackets(characters) <= most_brackets and _count(characters, ",") <= most_commas:
+        return
+    characters = _outside_strings(body)
+    if (seen := _brackets(characters)) > most_brackets:
+        raise BadFieldError(
+            "candidates", f"{seen} brackets in the body; wanted at most {candidates} candidates"
+        )
+    if (seen := _count(characters, ",")) > most_commas:
+        raise BadFieldError(
+            "",
+            f"more than {seen} values; wanted at most {candidates} candidates of {features} "
+            "features",
+        )
+
+
+def _brackets(characters: npt.NDArray[np.uint8]) -> int:
+    return _count(characters, "{") + _count(characters, "[")
+
+
+def _count(characters: npt.NDArray[np.uint8], wanted: str) -> int:
+    return int(np.count_nonzero(characters == ord(wanted)))
+
+
+def _outside_strings(body: bytes | bytearray) -> npt.NDArray[np.uint8]:
+    # Backslashes come in pairs but for the last of a run, which escapes what follows.
+    unescaped = body.replace(rb"\\", b"__").replace(rb"\"", b"__")
+    characters = np.frombuffer(unescaped, np.uint8)
+    inside = np.cumsum(characters == ord('"'), dtype=np.uint8) & 1
+    return characters[inside == 0]
+
+
+def _features(schema: InputSchema) -> type[msgspec.Struct]:
+    """Numbers, then text."""
+    return _struct(
+        "Features",
+        [(name, float | None, _NO_NUMBER) for name in schema.numbers]
+        + [(name, str | None, _NO_TEXT) for name in schema.text],
+    )
+
+
+def _struct(name: str, fields: Sequence[tuple[Any, ...]]) -> type[msgspec.Struct]:
+    """A struct with fields of any name: name, type and, where it has one, default."""
+    names = {f"field_{i}": field[0] for i, field in enumerate(fields)}
+    own = [(own, *field[1:]) for own, field in zip(names, fields, strict=True)]
+    return msgspec.defstruct(name, own, rename=names, forbid_unknown_fields=True, gc=False)
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray, root: str) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise _bad_field(message, path.rstrip("`"), body, root) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFieldError(root, f"not JSON in UTF-8: {error}") from None
+
+
+def _bad_field(message: str, path: str, body: bytes | bytearray, root: str) -> BadFieldError:
+    """What msgspec says of a field, in the words and with the places of this service."""
+    place = re.sub(r"\[(\d+)\]", r".\1", path).lstrip(".")
+    if named := _NAMED.fullmatch(message):
+        kind = "feature" if place.endswith(("features", "context")) or root else "field"
+        kind = "column" if place == "candidates" else kind
+        field = ".".join(filter(None, [root, place, named[2][:LONGEST_TEXT]]))
+        return BadFieldError(field, f"unknown {kind}" if "unknown" in named[1] else "missing")
+    field = ".".join(filter(None, [root, place]))
+    if message == "Number out of range":
+        return BadFieldError(field, OUT_OF_RANGE)
+    if typed := _TYPED.fullmatch(message):
+        wanted = " or ".join(_WORDS.get(word, word) for word in typed[1].split(" | "))
+        kind = _WORDS.get(typed[2], typed[2])
+        try:
+            seen = str(_value_at(msgspec.json.decode(body), place))[:80]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # The body goes wrong again behind this field.
+            return BadFieldError(field, f"{kind}; wanted {wanted}")
+        return BadFieldError(field, f"{seen!r} is {kind}; wanted {wanted}")
+    return BadFieldError(field, message)
+
+
+def _value_at(value: Any, place: str) -> Any:
+    """The value at a place such as `candidates.3.features.price`; names may hold dots."""
+    while place:
+        if isinstance(value, list):
+            step, _, place = place.partition(".")
+            value = value[int(step)]
+        else:
+            step = next(k for k in value if place == k or place.startswith(f"{k}."))
+            value, place = value[step], place[len(step) + 1 :]
+    return value

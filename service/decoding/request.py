@@ -1,0 +1,125 @@
+"""A request as columns, whatever body it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.models.inputs import Columns, InputSchema
+
+LONGEST_TEXT = 1024
+"""Characters of an id or a key, at most."""
+
+FIELDS = ("setup_id", "category", "advertiser_type", "key")
+"""What a candidate has besides features, each text or null."""
+
+ESCAPED = "features."
+"""In a body of columns, what stands before a feature that is named like one of `FIELDS`."""
+
+LARGEST = float(np.finfo(np.float32).max)
+OUT_OF_RANGE = "out of range; wanted a number that float32 can hold"
+
+Texts = Sequence[str | None]
+
+
+class BadFieldError(ValueError):
+    """A field of a request that cannot be used.
+
+    Attributes:
+      field: where it is, such as `candidates.3.features.price`; empty for the body as a whole.
+      message: value seen and value wanted.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Request:
+    """One ad request of n candidates.
+
+    Attributes:
+      request_id: comes back in the answer and in the decision log.
+      key: what an A/B test hashes where its unit is the request.
+      columns: the candidates' features, those of the context among them.
+      fields: the candidates' `FIELDS`, n values each; one that nobody sent is absent.
+    """
+
+    request_id: str | None
+    key: str | None
+    columns: Columns
+    fields: Mapping[str, Texts]
+
+    def __len__(self) -> int:
+        return self.columns.numbers.shape[1]
+
+    def field(self, name: str) -> Texts:
+        """One of `FIELDS`, None where it is absent."""
+        return self.fields.get(name) or [None] * len(self)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Features that all candidates share.
+
+    Attributes:
+      text: by text feature, empty where missing.
+      numbers: float32 [number features], NaN where missing.
+    """
+
+    text: Sequence[str]
+    numbers: npt.NDArray[np.float32]
+
+
+def column_names(schema: InputSchema) -> dict[str, str]:
+    """Features by the names that they have in a body of columns."""
+    features = (*schema.text, *schema.numbers)
+    return {ESCAPED + n if n in FIELDS else n: n for n in features}
+
+
+def to_columns(
+    schema: InputSchema,
+    context: Context,
+    n: int,
+    text: Mapping[str, Iterable[str | None]],
+    numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
+) -> Columns:
+    """Columns of n candidates; the context stands where a feature has no column of its own.
+
+    Args:
+      text, numbers: columns [n] by feature, null or NaN where missing.
+
+    Raises:
+      BadFieldError: a number out of float32's range.
+    """
+    texts = np.empty((len(schema.text), n), object)
+    for row, name in enumerate(schema.text):
+        texts[row] = [v or "" for v in text[name]] if name in text else context.text[row]
+    packed = np.empty((len(schema.numbers), n), np.float32)
+    packed[:] = context.numbers[:, None]
+    own = [(row, name) for row, name in enumerate(schema.numbers) if name in numbers]
+    if own:
+        # None becomes NaN.
+        wide = np.array([numbers[name] for _, name in own], np.float64)
+        refuse_large(wide, lambda row, i: f"candidates.{own[row][1]}.{i}")
+        packed[[row for row, _ in own]] = wide
+    return Columns(texts, packed)
+
+
+def refuse_large(wide: npt.NDArray[np.float64], place: Callable[..., str]) -> None:
+    """Raises `BadFieldError` at the first number that float32 cannot hold; `place` names it by its
+    indices."""
+    if (large := np.abs(wide) > LARGEST).any():
+        raise BadFieldError(place(*(int(axis[0]) for axis in np.nonzero(large))), OUT_OF_RANGE)
+
+
+def refuse_count(n: int, most: int) -> None:
+    """Raises `BadFieldError` where there is no candidate, or more than `most`."""
+    if not 1 <= n <= most:
+        wanted = f"at most {most}" if n else "at least one"
+        raise BadFieldError("candidates", f"{n} of them; wanted {wanted}")

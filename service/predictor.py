@@ -1,0 +1,127 @@
+"""One version behind bytes: a request's body in, the answer's out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+import orjson
+
+from service.decoding.arrow_body import ArrowDecoder
+from service.decoding.json_body import JsonDecoder
+from service.decoding.request import BadFieldError, Request
+from service.models.bundle import Bundle
+from service.models.live import Loaded
+from service.models.scorer import ScoringError
+from service.predict import Answer, answer
+from service.routing.decisions import decision_line
+from service.settings import ServeSettings
+from service.workers.wire import ARROW, Group, Reply, Scored
+
+logger = logging.getLogger("hardtower.serving")
+
+WARM_UP_SIZES = (1, 10, 100)
+"""Candidates of the requests that a version answers before it serves, besides the most."""
+
+
+class Predictor:
+    """Answers requests by one version."""
+
+    def __init__(self, settings: ServeSettings, loaded: Loaded[Bundle]) -> None:
+        self.settings = settings
+        self.bundle = loaded.contents
+        self._loaded = loaded
+        schema, most = self.bundle.schema, settings.max_candidates
+        self._json = JsonDecoder(schema, most)
+        self._arrow = ArrowDecoder(schema, most, self._json.context)
+
+    def predict(self, body: bytes | bytearray, kind: int) -> Reply:
+        """The answer, `messages.PredictResponse` in JSON; no exception leaves it.
+
+        Args:
+          body: a request.
+          kind: `wire.JSON` or `wire.ARROW`.
+        """
+        start = time.perf_counter()
+        try:
+            return self._answer(self.decode(body, kind), start)
+        except BadFieldError as error:
+            return Reply(422, problem(error.field or None, error.message))
+        except ScoringError as error:
+            logger.error("a model does not answer: %s", error)
+            return Reply(503, problem(None, "a model does not answer"))
+        except Exception:
+            logger.exception("a request failed")
+            return Reply(500, problem(None, "internal error"))
+
+    def decode(self, body: bytes | bytearray, kind: int) -> Request:
+        """The request in a body.
+
+        Raises:
+          BadFieldError: the first thing that is wrong with it.
+        """
+        return (self._arrow if kind == ARROW else self._json).decode(body)
+
+    def warm_up(self) -> None:
+        """Answers requests of every size, so that none has to wait for what is done only once."""
+        for n in (*WARM_UP_SIZES, self.settings.max_candidates):
+            body = orjson.dumps({"key": "", "candidates": [{"setup_id": "", "key": ""}] * n})
+            for _ in range(3):
+                self.predict(body, 0)
+
+    def _answer(self, request: Request, start: float) -> Reply:
+        scored: list[Scored] = []
+        found = answer(
+            request,
+            self._loaded,
+            self.settings.experiment,
+            lambda model, seconds: scored.append(Scored(model, seconds)),
+        )
+        content = to_json(found, request.request_id)
+        line = None
+        if self.settings.decisions is not None:
+            line = decision_line(found, request.request_id, request.key, datetime.now(UTC))
+        return Reply(200, content, time.perf_counter() - start, _groups(found), tuple(scored), line)
+
+
+def problem(field: str | None, message: str) -> bytes:
+    """A `messages.ErrorResponse` of one problem."""
+    return orjson.dumps({"errors": [{"field": field, "message": message}]})
+
+
+def _groups(answer: Answer) -> tuple[Group, ...]:
+    d = answer.decisions
+    columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
+    ways = Counter(zip(*columns, strict=True))
+    return tuple(
+        Group(task, reason, model, variant, n) for (task, reason, model, variant), n in ways.items()
+    )
+
+
+def to_json(answer: Answer, request_id: str | None) -> bytes:
+    """The answer as `messages.PredictResponse`."""
+    d = answer.decisions
+    common = {"model_version": answer.version, "assignment_id": answer.assignment_id}
+    columns = (
+        # As float32, of which orjson writes no more digits than tell it apart.
+        list(answer.probability),
+        d.task.tolist(),
+        d.reason.tolist(),
+        d.model.tolist(),
+        d.variant.tolist(),
+    )
+    predictions = [
+        {
+            "probability": p,
+            "task": task,
+            "reason": reason,
+            "model": model,
+            "variant": variant or None,
+            **common,
+        }
+        for p, task, reason, model, variant in zip(*columns, strict=True)
+    ]
+    body = {"request_id": request_id, **common, "predictions": predictions}
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,1 @@
+"""Model processes, and the line between them and the front."""

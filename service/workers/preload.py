@@ -1,0 +1,24 @@
+"""Imported once by the process that model processes are forked from, and shared by all of them.
+
+TensorFlow's runtime starts with its first operation and does not outlive a fork, so nothing is
+computed here.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+_OPTIONAL = ("keras", "h5py", "scipy", "googleapiclient", "pandas")
+"""What TensorFlow and pyarrow import where it is there, and do without where it is not."""
+
+_modules: dict[str, Any] = sys.modules
+# Serving has no use for them, and they are 100 MB in every process.
+_modules.update(dict.fromkeys(_OPTIONAL))
+
+import service.workers.worker  # noqa: E402, F401
+
+# What is frozen is not visited by the collector, and so not copied by each process.
+gc.collect()
+gc.freeze()
