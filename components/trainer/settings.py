@@ -45,9 +45,9 @@ class WideSettings(Frozen):
     """Relative change of the evidence's objective that ends them earlier."""
     blocks: Annotated[int, Field(ge=2, le=50)] = 5
     """Consecutive periods of the training split, each left out once to see what carries over."""
-    fold_sweeps: PositiveInt = 3
+    fold_sweeps: PositiveInt = 2
     """Passes without each period."""
-    refit_sweeps: PositiveInt = 6
+    refit_sweeps: PositiveInt = 4
     """Passes on all examples at the final penalties."""
     min_penalty: PositiveFloat = 0.3
     max_penalty: PositiveFloat = 1e6
