@@ -45,9 +45,9 @@ class WideSettings(Frozen):
     """Relative change of the evidence's objective that ends them earlier."""
     blocks: Annotated[int, Field(ge=2, le=50)] = 5
     """Consecutive periods of the training split, each left out once to see what carries over."""
-    fold_sweeps: PositiveInt = 3
+    fold_sweeps: PositiveInt = 2
     """Passes without each period."""
-    refit_sweeps: PositiveInt = 6
+    refit_sweeps: PositiveInt = 4
     """Passes on all examples at the final penalties."""
     min_penalty: PositiveFloat = 0.3
     max_penalty: PositiveFloat = 1e6
@@ -217,7 +217,7 @@ class CalibrationSettings(Frozen):
     examples: Literal["tower", "hard"] = "tower"
     """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
     makes a difference to `one_task` only, whose tower also serves soft candidates."""
-    prior_conversions: NonNegativeFloat = 10.0
+    prior_conversions: NonNegativeFloat = 30.0
     """Conversions that `level` takes to have come as predicted, besides those that were seen: what
     a few of them say of the level is believed in part."""
     min_conversions: PositiveInt = 10

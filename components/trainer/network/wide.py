@@ -41,7 +41,7 @@ class WideTower(tf.Module):
 
     def take(self, weights: Weights, tower: int) -> None:
         """Sets the variables to the sums of what a fit found for one of its towers."""
-        fields = [weights.field(field)[tower] for field in range(len(weights.fields))]
+        fields = [of_towers[tower] for of_towers in weights.of_fields]
         *numbers, bias = weights.of_numbers[tower]
         self.ids.assign(np.concatenate([*fields, np.empty(0)]))
         self.numbers.assign(np.reshape(numbers, (-1, 1)))

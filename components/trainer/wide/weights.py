@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -94,12 +95,12 @@ class Weights:
         fields = tuple(np.zeros((shape.parts, rows)) for rows in shape.rows)
         return cls(shape, fields, np.zeros((shape.parts, shape.numbers)), bias)
 
-    def field(self, field: int) -> Floats:
-        """The parts' sums for each tower, [towers, rows]."""
-        found: Floats = self.shape.summed @ self.fields[field]
-        return found
+    @cached_property
+    def of_fields(self) -> tuple[Floats, ...]:
+        """The parts' sums of each field for each tower, [towers, rows]."""
+        return tuple(self.shape.summed @ w for w in self.fields)
 
-    @property
+    @cached_property
     def of_numbers(self) -> Floats:
         """The parts' sums and the intercept for each tower, [towers, numbers + 1]."""
         return np.hstack([self.shape.summed @ self.numbers, self.bias[:, None]])
@@ -143,7 +144,7 @@ class Shard:
       tower: number of the tower that learns from them.
       block: number of the period that they are of.
       ids: int32 [fields, n].
-      nums: float32 [n, numbers].
+      nums: float32 [n, numbers + 1], the numbers and a one.
       logit: float64 [n].
     """
 
@@ -162,7 +163,7 @@ class Shard:
         self.tower = tower
         self.block = block
         self.ids: Ints32 = np.ascontiguousarray(ids.T)
-        self.nums = nums
+        self.nums: Floats32 = np.hstack([nums, np.ones((len(nums), 1), np.float32)])
         self._label = label.astype(np.float64)
         self._weight = None if weight is None else weight.astype(np.float64)
         self._completeness = None if completeness is None else completeness.astype(np.float64)
@@ -176,7 +177,9 @@ class Shard:
 
     def place(self, weights: Weights) -> None:
         """Computes the logits anew."""
-        self.logit = self.contributions(weights).sum(axis=1) + weights.bias[self.tower]
+        self.logit = self.nums @ weights.of_numbers[self.tower]
+        for ids, of_towers in zip(self.ids, weights.of_fields, strict=True):
+            self.logit += of_towers[self.tower][ids]
 
     def contributions(self, weights: Weights) -> Floats:
         """What each field, and then each group of numbers, adds to the logits.
@@ -186,11 +189,11 @@ class Shard:
         """
         shape = weights.shape
         found = np.empty((len(self), len(shape.rows) + NUMBER_GROUPS))
-        for field, ids in enumerate(self.ids):
-            found[:, field] = weights.field(field)[self.tower][ids]
+        for field, (ids, of_towers) in enumerate(zip(self.ids, weights.of_fields, strict=True)):
+            found[:, field] = of_towers[self.tower][ids]
         of_numbers = weights.of_numbers[self.tower, :-1]
         for group in range(NUMBER_GROUPS):
-            mine = shape.group == group
+            mine = np.flatnonzero(shape.group == group)
             found[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
         return found
 
@@ -221,8 +224,10 @@ class Shard:
 
     def number_sums(self) -> tuple[Floats, Floats]:
         """Slope [numbers + 1] and information [numbers + 1, numbers + 1] of numbers and a one."""
-        x = np.hstack([self.nums, np.ones((len(self), 1))])
-        return x.T @ self._slope, (x * self._information[:, None]).T @ x
+        x = self.nums
+        # Single precision does for the Hessian, which decides how far to go and not where to.
+        weighted = x * self._information.astype(np.float32)[:, None]
+        return self._slope @ x, (weighted.T @ x).astype(np.float64)
 
     def move_field(self, field: int, change: Floats) -> None:
         """Adds a change of the tower's weights of one field, [rows]."""
@@ -230,7 +235,7 @@ class Shard:
 
     def move_numbers(self, change: Floats) -> None:
         """Adds a change of the tower's weights of numbers and of its intercept."""
-        self._move(self.nums @ change[:-1] + change[-1])
+        self._move(self.nums @ change)
 
     def _move(self, change: Floats) -> None:
         self.logit = self.logit + change

@@ -194,7 +194,7 @@ def test_a_calibration_without_conversions_is_refused_before_training(
 ) -> None:
     rows = [row | {"converted": 0} for row in log_rows[90:]]
     fn_args.eval_files = [str(write_columns(tmp_path / "none.parquet", rows))]
-    fn_args.custom_config["training"] |= {"calibration": {"method": "platt"}, "epochs": 10**6}
+    fn_args.custom_config["training"] |= {"calibration": {"method": "platt"}, "epochs": 10_000}
     with pytest.raises(InputError, match="method platt: 0 of the 20 calibration examples"):
         run_fn(fn_args)
 

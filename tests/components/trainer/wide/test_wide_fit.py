@@ -223,7 +223,7 @@ def test_unseen_ids_weigh_nothing() -> None:
     fit = fit_wide(columns, examples(200, seed=7), LAYOUT, SETTINGS, PLAIN)
     for field, unseen in enumerate((5, 8)):
         np.testing.assert_array_equal(fit.weights.fields[field][:, unseen], 0)
-        assert np.abs(fit.weights.field(field)[:, 0]).min() > 0
+        assert np.abs(fit.weights.of_fields[field][:, 0]).min() > 0
     assert fit.offset.shape == (500,)
     assert fit.towers == ("hard", "soft")
 
@@ -256,7 +256,7 @@ def test_what_holds_in_a_period_alone_is_switched_down() -> None:
     )
     by_field = fit.record["fields"]
     assert by_field["ad"]["scale"] < 0.5 < 0.9 < by_field["site"]["scale"]
-    in_sample = np.abs(fit.weights.field(1)).mean()
+    in_sample = np.abs(fit.weights.of_fields[1]).mean()
     assert in_sample < 0.6
 
 
@@ -272,7 +272,7 @@ def test_sampling_is_undone() -> None:
         for c, s in ((columns, PLAIN), (columns.take(keep), sampling))
     )
     np.testing.assert_allclose(whole.weights.bias, part.weights.bias, atol=0.1)
-    np.testing.assert_allclose(whole.weights.field(0), part.weights.field(0), atol=0.15)
+    np.testing.assert_allclose(whole.weights.of_fields[0], part.weights.of_fields[0], atol=0.15)
 
 
 def test_labels_that_may_still_change_are_corrected() -> None:
