@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tune_child
 from tune_child import NAMES, search_of
@@ -179,9 +181,12 @@ def test_a_broken_project_file_costs_no_training(
 def test_settings_that_cannot_be_trained_are_passed_over(
     tiny_data: FrozenData, settings: Settings, tmp_path: Path
 ) -> None:
-    wild = settings.but(model={"wide": {"enabled": False}}, training={"learning_rate": 1e30})
+    broken = shutil.copytree(tiny_data.folder, tmp_path / "data")
+    nums = np.load(broken / "train" / "nums.npy")
+    np.save(broken / "train" / "nums.npy", np.full_like(nums, np.inf))
     reports: list[tuple[Any, ...]] = []
-    search = replace(search_of(tiny_data, wild, 1), names=("model.dropout",))
+    data = replace(tiny_data, folder=broken)
+    search = replace(search_of(data, settings, 1), names=("model.dropout",))
     with pytest.raises(InputError, match="none of 1 trials succeeded"):
-        run_search(search, tmp_path, lambda *line: reports.append(line))
+        run_search(search, tmp_path / "search", lambda *line: reports.append(line))
     assert [line[2] for line in reports] == [None]

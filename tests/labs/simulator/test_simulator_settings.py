@@ -22,7 +22,7 @@ TYPE = {
     ("table", "words"),
     [
         ({"click": 5}, ["log.yaml", "click", "unknown key"]),
-        ({"clicks": 0}, ["clicks", "greater than 0", "0"]),
+        ({"clicks": 0}, ["clicks", "greater than or equal to 1", "0"]),
         ({"clicks": 10, "days": 10}, ["clicks", "10 over 10 days", "two a day"]),
         ({"rates": {"mistagged": 1.5}}, ["rates.mistagged", "1.5"]),
         ({"drift": {"rho": 1.0}}, ["drift.rho", "less than 1"]),
