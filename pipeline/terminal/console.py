@@ -7,9 +7,10 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from common.files.local import read_local_json
 from common.pages.text import between, decimal, duration, signed
-from common.versions.manifest import Manifest
+from common.versions.manifest import Fit
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
@@ -113,7 +114,7 @@ class Console:
         self._rich.print(f"  {verdict.get('headline') or verdict['summary']}", markup=False)
         for detail in verdict.get("details", ()):
             self._rich.print(f"  - {detail}", markup=False, style="dim")
-        for line in fit_lines(Manifest.model_validate(manifest)):
+        for line in fit_lines(manifest):
             self._rich.print(line, markup=False)
         self._rich.print(f"report         {folder / 'report.html'}", markup=False)
         if version is not None:
@@ -176,13 +177,18 @@ def progress(seconds: float, expected: float | None) -> str:
     return f"{duration(seconds)}, {seconds / expected:.0%}, about {left} left"
 
 
-def fit_lines(manifest: Manifest) -> list[str]:
-    """What each fit has learned from, in words."""
+def fit_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """What each fit has learned from, in words; nothing of manifests that name no fits.
+
+    Args:
+      manifest: contents of a run's `manifest.json`, of this version or an earlier one.
+    """
+    found = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
+    fits = {name: Fit.model_validate(fit) for name, fit in found.items() if fit is not None}
     return [
         f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
-        f"{fit.age(manifest.data.as_of)} days before the as-of day"
-        for name, fit in (("judged", manifest.judged_fit), ("served", manifest.served_fit))
-        if fit is not None
+        f"{fit.age(manifest['data']['as_of'])} days before the as-of day"
+        for name, fit in fits.items()
     ]
 
 

@@ -116,7 +116,11 @@ def test_transform_and_trainer_run_on_its_feature_schema(
             ),
         },
     )
-    assert {p.name for p in Path(model.uri).iterdir()} == {"Format-Serving", "Format-Full"}
+    assert {p.name for p in Path(model.uri).iterdir()} == {
+        "Format-Serving",
+        "Format-Full",
+        "reference",
+    }
     record = json.loads(Path(run.uri, "training.json").read_text())
     assert record["examples"]["train"] == record["examples"]["calibration"]
     assert record["examples"]["train"]["soft"]["examples"] == 40

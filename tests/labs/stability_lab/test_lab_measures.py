@@ -94,11 +94,11 @@ def test_replay_by_hand() -> None:
     plain = variants(LABELLING, 2)
     settings = next(v.settings for v in plain if v.name == "plain CVR against alpha")
     made = replay(log, settings)
-    # Day 0: nothing seen, the base is alpha itself: hard. x on day 1: 1 of 10, soft. x on day 4:
+    # Day 0: a log that has shown nothing calls nothing hard. x on day 1: 1 of 10, soft. x on day 4:
     # (1 w4) / (10 w4 + 20 w3) with w = 2^(-k/3).
     w3, w4 = 2.0 ** (-3 / 3), 2.0 ** (-4 / 3)
     assert made.cvr[2] == pytest.approx(w4 / (10 * w4 + 20 * w3))
-    assert made.hard.tolist() == [True, False, True, False, False]
+    assert made.hard.tolist() == [False, False, True, False, False]
     assert made.observed.tolist() == [0, 10, 30, 0, 40]
     # y on its first day goes by the prior, which has seen 1 conversion of 10 clicks.
     assert made.reason[3] == Reason.COLD_START
