@@ -87,7 +87,7 @@ def test_skew_prints_the_share_of_mismatches(tmp_path: Path) -> None:
         (["route", "--serving", "{}", "--setup", "a", "--version", "7"], "no version 7; there: ["),
         (["route", "--serving", "{}/none", "--setup", "a"], "there: none"),
         (["serve", "--serving", "{}", "--set", "poll_seconds=0"], "settings: poll_seconds"),
-        (["serve", "--serving", "{}", "--workers", "0"], "Invalid value for '--workers'"),
+        (["serve", "--serving", "{}", "--set", "workers=0"], "settings: workers"),
         (["serve", "--serving", "{}", "--set", "pol_seconds=1"], "pol_seconds: unknown key"),
         (["serve", "--serving", "{}", "--tf-serving", "localhost"], "tf_serving.url"),
         (["serve", "--serving", "{}", "--contract", "nothing"], "no file 'nothing'"),
