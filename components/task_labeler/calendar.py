@@ -48,12 +48,16 @@ def split_periods(
     as_of: date,
     attribution_days: int,
     settings: SplitSettings,
-    timed: bool = True,
+    timed: bool,
 ) -> dict[str, Period]:
     """Lays the periods out backwards from the last day whose labels are mature.
 
     A click of day c is mature when c + attribution window < as-of day, so that every conversion
     that it may still have had would have been seen.
+
+    Args:
+      timed: whether the log has conversion times. Without, there is a gap of the attribution window
+        before eval, and no period after it, unless the settings say otherwise.
 
     Raises:
       InputError: the log is too short for the periods.

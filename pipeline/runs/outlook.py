@@ -77,7 +77,11 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
     first = span.first_day or window.start
     try:
         periods = split_periods(
-            to_day(first), as_of, contract.attribution_window_days, config.splits
+            to_day(first),
+            as_of,
+            contract.attribution_window_days,
+            config.splits,
+            timed=contract.roles.conversion_timestamp is not None,
         )
     except InputError as error:
         if span.first_day is not None:

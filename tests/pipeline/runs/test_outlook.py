@@ -39,6 +39,17 @@ def test_the_log_and_the_splits_are_told(project: Project, tmp_path: Path) -> No
     assert lines["time"] == "about 90 s, as the last run here"
 
 
+def test_without_conversion_times_labels_must_be_final(project: Project, tmp_path: Path) -> None:
+    roles = {k: v for k, v in CONTRACT["roles"].items() if k != "conversion_timestamp"}
+    project.write(contract=CONTRACT | {"roles": roles})
+    lines = dict(look_ahead(config(project), tmp_path).lines())
+    assert "recent" not in lines
+    as_of = FIRST + timedelta(days=DAYS)
+    eval_first = as_of - timedelta(days=5 + CONFIG["splits"]["eval_days"])
+    # The attribution window of five days lies between calibration and eval.
+    assert f".. {eval_first - timedelta(days=6)} (" in lines["calibration"]
+
+
 def test_without_earlier_runs_no_time_is_told(project: Project, tmp_path: Path) -> None:
     assert "time" not in dict(look_ahead(config(project), tmp_path).lines())
 
