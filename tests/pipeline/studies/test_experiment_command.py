@@ -89,7 +89,7 @@ def test_nothing_is_trained_twice(first_run: FinishedRun, table3: Result) -> Non
     found, _ = results(first_run, "table3")
     keys = [run["key"] for runs in found["trainings"].values() for run in runs]
     assert {kept / key / "training.json" for key in keys} <= set(before)
-    again = experiment(first_run, "table3", "--seeds", "1")
+    again = experiment(first_run, "table3", "--seeds", "1", "--run-id", first_run.folder.name)
     assert "3 of 3 trainings done, 3 of them before" in again.output
     assert before == {p: p.stat().st_mtime_ns for p in kept.glob("*/training.json")}
 
