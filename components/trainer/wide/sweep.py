@@ -22,9 +22,9 @@ from components.trainer.wide.weights import (
 LONGEST_STEP = 2.0
 """Most that one step of a field moves a logit: a trust region for ids that few examples have."""
 
-DRIFT = 0.05
-"""Move of the logits from which on information is taken anew: below, p (1 - p) is off by less than
-that share, which costs a step some length and neither its direction nor where sweeps end."""
+DRIFT = 0.2
+"""Move of the logits, root mean square, from which on information is taken anew. Until then a step
+is a little too long or too short, which the end of the sweep puts right (`_walked`)."""
 
 JITTER = 1e-12
 
