@@ -49,6 +49,13 @@ class WideSettings(Frozen):
     """Passes without each period."""
     refit_sweeps: PositiveInt = 4
     """Passes on all examples at the final penalties."""
+    newcomers: bool = True
+    """An advertiser that training has not seen is predicted by weights that were fitted without
+    the ids that come with one advertiser (its own, its campaigns', creatives', goals'): beside
+    those ids the other fields and the historical CVR say less than they know. Where the contract's
+    advertiser is no feature there is nothing to tell newcomers by."""
+    newcomer_sweeps: PositiveInt = 8
+    """Passes in which those weights learn their penalties, from those of the others."""
     min_penalty: PositiveFloat = 0.3
     max_penalty: PositiveFloat = 1e6
     """A field at the upper bound is switched off."""

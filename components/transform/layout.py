@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.contract import Contract, Features
 
@@ -28,16 +28,22 @@ class FeatureLayout:
       rows: rows of each feature's embedding table.
       widths: embedding width of each feature.
       numeric: feature names; `nums` holds their values, then their missing flags (0 or 1).
+      advertiser: which of the categorical features the contract's advertiser is; none where it is
+        no feature.
     """
 
     categorical: tuple[str, ...]
     rows: tuple[int, ...]
     widths: tuple[int, ...]
     numeric: tuple[str, ...]
+    advertiser: int | None = None
 
     @classmethod
     def from_contract(cls, contract: Contract) -> FeatureLayout:
-        return cls.from_features(contract.features)
+        layout = cls.from_features(contract.features)
+        name = contract.roles.advertiser
+        known = name is not None and name in layout.categorical
+        return replace(layout, advertiser=layout.categorical.index(name) if known else None)
 
     @classmethod
     def from_features(cls, features: Features) -> FeatureLayout:

@@ -261,7 +261,7 @@ class _Training:
         )
         self._feed.offset = fit.offset
         for tower, name in enumerate(fit.towers):
-            network.wide[name].take(fit.weights, tower)
+            network.wide[name].take(fit.weights, tower, fit.newcomers)
         return fit
 
     def _checkpoints_if_kept(self) -> Checkpoints | None:

@@ -84,8 +84,11 @@ class TwoTowerDCN(tf.Module):
         self.towers: dict[str, Tower] = {
             name: Tower(width, settings, scope=name, seed=seed) for name in settings.towers
         }
+        newcomers = settings.wide.newcomers and layout.advertiser is not None
         self.wide: dict[str, WideTower] = {
-            name: WideTower(layout, scope=name) for name in settings.towers if settings.wide.enabled
+            name: WideTower(layout, scope=name, newcomers=newcomers)
+            for name in settings.towers
+            if settings.wide.enabled
         }
 
     @property

@@ -41,7 +41,7 @@ def parts(settings: ModelSettings, layout: FeatureLayout) -> list[Part]:
         Part(SHARED, tables, 0, True),
         *trunk(width, settings),
         *(Part(t, own[0] + last + 1, own[1] + last, False) for t in settings.towers),
-        *(_wide(t, layout) for t in settings.towers if settings.wide.enabled),
+        *(_wide(t, layout, settings) for t in settings.towers if settings.wide.enabled),
     ]
 
 
@@ -161,9 +161,12 @@ def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int
     return held, spent
 
 
-def _wide(tower: str, layout: FeatureLayout) -> Part:
+def _wide(tower: str, layout: FeatureLayout, settings: ModelSettings) -> Part:
     numbers = layout.numeric_width
-    return Part(tower, sum(layout.rows) + numbers + 1, numbers, False)
+    rows = sum(layout.rows)
+    if not settings.wide.newcomers or layout.advertiser is None:
+        return Part(tower, rows + numbers + 1, numbers, False)
+    return Part(tower, 3 * rows + 2 * (numbers + 1), 2 * numbers, False)
 
 
 def _gate(inputs: int, experts: int, outputs: int) -> tuple[int, int]:

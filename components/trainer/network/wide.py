@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from components.trainer.wide.weights import Weights
+from components.trainer.wide.weights import KNOWN, Newcomers, Weights
 from components.transform.layout import FeatureLayout
 
 
@@ -16,33 +16,52 @@ class WideTower(tf.Module):
     no weight of another. The variables change by `assign` alone: training leaves them.
 
     Attributes:
-      ids: float32 [rows of all fields], the fields' rows one after another.
-      numbers: float32 [numeric width, 1].
-      bias: float32 [1].
+      ids: float32 [rows of all fields, 1 or 3], the fields' rows one after another. Columns: the
+        weight; the weight for newcomers, advertisers that training has not seen; and
+        `Newcomers.known`.
+      numbers: float32 [numeric width, 1 or 2].
+      bias: float32 [1 or 2].
     """
 
-    def __init__(self, layout: FeatureLayout, *, scope: str) -> None:
+    def __init__(self, layout: FeatureLayout, *, scope: str, newcomers: bool = False) -> None:
         super().__init__()
         rows = np.asarray(layout.rows, np.int64)
         self._first = np.cumsum(rows) - rows
+        self._newcomers = newcomers
+        columns = 2 if newcomers else 1
 
         def zeros(name: str, *shape: int) -> tf.Variable:
             return tf.Variable(tf.zeros(shape), trainable=False, name=f"{scope}/wide/{name}")
 
-        self.ids = zeros("ids", int(rows.sum()))
-        self.numbers = zeros("numbers", layout.numeric_width, 1)
-        self.bias = zeros("bias", 1)
+        self.ids = zeros("ids", int(rows.sum()), 3 if newcomers else 1)
+        self.numbers = zeros("numbers", layout.numeric_width, columns)
+        self.bias = zeros("bias", columns)
 
     def __call__(self, ids: tf.Tensor, nums: tf.Tensor) -> tf.Tensor:
         """Logits, float32 [batch]; inputs as in `TowerPath`."""
         weights = tf.gather(self.ids, tf.cast(ids, tf.int64) + self._first)
-        of_numbers = tf.squeeze(tf.matmul(nums, self.numbers), axis=1)
-        return tf.reduce_sum(weights, axis=1) + of_numbers + self.bias
+        of_ids = tf.reduce_sum(weights, axis=1)
+        of_numbers = tf.matmul(nums, self.numbers) + self.bias
+        if not self._newcomers:
+            return tf.squeeze(of_ids + of_numbers, axis=1)
+        known = of_ids[:, 2] > KNOWN
+        return tf.where(known, of_ids[:, 0] + of_numbers[:, 0], of_ids[:, 1] + of_numbers[:, 1])
 
-    def take(self, weights: Weights, tower: int) -> None:
-        """Sets the variables to the sums of what a fit found for one of its towers."""
-        fields = [of_towers[tower] for of_towers in weights.of_fields]
-        *numbers, bias = weights.of_numbers[tower]
-        self.ids.assign(np.concatenate([*fields, np.empty(0)]))
-        self.numbers.assign(np.reshape(numbers, (-1, 1)))
-        self.bias.assign([bias])
+    def take(self, weights: Weights, tower: int, newcomers: Newcomers | None = None) -> None:
+        """Sets the variables to the sums of what a fit found for one of its towers.
+
+        Args:
+          weights: of the fit.
+          tower: its number there.
+          newcomers: of the fit; those that are told apart here and not there have the same weights.
+        """
+        columns, known = [weights], np.ones(sum(weights.shape.rows))
+        if self._newcomers:
+            columns.append(weights if newcomers is None else newcomers.weights)
+        if newcomers is not None:
+            known = np.concatenate(newcomers.known)
+        fields = [np.concatenate([*(w[tower] for w in c.of_fields), np.empty(0)]) for c in columns]
+        numbers = np.stack([c.of_numbers[tower] for c in columns], axis=1)
+        self.ids.assign(np.stack([*fields, known] if self._newcomers else fields, axis=1))
+        self.numbers.assign(numbers[:-1])
+        self.bias.assign(numbers[-1])

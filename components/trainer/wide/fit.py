@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,14 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import lsq_linear
 from scipy.special import logit
 
-from common.arrays import Floats, Floats32, Indices
+from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
 from components.trainer.settings import ALL, ModelSettings, SamplingSettings, WideSettings
 from components.trainer.wide.sweep import sweep
 from components.trainer.wide.weights import (
     NUMBER_GROUPS,
+    Newcomers,
     Penalties,
     Shape,
     Shard,
@@ -60,6 +61,8 @@ class WideFit:
     Attributes:
       weights: of all training examples, times `share`.
       towers: names, in the order of the weights' towers.
+      newcomers: of advertisers that training has not seen, times `share` too; none where they are
+        predicted as all others.
       offset: float32 [n], of each training example the logit by weights that were fitted without
         its period, likewise.
       record: `sweeps`, `loss` (mean, nats) and, by field (`numbers` and `missing` being the two
@@ -68,6 +71,7 @@ class WideFit:
 
     weights: Weights
     towers: tuple[str, ...]
+    newcomers: Newcomers | None
     offset: Floats32
     record: dict[str, Any]
 
@@ -90,6 +94,8 @@ def fit_wide(
     3. A penalty is raised until it shrinks its field by its scale (`_raised`); the weights are
        fitted to all examples again.
     4. Offsets: logits of each period by weights that were fitted without it.
+    5. For newcomers: 1 to 3 once more, in fewer sweeps, without the ids that come with one
+       advertiser.
 
     Args:
       columns: what the network trains on, in the order of time.
@@ -139,6 +145,9 @@ def fit_wide(
     examples = sum(len(shard) for shard in shards)
     ended = sum(shard.loss() for shard in shards) / examples
     fields = _record(state.penalties, scale, layout, model.towers)
+    newcomers = None
+    if settings.newcomers and layout.advertiser is not None:
+        newcomers = _newcomers(shards, later, state, settings, columns.ids, layout.advertiser)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
         f"{examples:,}",
@@ -147,7 +156,56 @@ def fit_wide(
         ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items()),
     )
     record = {"sweeps": sweeps, "loss": ended, "fields": fields}
-    return WideFit(state.weights.times(settings.share), model.towers, offset, record)
+    return WideFit(state.weights.times(settings.share), model.towers, newcomers, offset, record)
+
+
+COMES_WITH_ONE = 0.9
+"""Share of a field's examples from which on its ids are taken to belong to one advertiser each: a
+hash now and then throws two together."""
+
+
+def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
+    """The fields whose ids come with one advertiser each, itself included.
+
+    Args:
+      ids: int [n, fields], of training examples.
+      advertiser: its field.
+    """
+    rows = int(ids[:, advertiser].max(initial=0)) + 1
+    found = []
+    for field, of_field in enumerate(ids.T):
+        pairs, count = np.unique(
+            of_field.astype(np.int64) * rows + ids[:, advertiser], return_counts=True
+        )
+        of_id = np.bincount(pairs // rows, count)
+        most = np.zeros(len(of_id))
+        np.maximum.at(most, pairs // rows, count)
+        # An id of one example comes with one advertiser whatever it is.
+        several = of_id > 1
+        if most[several].sum() >= COMES_WITH_ONE * max(of_id[several].sum(), 1):
+            found.append(field)
+    return tuple(sorted({*found, advertiser}))
+
+
+def _newcomers(
+    shards: Sequence[Shard],
+    later: Sequence[Shard],
+    state: _State,
+    settings: WideSettings,
+    ids: Ints32,
+    advertiser: int,
+) -> Newcomers:
+    off = ids_of_advertisers(ids, advertiser)
+    few = settings.model_copy(update={"max_sweeps": settings.newcomer_sweeps, "fold_sweeps": 1})
+    learnt, _ = _learn(shards, state, few, without=off)
+    unseen = [*_left_out(shards, learnt, few), *_placed(later, learnt.weights)]
+    raised = _raised(shards, learnt, carried_over(unseen), settings)
+    settled = learnt.settled(shards, raised, settings.refit_sweeps)
+    weights = settled.without(off, settings.max_penalty).weights
+    known = tuple(map(np.zeros, weights.shape.rows))
+    for field in off:
+        known[field][ids[:, field]] = 1 / len(off)
+    return Newcomers(weights.times(settings.share), known)
 
 
 def fit_logistic(
@@ -226,6 +284,15 @@ class _State:
     weights: Weights
     penalties: Penalties
 
+    def without(self, fields: Sequence[int], penalty: float) -> _State:
+        """With weights of some fields at zero, and a penalty that keeps them there."""
+        off = list(fields)
+        of_fields = self.penalties.fields.copy()
+        of_fields[:, off] = penalty
+        kept = (0 * w if f in off else w for f, w in enumerate(self.weights.fields))
+        weights = replace(self.weights, fields=tuple(kept))
+        return _State(weights, replace(self.penalties, fields=of_fields))
+
     def settled(self, shards: Sequence[Shard], penalties: Penalties, sweeps: int) -> _State:
         """After some sweeps at fixed penalties, from these weights."""
         weights, step = self.weights, None
@@ -238,7 +305,12 @@ class _State:
 
 
 def _learn(
-    shards: Sequence[Shard], state: _State, settings: WideSettings, *, one: bool = False
+    shards: Sequence[Shard],
+    state: _State,
+    settings: WideSettings,
+    *,
+    one: bool = False,
+    without: Sequence[int] = (),
 ) -> tuple[_State, int]:
     """Sweeps until the evidence's objective stands still; and how many.
 
@@ -246,8 +318,10 @@ def _learn(
       shards, state: examples, and where to begin.
       settings: of the sweeps.
       one: the same penalty for all weights.
+      without: fields that are switched off.
     """
     bounds = settings.min_penalty, settings.max_penalty
+    state = state.without(without, settings.max_penalty)
     for shard in shards:
         shard.place(state.weights)
     objective, sweeps, step = np.inf, 0, None
@@ -257,6 +331,7 @@ def _learn(
         step = swept.step
         learnt = swept.evidence.shared() if one else swept.evidence.penalties()
         penalties = Penalties(np.clip(learnt.fields, *bounds), np.clip(learnt.numbers, *bounds))
+        penalties.fields[:, list(without)] = settings.max_penalty
         state = _State(swept.weights, penalties)
         if abs(objective - swept.objective) <= settings.tolerance * abs(swept.objective):
             break

@@ -138,6 +138,27 @@ class Weights:
         return 0.5 * self.inner(self, penalties)
 
 
+KNOWN = 0.499
+"""Above this sum of `Newcomers.known` an advertiser is known: half of the ids, but for rounding."""
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """What an advertiser that training has not seen is predicted with.
+
+    Hashed ids of two advertisers can meet, so it takes at least half of the ids that come with one
+    advertiser for a click to be of a known one.
+
+    Attributes:
+      weights: zero for every id that comes with one advertiser, and fitted without them.
+      known: float64 of each field, [rows]; for the ids of such a field that training has seen, one
+        over the number of such fields, and else 0.
+    """
+
+    weights: Weights
+    known: tuple[Floats, ...]
+
+
 class Shard:
     """Some examples of one tower and where they stand: logits, slopes and information.
 

@@ -77,7 +77,8 @@ def test_the_exported_serving_graph_is_proven(setting: Setting) -> None:
     assert set(proof.full.variables) == {*proof.serving.variables, *proof.soft_variables}
     width = 3 + 2 + 3 + 12
     soft_parameters = width * 4 + 4 + 4 + 1
-    soft_parameters += sum(setting.network.layout.rows) + 12 + 1
+    # The weight, that for newcomers, and who is none.
+    soft_parameters += 3 * sum(setting.network.layout.rows) + 2 * (12 + 1)
     assert proof.full.parameters - proof.serving.parameters == soft_parameters
     tables = 3 * (11 + 10007) + 2 * 3
     assert proof.serving.parameters == tables + width * width + width + soft_parameters

@@ -13,8 +13,15 @@ from scipy.special import expit, log_expit, logit
 
 from common.arrays import Floats
 from components.trainer.data.columns import Columns
+from components.trainer.network.wide import WideTower
 from components.trainer.settings import ModelSettings, SamplingSettings, WideSettings
-from components.trainer.wide.fit import Unseen, carried_over, fit_logistic, fit_wide
+from components.trainer.wide.fit import (
+    Unseen,
+    carried_over,
+    fit_logistic,
+    fit_wide,
+    ids_of_advertisers,
+)
 from components.trainer.wide.likelihood import derivatives, loss, observed_logit
 from components.trainer.wide.sweep import field_step, sweep
 from components.trainer.wide.weights import Penalties, Shape, Shard, Weights, field_sums
@@ -377,3 +384,52 @@ def test_the_logistic_regression_has_one_penalty() -> None:
         inverse = np.linalg.inv((x * h[:, None]).T @ x + np.diag(pull))
         effective += (1 - pull * np.diag(inverse))[pull > 0].sum()
     assert penalty == pytest.approx((effective + 1) / (squares + 1 / 30), rel=0.03)
+
+
+def test_ids_that_come_with_one_advertiser() -> None:
+    """Campaigns do, but for a hash that throws two together; hours and users do not."""
+    rng = np.random.default_rng(22)
+    advertiser = rng.integers(0, 20, 5000)
+    campaign = advertiser * 3 + rng.integers(0, 3, 5000)
+    campaign[campaign == 7] = 30
+    user = rng.integers(0, 3000, 5000)
+    once = np.arange(5000)
+    ids = np.stack([rng.integers(0, 24, 5000), campaign, advertiser, user, once % 4999], axis=1)
+    assert ids_of_advertisers(ids.astype(np.int32), advertiser=2) == (1, 2)
+
+
+def test_newcomers_are_predicted_without_ids() -> None:
+    """The price says all of an ad but beside its id little: for ads unseen it counts in full."""
+    rng = np.random.default_rng(23)
+    layout = dataclasses.replace(LAYOUT, rows=(6, 60), advertiser=1)
+    columns, later = (known(examples(n, seed=s)) for n, s in ((20_000, 24), (500, 25)))
+    price = rng.normal(0, 1, 60)
+    for c in (columns, later):
+        c.ids[:, 1] = rng.integers(0, 50, len(c))
+        # The log's price is a reading of it with as much noise again.
+        c.nums[:, 0] = price[c.ids[:, 1]] + rng.normal(0, 1, len(c))
+        c.nums[:, 1] = 0
+        c.label[:] = rng.random(len(c)) < expit(-1 + price[c.ids[:, 1]])
+    fit = fit_wide(columns, later, layout, SETTINGS, PLAIN)
+    assert fit.newcomers is not None
+    alone = dataclasses.replace(LAYOUT, categorical=("site",), rows=(6,), widths=(4,))
+    cut = [dataclasses.replace(c, ids=c.ids[:, :1]) for c in (columns, later)]
+    wanted = fit_wide(*cut, alone, SETTINGS, PLAIN).weights.of_numbers
+    found = fit.newcomers.weights.of_numbers
+    np.testing.assert_allclose(found[:, [0, 2]], wanted[:, [0, 2]], atol=0.03)
+    assert (found[:, 0] > 0.3).all()
+    assert (np.abs(fit.weights.of_numbers[:, 0]) < 0.1).all()
+
+    tower = WideTower(layout, scope="hard", newcomers=True)
+    tower.take(fit.weights, 0, fit.newcomers)
+    seen, unseen = (later.take(np.arange(3)) for _ in range(2))
+    unseen.ids[:, 1] = 55
+    for weights, c in ((fit.weights, seen), (fit.newcomers.weights, unseen)):
+        shard = Shard(0, 0, c.ids, c.nums, c.label)
+        shard.place(weights)
+        np.testing.assert_allclose(tower(c.ids, c.nums), shard.logit, atol=1e-5)
+
+
+def test_without_an_advertiser_nobody_is_new() -> None:
+    columns = examples(300, seed=26)
+    assert fit_wide(columns, None, LAYOUT, SETTINGS, PLAIN).newcomers is None
