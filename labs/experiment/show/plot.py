@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from common.pages.intervals import Line, intervals
 from common.pages.svg import BLUE, GREY, INK, ORANGE, VERMILION, drawing, percent
 from labs.experiment.judging.results import AUC, EXPECTED_AUC, EXPECTED_RIG, RIG, SetResults
+from labs.experiment.judging.worlds import Response
 from labs.experiment.show.tables import METRICS, signed
 from labs.experiment.studies.arms import Arm, Experiment
-from labs.experiment.worlds import Response
 
 PLOTTED = (EXPECTED_RIG, RIG, EXPECTED_AUC, AUC)
 COLOURS = (BLUE, ORANGE, VERMILION, GREY, INK)
@@ -93,9 +94,12 @@ def _dose_plot(
     title = f"{pair[0]} - {pair[1]}, {METRICS[metric][0]}"
     lines = {
         correlation: sorted(
-            (arms[r.together.claim.arm].hard_kept, r.together.difference)
-            for r in mine
-            if r.correlation == correlation
+            (
+                (arms[r.together.claim.arm].hard_kept, r.together.difference)
+                for r in mine
+                if r.correlation == correlation
+            ),
+            key=itemgetter(0),
         )
         for correlation in correlations
     }

@@ -9,10 +9,10 @@ from typing import Any
 from common.pages.page import Page, Section, Table, render
 from common.statistics.bootstrap import Draws
 from labs.experiment.judging.results import CALIBRATION
+from labs.experiment.judging.worlds import InWorld, Response, arm_means
 from labs.experiment.show.page import as_markdown
 from labs.experiment.show.plot import by_world
 from labs.experiment.show.tables import METRICS, interval, number, signed
-from labs.experiment.worlds import InWorld, Response, arm_means
 
 
 def sections(
@@ -24,9 +24,7 @@ def sections(
     made = []
     for place, of_set in enumerate(sets):
         mine = [response for response in responses if response.set_name == of_set.name]
-        figures = [
-            _figures(found, correlation, place, of_set.what) for correlation in correlations
-        ]
+        figures = [_figures(found, correlation, place, of_set.what) for correlation in correlations]
         made.append(
             Section(
                 f"On {of_set.name.replace('_', ' ')} examples",
@@ -70,7 +68,10 @@ def html(
         (f"{supported} of {len(responses)}", "claims supported, over all metrics"),
         (str(len(found)), "worlds"),
         (f"{sum(one.ended.sets[0].positives for one in found):,}", "conversions judged"),
-        (str(sum(len(runs) for one in found for runs in one.ended.trainings.values())), "trainings"),
+        (
+            str(sum(len(runs) for one in found for runs in one.ended.trainings.values())),
+            "trainings",
+        ),
     ]
     meta = " · ".join([experiment.question, *origin.values()])
     title = f"experiment {experiment.name} over worlds"

@@ -73,7 +73,9 @@ def thinned(hard: Bools, split: str, share: float, seed: int) -> Bools:
     stream = np.random.default_rng([seed, _THINNING, zlib.crc32(split.encode())])
     kept = ~hard | (stream.random(len(hard)) < share)
     if not (kept & hard).any():
-        raise InputError(f"{split}: no hard example in {share:g} of {hard.sum():,}; wanted a longer log")
+        raise InputError(
+            f"{split}: no hard example in {share:g} of {hard.sum():,}; wanted a longer log"
+        )
     return kept
 
 

@@ -32,11 +32,10 @@ class FrozenOptions:
     share: float
     by: str
 
-    def open(self) -> FrozenRun:
-        """The run.
-
+    def check(self) -> None:
+        """
         Raises:
-          InputError: it is not there, or an override is wrong or decides the data.
+          InputError: an override decides the data.
         """
         for override in self.overrides:
             if override.split(".")[0] not in TRAINED_BY:
@@ -44,6 +43,14 @@ class FrozenOptions:
                     f"--set {override}: decides the data, which is the run's; wanted a key of "
                     f"{', '.join(TRAINED_BY)}"
                 )
+
+    def open(self) -> FrozenRun:
+        """The run.
+
+        Raises:
+          InputError: it is not there, or an override is wrong or decides the data.
+        """
+        self.check()
         from pipeline.studies.frozen_run import open_run
 
         return open_run(self.out, self.run_id, self.overrides)

@@ -123,9 +123,13 @@ def test_one_resample_is_what_was_drawn() -> None:
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
     judged, good, poor = arms(4, n=6000, setups=100)
-    steady = rig_difference(judged, judged.label, [good[0]] * 4, [poor[0]] * 4, Draws(800, 1, 0.9)).within(0.9)
+    steady = rig_difference(
+        judged, judged.label, [good[0]] * 4, [poor[0]] * 4, Draws(800, 1, 0.9)
+    ).within(0.9)
     mixed = [good[0], good[0], poor[0], poor[0]]
-    shaky = rig_difference(judged, judged.label, mixed, [poor[0]] * 4, Draws(800, 1, 0.9)).within(0.9)
+    shaky = rig_difference(judged, judged.label, mixed, [poor[0]] * 4, Draws(800, 1, 0.9)).within(
+        0.9
+    )
     assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
     assert shaky.estimate == pytest.approx(steady.estimate / 2)
     alone = rig_difference(judged, judged.label, good[:1], poor[:1], Draws(800, 1, 0.9)).within(0.9)
