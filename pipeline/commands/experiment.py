@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     metavar="N",
     help="Simulates N logs for each --correlation, with seeds 0, 1, ..., and takes these in place "
-    "of a finished run.",
+    "of a finished run; --set may then set any key of the config `simulator`.",
 )
 @click.option(
     "--clicks",
@@ -86,7 +86,6 @@ def experiment(
         return
     if asked.run_id is not None:
         raise InputError(f"--run-id {asked.run_id}: --worlds takes no run; wanted one of the two")
-    asked.check()
     from labs.experiment.worlds import World
     from pipeline.studies.worlds import conduct_worlds
 

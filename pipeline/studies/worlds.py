@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +45,7 @@ class Far:
       world: the one it is at, in words.
       number, of: its place, from 1, and how many there are.
       trainings: in this world.
-      left: seconds until the end of all worlds, by the share that is done; None at first.
+      left: seconds until the end of all worlds; None before the first training of one.
     """
 
     world: str
@@ -62,9 +63,12 @@ def conduct_worlds(
     command: str,
     report: Callable[[Far], None],
 ) -> None:
-    """Runs an experiment in each world, and writes `OUT/worlds/<name>/<moment>/` over all.
+    """Runs an experiment in each world, one or more, and writes `OUT/worlds/<name>/<moment>/` over all.
 
     Logs, labelled columns and trainings are kept: the same call goes on where it was interrupted.
+
+    Args:
+      overrides: of the config `simulator`, in all worlds.
 
     Raises:
       InputError: a setting is wrong, or a world's log is not fit for the experiment.
@@ -79,6 +83,7 @@ def conduct_worlds(
     for number, world in enumerate(worlds, start=1):
         folder = root / world.name
         click.echo(f"world {number} of {len(worlds)}: {world.words}", err=True)
+        clock.begin()
         log = world.log(folder)
         config = load_config(CONFIG, [*overrides, f"input.root={str(log.absolute())!r}"])
         run = labelled(config, folder, command)
@@ -147,21 +152,30 @@ def labelled(config: PipelineConfig, out: Path, command: str) -> RunArtifacts:
 
 
 class _Clock:
-    """Time left by the share of all trainings that this call has done."""
+    """Time left, by what has been seen so far."""
 
     def __init__(self, worlds: int) -> None:
         self._worlds = worlds
-        self._began = time.monotonic()
-        self._done = 0
+        self._labelling: list[float] = []
+        self._since = time.monotonic()
+
+    def begin(self) -> None:
+        """A world begins."""
+        self._since = time.monotonic()
 
     def left(self, number: int, progress: Progress) -> float | None:
-        """Seconds, None before the first training.
+        """Seconds until the end of all worlds, None before the first training of one.
 
         Args:
           number: of the world, from 1.
           progress: in it.
         """
-        if progress.what:
-            self._done += 1
-        ahead = progress.of * (self._worlds - number + 1) - progress.done
-        return (time.monotonic() - self._began) / self._done * ahead if self._done else None
+        now = time.monotonic()
+        if not progress.what:
+            self._labelling.append(now - self._since)
+            self._since = now
+        if progress.left is None:
+            return None
+        training = (now - self._since) / (progress.done - progress.stored)
+        each = mean(self._labelling) + training * progress.of
+        return progress.left + each * (self._worlds - number)

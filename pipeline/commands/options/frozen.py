@@ -32,10 +32,11 @@ class FrozenOptions:
     share: float
     by: str
 
-    def check(self) -> None:
-        """
+    def open(self) -> FrozenRun:
+        """The run.
+
         Raises:
-          InputError: an override decides the data.
+          InputError: it is not there, or an override is wrong or decides the data.
         """
         for override in self.overrides:
             if override.split(".")[0] not in TRAINED_BY:
@@ -43,14 +44,6 @@ class FrozenOptions:
                     f"--set {override}: decides the data, which is the run's; wanted a key of "
                     f"{', '.join(TRAINED_BY)}"
                 )
-
-    def open(self) -> FrozenRun:
-        """The run.
-
-        Raises:
-          InputError: it is not there, or an override is wrong or decides the data.
-        """
-        self.check()
         from pipeline.studies.frozen_run import open_run
 
         return open_run(self.out, self.run_id, self.overrides)
