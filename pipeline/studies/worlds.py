@@ -63,7 +63,7 @@ def conduct_worlds(
     command: str,
     report: Callable[[Far], None],
 ) -> None:
-    """Runs an experiment in each world, one or more, and writes `OUT/worlds/<name>/<moment>/` over all.
+    """Runs an experiment in each of some worlds, and writes `OUT/worlds/<name>/<moment>/`.
 
     Logs, labelled columns and trainings are kept: the same call goes on where it was interrupted.
 

@@ -20,7 +20,7 @@ from labs.experiment.run import Plan, run_experiment
 from labs.experiment.show import worlds as page
 from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample, thinned
+from labs.experiment.studies.cuts import Sample, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import Job, columns_of, held_out
@@ -61,18 +61,16 @@ def test_an_arm_learns_from_fewer_and_is_judged_on_all(
 
 
 def test_days_and_setups_are_cut_together(tiny_data: FrozenData, tiny_settings: Settings) -> None:
-    """Rows that are old enough, of sampled setups: counted one by one."""
+    """Eval begins on day 60 and calibration has 30 days, so that it takes all that is old enough."""
     sample = Sample(share=0.5)
-    job = Job(tiny_data, tiny_settings, 3, sample)
-    facts = tiny_data.facts("train")
-    day = facts["click_time"].to_numpy() // 86_400
-    old = [d < 28 for d in day]
-    setups = {s for s, r in zip(facts["setup_id"].to_pylist(), old, strict=True) if r}
-    rows = columns_of(replace(job, older_by=32), "calibration")
-    kept = columns_of(job, "train")
-    assert 0 < len(rows) < sum(old)
-    assert len(rows) < len(kept)
-    assert setups
+    job = Job(tiny_data, tiny_settings, 3, sample, older_by=32)
+    facts, whole = tiny_data.facts("train"), tiny_data.columns("train")
+    kept = sampled(facts, "train", sample)
+    assert kept is not None
+    old = facts["click_time"].to_numpy() // 86_400 < 28
+    found = columns_of(job, "calibration")
+    assert 0 < len(found) < old.sum()
+    assert np.array_equal(found.nums, whole.nums[old & kept])
 
 
 def test_one_world_speaks_for_itself() -> None:
