@@ -8,7 +8,8 @@ for is said to be skipped. The file is written after each phase.
 - `log`: a simulated log, labelled, its features made.
 - `trainer ...`: the Trainer with the race's widths on it: on the CPU, on the device in float32 and
   in bfloat16. `parity` compares what each came to.
-- `steps ...`: training steps of `benchmarks.training`'s race.
+- `steps ...`: training steps of `benchmarks.training`'s race, where the layers alone learn; with
+  their last loss in `parity` as well.
 - `big table`: steps with one table of 10,000,000 rows.
 - `scoring ...`: the exported serving graph on serialized tf.Examples.
 """
@@ -169,7 +170,8 @@ def _outcome(
 
 
 def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
-    """The device's results against float32 on the CPU; what did not run is left out.
+    """The device's results against float32 on the CPU; what did not run is left out, and so is a
+    result beside itself.
 
     Returns:
       By phase and metric: `cpu`, `device`, `difference` (as `TOLERANCES` measures it), `tolerance`
@@ -183,16 +185,18 @@ def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any
     compared: dict[str, Any] = {}
     for precision, tolerance in TOLERANCES.items():
         name = _named("trainer", device, precision)
-        if base is None or (mine := result(name)) is None:
-            continue
-        compared[name] = {
-            metric: _compared(value, mine["metrics"][metric], tolerance, "auc" not in metric)
-            for metric, value in base["metrics"].items()
-        }
+        if base is not None and (mine := result(name)) not in (None, base):
+            compared[name] = {
+                metric: _compared(value, mine["metrics"][metric], tolerance, "auc" not in metric)
+                for metric, value in base["metrics"].items()
+            }
+        name = _named("steps", device, precision)
+        theirs, mine = result(_named("steps", "cpu", "float32")), result(name)
+        if theirs is not None and mine not in (None, theirs):
+            compared[name] = {"loss": _compared(theirs["loss"], mine["loss"], tolerance, True)}
     theirs, mine = result("scoring, cpu"), result(f"scoring, {device}")
-    if theirs is not None and mine is not None:
-        pair = (np.array(one["probabilities"]) for one in (theirs, mine))
-        cpu, other = pair
+    if theirs is not None and mine not in (None, theirs):
+        cpu, other = (np.array(one["probabilities"]) for one in (theirs, mine))
         worst = int(np.abs(other / cpu - 1).argmax())
         compared["scoring"] = {
             "worst probability": _compared(cpu[worst], other[worst], SCORES, True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.busy import Busy
 from benchmarks.contestants import training_task as race
 from benchmarks.contestants.train_hardtower import BigTable, Training
 from benchmarks.contestants.training_network import model
@@ -30,8 +28,6 @@ from components.transform.layout import FeatureLayout
 from pipeline.config import load_config
 from pipeline.studies.worlds import labelled
 from schemas.labelled import CALIBRATION, TRAIN
-
-SAMPLING_MS = 200
 
 METRICS = (
     "calibration_log_loss_hard",
@@ -84,7 +80,7 @@ def trainer(
 
     layout = FeatureLayout.from_contract(contract)
     splits = Splits(columns(TRAIN), columns(CALIBRATION), layout)
-    with _Busy(device) as busy:
+    with Busy(device == "gpu") as busy:
         began = time.perf_counter()
         result = train(
             splits,
@@ -106,6 +102,7 @@ def trainer(
         "steps": result.kept_step,
         "steps_per_second": None if rate is None else rate / race.BATCH,
         "metrics": {name: last[name] for name in METRICS if last[name] is not None},
+        **_used(device),
         **busy.figures(),
     }
 
@@ -115,7 +112,7 @@ def steps(device: Devices, precision: str, steps: int, blocks: int) -> dict[str,
     _on(device)
     contestant = Training(steps, precision)
     contestant.block()
-    with _Busy(device) as busy:
+    with Busy(device == "gpu") as busy:
         found = [contestant.block() for _ in range(blocks)]
     wall = sum(block["wall"] for block in found)
     return {
@@ -123,6 +120,7 @@ def steps(device: Devices, precision: str, steps: int, blocks: int) -> dict[str,
         "examples_per_second": sum(block["examples"] for block in found) / wall,
         "waiting_for_input": sum(block["input"] for block in found) / wall,
         "loss": found[-1]["loss"],
+        **_used(device),
         **busy.figures(),
     }
 
@@ -132,11 +130,11 @@ def big_table(device: Devices, rows: int, steps: int) -> dict[str, Any]:
     _on(device)
     contestant = BigTable(rows, lazy_adam=True, steps=steps)
     contestant.block()
-    with _Busy(device) as busy:
+    with Busy(device == "gpu") as busy:
         began = time.perf_counter()
         contestant.block()
         seconds = time.perf_counter() - began
-    return {"rows": rows, "steps_per_second": steps / seconds, **busy.figures()}
+    return {"rows": rows, "steps_per_second": steps / seconds, **_used(device), **busy.figures()}
 
 
 def scoring(folder: str, device: Devices, calls: int) -> dict[str, Any]:
@@ -147,12 +145,13 @@ def scoring(folder: str, device: Devices, calls: int) -> dict[str, Any]:
     """
     _on(device)
     call = saved_model(Path(_model(folder)), eval_examples(Path(folder, "out")))
-    with _Busy(device) as busy:
+    with Busy(device == "gpu") as busy:
         times = race_calls({device: call}, calls)[device]
     answers: Any = call(max(BATCHES))
     return {
         "median_ms": {size: sorted(of_size)[len(of_size) // 2] for size, of_size in times.items()},
         "probabilities": [float(p) for p in answers[0]],
+        **_used(device),
         **busy.figures(),
     }
 
@@ -168,57 +167,8 @@ def _on(device: Devices) -> Any:
     return choose(device)
 
 
-class _Busy:
-    """Asks nvidia-smi, while a block runs, how busy the GPU is; used in a `with` statement."""
-
-    def __init__(self, device: Devices) -> None:
-        self._command = shutil.which("nvidia-smi") if device == "gpu" else None
-        self._device = device
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: list[str] = []
-
-    def __enter__(self) -> _Busy:
-        if self._command is not None:
-            wanted = "--query-gpu=utilization.gpu,memory.used,power.draw"
-            form = "--format=csv,noheader,nounits"
-            command = [self._command, "--id=0", wanted, form, f"--loop-ms={SAMPLING_MS}"]
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._lines = self._process.communicate()[0].splitlines()
-
-    def figures(self) -> dict[str, Any]:
-        """`busy` (share of the time in which a kernel ran), `device_gb` in use at most, `watts`,
-        over `samples`; and `tensorflow_gb`, TensorFlow's own peak. Empty without a GPU."""
-        if self._device != "gpu":
-            return {}
-        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
-        return {"tensorflow_gb": peak, **sampled(self._lines)}
-
-
-def sampled(lines: Sequence[str]) -> dict[str, Any]:
-    """Figures of nvidia-smi's lines `utilization %, memory MiB, power W`; what it does not know
-    (`[N/A]`) is left out.
-
-    >>> sampled(["50, 1024, 100.0", "100, 2048, [N/A]"])
-    {'samples': 2, 'busy': 0.75, 'device_gb': 2.147483648, 'watts': 100.0}
-    """
-    columns: list[list[float]] = [[], [], []]
-    for line in lines:
-        for column, text in zip(columns, line.split(","), strict=False):
-            try:
-                column.append(float(text))
-            except ValueError:
-                continue
-    busy, memory, power = columns
-    found: dict[str, Any] = {"samples": len(lines)}
-    if busy:
-        found["busy"] = fmean(busy) / 100
-    if memory:
-        found["device_gb"] = max(memory) * 2**20 / 1e9
-    if power:
-        found["watts"] = fmean(power)
-    return found
+def _used(device: Devices) -> dict[str, float]:
+    """`tensorflow_gb`, the most that TensorFlow had on the GPU at once; nothing without one."""
+    if device != "gpu":
+        return {}
+    return {"tensorflow_gb": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9}

@@ -61,7 +61,7 @@ def test_an_arm_learns_from_fewer_and_is_judged_on_all(
 
 
 def test_days_and_setups_are_cut_together(tiny_data: FrozenData, tiny_settings: Settings) -> None:
-    """Eval begins on day 60 and calibration has 30 days, so that it takes all that is old enough."""
+    """Eval begins on day 60; calibration has 30 days, and so takes all that is old enough."""
     sample = Sample(share=0.5)
     job = Job(tiny_data, tiny_settings, 3, sample, older_by=32)
     facts, whole = tiny_data.facts("train"), tiny_data.columns("train")
