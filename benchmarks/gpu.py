@@ -181,22 +181,25 @@ def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any
     def result(name: str) -> Any:
         return found.get(name, {}).get("result")
 
-    base = result(_named("trainer", "cpu", "float32"))
+    def pair(base: str, name: str) -> tuple[Any, Any] | None:
+        both = result(base), result(name)
+        return None if base == name or None in both else both
+
     compared: dict[str, Any] = {}
     for precision, tolerance in TOLERANCES.items():
         name = _named("trainer", device, precision)
-        if base is not None and (mine := result(name)) not in (None, base):
+        if (both := pair(_named("trainer", "cpu", "float32"), name)) is not None:
+            theirs, mine = (one["metrics"] for one in both)
             compared[name] = {
-                metric: _compared(value, mine["metrics"][metric], tolerance, "auc" not in metric)
-                for metric, value in base["metrics"].items()
+                metric: _compared(value, mine[metric], tolerance, "auc" not in metric)
+                for metric, value in theirs.items()
             }
         name = _named("steps", device, precision)
-        theirs, mine = result(_named("steps", "cpu", "float32")), result(name)
-        if theirs is not None and mine not in (None, theirs):
-            compared[name] = {"loss": _compared(theirs["loss"], mine["loss"], tolerance, True)}
-    theirs, mine = result("scoring, cpu"), result(f"scoring, {device}")
-    if theirs is not None and mine not in (None, theirs):
-        cpu, other = (np.array(one["probabilities"]) for one in (theirs, mine))
+        if (both := pair(_named("steps", "cpu", "float32"), name)) is not None:
+            losses = [one["loss"] for one in both]
+            compared[name] = {"loss": _compared(*losses, tolerance, True)}
+    if (both := pair("scoring, cpu", f"scoring, {device}")) is not None:
+        cpu, other = (np.array(one["probabilities"]) for one in both)
         worst = int(np.abs(other / cpu - 1).argmax())
         compared["scoring"] = {
             "worst probability": _compared(cpu[worst], other[worst], SCORES, True)
