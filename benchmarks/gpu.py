@@ -100,8 +100,12 @@ def phases(device: str, sizes: Sizes, folder: str) -> list[Phase]:
         return Phase(_named("trainer", on, precision), "trainer", arguments, 90, ["log"])
 
     def steps(on: str, precision: str) -> Phase:
-        arguments = {"device": on, "precision": precision}
-        arguments |= {"steps": sizes.steps, "blocks": sizes.blocks}
+        arguments = {
+            "device": on,
+            "precision": precision,
+            "steps": sizes.steps,
+            "blocks": sizes.blocks,
+        }
         return Phase(_named("steps", on, precision), "steps", arguments, 60)
 
     def scoring(on: str) -> Phase:
@@ -196,8 +200,8 @@ def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any
             }
         name = _named("steps", device, precision)
         if (both := pair(_named("steps", "cpu", "float32"), name)) is not None:
-            losses = [one["loss"] for one in both]
-            compared[name] = {"loss": _compared(*losses, tolerance, True)}
+            of_cpu, of_device = (one["loss"] for one in both)
+            compared[name] = {"loss": _compared(of_cpu, of_device, tolerance, True)}
     if (both := pair("scoring, cpu", f"scoring, {device}")) is not None:
         cpu, other = (np.array(one["probabilities"]) for one in both)
         worst = int(np.abs(other / cpu - 1).argmax())

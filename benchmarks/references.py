@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,14 +110,14 @@ def main() -> None:
     add("historical CVR", lambda: Logits(_log_odds(task.held_out), _log_odds(task.judged)))
     for on, columns in (("hard", task.hard), ("all", task.everyone)):
         for what, ids in (("numbers", False), ("ids and numbers", True)):
-            add(f"logistic, {what}, {on}", lambda c=columns, i=ids: _logistic(c, task, i))
+            add(f"logistic, {what}, {on}", partial(_logistic, columns, task, ids))
     shared = "logistic, all, and weights of hard's own"
-    add(shared, lambda: _logistic(task.everyone, task, with_ids=True, own=True))
+    add(shared, partial(_logistic, task.everyone, task, with_ids=True, own=True))
     for on, columns in (("hard", task.hard), ("all", task.everyone)):
-        add(f"LightGBM, {on}", lambda c=columns: _boosted(c, task))
+        add(f"LightGBM, {on}", partial(_boosted, columns, task))
     if data.truth is not None:
         show("true probabilities", data.truth[hard], 0.0)
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=100).print(table)
 
 
 def _hard(columns: Columns) -> Columns:
