@@ -34,11 +34,15 @@ class Sample:
     result: Any
 
 
-def in_child(function: str, arguments: Mapping[str, Any]) -> Sample:
+def in_child(function: str, arguments: Mapping[str, Any], limit: float | None = None) -> Sample:
     """Calls `package.module:function` with keyword arguments in a new process.
+
+    Args:
+      limit: seconds after which it is ended.
 
     Raises:
       RuntimeError: the call failed; the message ends with its last lines.
+      subprocess.TimeoutExpired: it took longer than the limit.
     """
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -52,6 +56,7 @@ def in_child(function: str, arguments: Mapping[str, Any]) -> Sample:
             capture_output=True,
             text=True,
             check=False,
+            timeout=limit,
         )
         if done.returncode:
             raise RuntimeError(f"{function} failed:\n" + "\n".join(done.stderr.splitlines()[-15:]))

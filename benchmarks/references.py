@@ -2,36 +2,48 @@
 
     python -m benchmarks.references --out OUT      after `hardtower experiment table3 --out OUT`
 
-with the dependency group `bench` installed. The historical CVR, as it is and after Platt scaling
-on hard calibration examples; and logistic regressions on the networks' own features, one-hot ids
-and numbers, trained on all or on hard examples, with the squared penalty that has the lowest log
-loss on hard calibration examples. The last one learns from all examples, with weights that all
-share and others that hard ones add to them: what two tasks can lend each other in a linear model
-(Daume, "Frustratingly easy domain adaptation", ACL 2007). LightGBM, which most would
-take instead, has the same features, ids as its own categories, and as many trees as suit the hard
-calibration examples.
+with the dependency group `bench` installed. The historical CVR; logistic regressions on the
+networks' own features, one-hot ids and numbers, trained on all or on hard examples, with the
+squared penalty that has the lowest log loss on hard calibration examples. The last one learns from
+all examples, with weights that all share and others that hard ones add to them: what two tasks can
+lend each other in a linear model (Daume, "Frustratingly easy domain adaptation", ACL 2007).
+LightGBM, which most would take instead, has the same features, ids as its own categories, and as
+many trees as suit the hard calibration examples.
+
+All learn what the networks learn: by the likelihood of labels that may still change, and with
+their level shifted on the hard calibration examples by the Trainer's own calibration.
 """
 
 from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy import sparse
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from benchmarks.frozen import frozen_data
 from common.arrays import Floats
-from common.statistics.sums import log_loss
-from components.trainer.calibrate.platt import fit_platt
-from components.trainer.data.columns import Columns
+from components.trainer.calibrate.calibrator import fit_on
+from components.trainer.data.columns import Columns, known
+from components.trainer.settings import CalibrationSettings, TrainingSettings
+from components.trainer.wide.likelihood import derivatives, loss
 from labs.experiment.judging.statistics import calibration, rig
 from labs.experiment.trainings.data import FrozenData
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
-PENALTIES = (3.0, 10.0, 30.0, 100.0)
+PENALTIES = (100.0, 30.0, 10.0, 3.0)
 """Halved, times the squared weights, added to the summed log loss."""
+
+MOST_ITERATIONS = 100
+"""Of L-BFGS for each penalty, which begins where the one before has ended."""
 
 TREES: tuple[dict[str, float], ...] = (
     {"num_leaves": 15, "min_data_in_leaf": 200, "lambda_l2": 10.0},
@@ -43,45 +55,73 @@ TREES: tuple[dict[str, float], ...] = (
 )
 """Small trees, with penalties on categories: conversions are rare, ids are many."""
 
-MOST_TREES, PATIENCE = 1000, 50
-"""Trees at most, and trees without a lower loss after which no more are added."""
+LEARNING_RATE, MOST_TREES, PATIENCE = 0.05, 400, 30
+"""Of LightGBM: trees at most, and trees without a lower loss after which no more are added."""
+
+
+class Logits(NamedTuple):
+    """What a reference says of the hard calibration examples, and of those judged."""
+
+    held_out: Floats
+    judged: Floats
+
+
+class Task(NamedTuple):
+    """What references learn from, and are compared on."""
+
+    data: FrozenData
+    hard: Columns
+    everyone: Columns
+    held_out: Columns
+    judged: Columns
+
+    @classmethod
+    def of(cls, data: FrozenData) -> Task:
+        training = TrainingSettings()
+
+        def seen(split: str) -> Columns:
+            return known(data.columns(split), training.labels, training.min_completeness)
+
+        everyone = seen(TRAIN)
+        held_out, judged = seen(CALIBRATION), data.columns(EVAL)
+        return cls(data, _hard(everyone), everyone, _hard(held_out), _hard(judged))
 
 
 def main() -> None:
     _, data = frozen_data(__doc__)
-    train, held_out, judged = (_hard(data.columns(s)) for s in (TRAIN, CALIBRATION, EVAL))
-    hard = np.asarray(data.columns(EVAL).hard)
-    table = Table(title=f"{len(judged):,} hard eval examples")
-    for name in ("prediction", "expected RIG", "RIG", "calibration"):
+    task = Task.of(data)
+    hard, label = np.asarray(data.columns(EVAL).hard), task.judged.label.astype(np.float64)
+    table = Table(title=f"{len(label):,} hard eval examples")
+    for name in ("prediction", "expected RIG", "RIG", "calibration", "seconds"):
         table.add_column(name, justify="left" if name == "prediction" else "right")
 
-    def add(name: str, probability: Floats) -> None:
-        label = judged.label.astype(np.float64)
+    def add(name: str, predict: Callable[[], Logits]) -> None:
+        began = time.perf_counter()
+        logits = predict()
+        fitted = fit_on(logits.held_out.astype(np.float32), task.held_out, CalibrationSettings())
+        show(name, fitted.calibrator.probability(logits.judged), time.perf_counter() - began)
+
+    def show(name: str, probability: Floats, seconds: float) -> None:
         expected = "" if data.truth is None else f"{rig(data.truth[hard], probability):.4f}"
         level = f"{calibration(label, probability):.2f}"
-        table.add_row(name, expected, f"{rig(label, probability):.4f}", level)
+        figures = (expected, f"{rig(label, probability):.4f}", level, f"{seconds:.0f}")
+        table.add_row(name, *figures)
 
-    add("historical CVR", expit(_log_odds(judged)))
-    platt = fit_platt(_log_odds(held_out), held_out.label.astype(np.float64), _ones(held_out))
-    add("historical CVR, Platt", platt.probability(_log_odds(judged)))
-    for on, columns in (("hard", train), ("all", data.columns(TRAIN))):
-        for what, with_ids in (("numbers", False), ("ids and numbers", True)):
-            add(f"logistic, {what}, {on}", _logistic(columns, held_out, judged, data, with_ids))
-    shared = _logistic(data.columns(TRAIN), held_out, judged, data, with_ids=True, own=True)
-    add("logistic, all, and weights of hard's own", shared)
-    for on, columns in (("hard", train), ("all", data.columns(TRAIN))):
-        add(f"LightGBM, {on}", _boosted(columns, held_out, judged))
+    add("historical CVR", lambda: Logits(_log_odds(task.held_out), _log_odds(task.judged)))
+    for on, columns in (("hard", task.hard), ("all", task.everyone)):
+        for what, ids in (("numbers", False), ("ids and numbers", True)):
+            add(f"logistic, {what}, {on}", partial(_logistic, columns, task, ids))
+    shared = "logistic, all, and weights of hard's own"
+    add(shared, partial(_logistic, task.everyone, task, with_ids=True, own=True))
+    for on, columns in (("hard", task.hard), ("all", task.everyone)):
+        add(f"LightGBM, {on}", partial(_boosted, columns, task))
     if data.truth is not None:
-        add("true probabilities", data.truth[hard])
-    Console(highlight=False).print(table)
+        show("true probabilities", data.truth[hard], 0.0)
+    Console(highlight=False, width=100).print(table)
 
 
 def _hard(columns: Columns) -> Columns:
     return columns.take(np.asarray(columns.hard))
-
-
-def _ones(columns: Columns) -> Floats:
-    return np.ones(len(columns))
 
 
 def _log_odds(columns: Columns) -> Floats:
@@ -89,51 +129,95 @@ def _log_odds(columns: Columns) -> Floats:
     return found
 
 
-def _logistic(
-    train: Columns,
-    held_out: Columns,
-    judged: Columns,
-    data: FrozenData,
-    with_ids: bool,
-    own: bool = False,
-) -> Floats:
-    """Probabilities of the judged examples by the penalty that suits the held-out ones best."""
-    inputs, there, here = (_design(c, data, with_ids, own) for c in (train, held_out, judged))
-    label = train.label.astype(np.float64)
-    best, found = np.inf, np.empty(0)
+def _completeness(columns: Columns) -> Floats | None:
+    return None if columns.completeness is None else columns.completeness.astype(np.float64)
+
+
+def _loss(z: Floats, columns: Columns) -> float:
+    """Summed negative log likelihood of what had been observed, nats."""
+    label = columns.label.astype(np.float64)
+    return float(loss(z, label, 0.0, _completeness(columns)).sum())
+
+
+def _logistic(train: Columns, task: Task, with_ids: bool, own: bool = False) -> Logits:
+    """By the penalty that suits the held-out examples best."""
+    inputs, there, here = (
+        _design(columns, task.data, with_ids, own)
+        for columns in (train, task.held_out, task.judged)
+    )
+    weights = np.zeros(inputs.shape[1])
+    weights[0] = _base_log_odds(train)
+    best, found = np.inf, Logits(np.empty(0), np.empty(0))
     for penalty in PENALTIES:
-        weights = _fit(inputs, label, penalty)
-        loss = float(log_loss(held_out.label.astype(np.float64), expit(there @ weights)).sum())
-        if loss < best:
-            best, found = loss, expit(here @ weights)
+        weights = _fit(inputs, train, penalty, weights)
+        logits = Logits(there @ weights, here @ weights)
+        held_out = _loss(logits.held_out, task.held_out)
+        if held_out < best:
+            best, found = held_out, logits
     return found
 
 
-def _boosted(train: Columns, held_out: Columns, judged: Columns) -> Floats:
-    """Probabilities by gradient-boosted trees, of the kind and as many as suit the held-out
-    examples best."""
+def _base_log_odds(columns: Columns) -> float:
+    return float(logit(columns.label.sum(dtype=np.float64) / columns.seen.sum(dtype=np.float64)))
+
+
+def _boosted(train: Columns, task: Task) -> Logits:
+    """By gradient-boosted trees, of the kind and as many as suit the held-out examples best."""
     # Of the group `bench`, which `make test` does without.
     import lightgbm
 
     def table(columns: Columns) -> Floats:
         return np.hstack([columns.ids, columns.nums]).astype(np.float64)
 
+    start = _base_log_odds(train)
+    label, completeness = train.label.astype(np.float64), _completeness(train)
+
+    def objective(z: Floats, _: Any) -> tuple[Floats, Floats]:
+        found = derivatives(z, label, 0.0, completeness)
+        return found.slope, found.information
+
+    def held_out_loss(z: Floats, _: Any) -> tuple[str, float, bool]:
+        return "loss", _loss(z, task.held_out), False
+
     categories = list(range(train.ids.shape[1]))
-    best, found = np.inf, np.empty(0)
+    learned = lightgbm.Dataset(
+        table(train),
+        train.label,
+        categorical_feature=categories,
+        init_score=np.full(len(train), start),
+        free_raw_data=False,
+    )
+    later = learned.create_valid(
+        table(task.held_out), task.held_out.label, init_score=np.full(len(task.held_out), start)
+    )
+    best, found = np.inf, Logits(np.empty(0), np.empty(0))
     for trees in TREES:
-        learned = lightgbm.Dataset(table(train), train.label, categorical_feature=categories)
         model = lightgbm.train(
-            {"objective": "binary", "learning_rate": 0.03, "seed": 1, "verbose": -1, **trees},
+            {
+                "objective": objective,
+                "metric": "none",
+                "learning_rate": LEARNING_RATE,
+                "num_threads": len(os.sched_getaffinity(0)),
+                "seed": 1,
+                "verbose": -1,
+                "feature_pre_filter": False,
+                **trees,
+            },
             learned,
             num_boost_round=MOST_TREES,
-            valid_sets=[learned.create_valid(table(held_out), held_out.label)],
+            valid_sets=[later],
+            feval=held_out_loss,
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        loss = float(
-            log_loss(held_out.label.astype(np.float64), model.predict(table(held_out))).sum()
+        logits = Logits(
+            *(
+                start + np.asarray(model.predict(table(columns), raw_score=True))
+                for columns in (task.held_out, task.judged)
+            )
         )
-        if loss < best:
-            best, found = loss, np.asarray(model.predict(table(judged)))
+        held_out = _loss(logits.held_out, task.held_out)
+        if held_out < best:
+            best, found = held_out, logits
     return found
 
 
@@ -154,20 +238,21 @@ def _design(columns: Columns, data: FrozenData, with_ids: bool, own: bool) -> sp
     return sparse.hstack([design, of_hard], format="csr")
 
 
-def _fit(inputs: sparse.csr_matrix, label: Floats, penalty: float) -> Floats:
+def _fit(inputs: sparse.csr_matrix, columns: Columns, penalty: float, start: Floats) -> Floats:
     """Weights of a logistic regression; the intercept, the first one, is not penalised."""
     back = inputs.T.tocsr()
+    label, completeness = columns.label.astype(np.float64), _completeness(columns)
     pull = np.full(inputs.shape[1], penalty)
     pull[0] = 0.0
 
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        score = inputs @ weights
-        value = np.logaddexp(0.0, score).sum() - label @ score + 0.5 * pull @ weights**2
-        return float(value), back @ (expit(score) - label) + pull * weights
+    def penalised(weights: Floats) -> tuple[float, Floats]:
+        z = inputs @ weights
+        value = loss(z, label, 0.0, completeness).sum() + 0.5 * pull @ weights**2
+        slope = derivatives(z, label, 0.0, completeness).slope
+        return float(value), back @ slope + pull * weights
 
-    start = np.zeros(inputs.shape[1])
-    start[0] = logit(label.mean())
-    found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    options = {"maxiter": MOST_ITERATIONS}
+    found: Floats = minimize(penalised, start, jac=True, method="L-BFGS-B", options=options).x
     return found
 
 

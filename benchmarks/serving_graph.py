@@ -51,34 +51,41 @@ def race(models: Mapping[str, Call], calls: int) -> Times:
 
 def graphs(out: Path) -> tuple[dict[str, Call], dict[str, Path]]:
     """The SavedModels of a run as calls on its own eval examples, and their folders."""
-    import tensorflow as tf
+    folders = {
+        HARD: newest(out, "Trainer", "model") / "Format-Serving",
+        FULL: newest(out, "Trainer", "model") / "Format-Full",
+        ONE_TASK: newest(out, "OneTaskTrainer", "model") / "Format-Serving",
+    }
+    inputs = eval_examples(out)
+    return {name: saved_model(folder, inputs) for name, folder in folders.items()}, folders
 
+
+def eval_examples(out: Path) -> list[bytes]:
+    """Serialized tf.Examples of a run's eval split, enough for the largest batch."""
     from common.clicks.tfrecords import read_batches, shard_files
 
-    folders = {
-        HARD: _newest(out, "Trainer", "model") / "Format-Serving",
-        FULL: _newest(out, "Trainer", "model") / "Format-Full",
-        ONE_TASK: _newest(out, "OneTaskTrainer", "model") / "Format-Serving",
-    }
-    split = _newest(out, "TaskLabeler", "labelled_examples") / "Split-eval"
+    split = newest(out, "TaskLabeler", "labelled_examples") / "Split-eval"
     records: list[bytes] = []
     for shard in shard_files(str(split)):
         for batch in read_batches(shard):
             records += batch
         if len(records) >= max(BATCHES):
             break
-    inputs = {size: tf.constant(records[:size]) for size in BATCHES}
+    return records[: max(BATCHES)]
 
-    def call_of(folder: Path) -> Call:
-        function = tf.saved_model.load(str(folder)).signatures["serving_default"]
 
-        def call(size: int) -> object:
-            answers = function(examples=inputs[size])
-            return [answer.numpy() for answer in answers.values()]
+def saved_model(folder: Path, examples: Sequence[bytes]) -> Call:
+    """A SavedModel as a call on the first of some serialized tf.Examples; answers its outputs."""
+    import tensorflow as tf
 
-        return call
+    function = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    inputs = {size: tf.constant(examples[:size]) for size in BATCHES}
 
-    return {name: call_of(folder) for name, folder in folders.items()}, folders
+    def call(size: int) -> object:
+        answers = function(examples=inputs[size])
+        return [answer.numpy() for answer in answers.values()]
+
+    return call
 
 
 def networks() -> dict[str, Call]:
@@ -119,7 +126,8 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _newest(out: Path, node: str, output: str) -> Path:
+def newest(out: Path, node: str, output: str) -> Path:
+    """The last artifact that a node has left in an output folder."""
     folders = sorted((out / "artifacts" / node / output).glob("*"), key=lambda p: int(p.name))
     if not folders:
         raise SystemExit(f"{out}: no {output} of {node}; wanted the folder of a finished run")

@@ -88,6 +88,63 @@ class Places:
         )
 
 
+@dataclass(frozen=True)
+class LabelledLog:
+    """Nodes from the click log to the feature graph."""
+
+    source: BaseNode
+    labeler: TaskLabeler
+    schemas: ContractSchema
+    transform: FeatureTransform
+
+    @classmethod
+    def of(cls, config: PipelineConfig, run: RunInfo, values: ParameterValues) -> LabelledLog:
+        """Makes them.
+
+        Args:
+          values: of the run's parameters, see `create_pipeline`.
+        """
+        contract, distances = config.data_contract, config.data_gate
+        source = _example_gen(config, contract, run, values)
+        labeler = TaskLabeler(
+            examples=source.outputs["examples"],
+            contract=contract,
+            as_of=run.as_of,
+            labelling=config.labelling,
+            splits=config.splits,
+            check_rows=contract.input.format == BIGQUERY,
+            code=code_fingerprint("components.task_labeler.executor"),
+            parameters=values,
+        )
+        schemas = ContractSchema(
+            contract=contract,
+            thresholds=ComparatorThresholds(
+                drift_categorical=distances.categorical_distance,
+                drift_numeric=distances.numeric_distance,
+                skew_categorical=distances.categorical_distance,
+                skew_numeric=distances.numeric_distance,
+            ),
+            code=code_fingerprint("components.contract_schema.executor"),
+        )
+        transform = FeatureTransform(
+            examples=labeler.outputs["labelled_columns"],
+            schema=schemas.outputs["feature_schema"],
+            analyzed=[TRAIN],
+            contract=contract,
+            code=_transform_code(),
+        ).with_id("Transform")
+        return cls(source, labeler, schemas, transform)
+
+
+def create_labelling_pipeline(
+    config: PipelineConfig, run: RunInfo, places: Places
+) -> tfx_pipeline.Pipeline:
+    """Click log in; labelled columns and feature graph out, without a gate and without a model."""
+    log = LabelledLog.of(config, run, default_parameters(config, run))
+    nodes = [log.source, log.labeler, log.schemas, log.transform]
+    return _pipeline(config, places, nodes)
+
+
 def create_pipeline(
     config: PipelineConfig,
     run: RunInfo,
@@ -102,31 +159,11 @@ def create_pipeline(
     """
     contract = config.data_contract
     values = default_parameters(config, run) if parameters is None else parameters
-    source = _example_gen(config, contract, run, values)
-    labeler = TaskLabeler(
-        examples=source.outputs["examples"],
-        contract=contract,
-        as_of=run.as_of,
-        labelling=config.labelling,
-        splits=config.splits,
-        check_rows=contract.input.format == BIGQUERY,
-        code=code_fingerprint("components.task_labeler.executor"),
-        parameters=values,
-    )
+    log = LabelledLog.of(config, run, values)
+    source, labeler, schemas, transform = log.source, log.labeler, log.schemas, log.transform
     examples = labeler.outputs["labelled_examples"]
     columns = labeler.outputs["labelled_columns"]
 
-    distances = config.data_gate
-    schemas = ContractSchema(
-        contract=contract,
-        thresholds=ComparatorThresholds(
-            drift_categorical=distances.categorical_distance,
-            drift_numeric=distances.numeric_distance,
-            skew_categorical=distances.categorical_distance,
-            skew_numeric=distances.numeric_distance,
-        ),
-        code=code_fingerprint("components.contract_schema.executor"),
-    )
     statistics = tfx.components.StatisticsGen(
         examples=columns,
         schema=schemas.outputs["schema"],
@@ -144,16 +181,6 @@ def create_pipeline(
         reference=places.served,
         code=code_fingerprint("components.data_gate.executor"),
     )
-    transform_code = code_fingerprint(
-        "components.transform.executor", "components.transform.preprocessing"
-    )
-    transform = FeatureTransform(
-        examples=columns,
-        schema=schemas.outputs["feature_schema"],
-        analyzed=[TRAIN],
-        contract=contract,
-        code=transform_code,
-    ).with_id("Transform")
     transform.add_upstream_node(data_gate)
 
     last_blessed = LastBlessed(
@@ -195,7 +222,7 @@ def create_pipeline(
             schema=schemas.outputs["feature_schema"],
             analyzed=split_names(contract),
             contract=contract,
-            code=transform_code,
+            code=_transform_code(),
             blessing=blessing,
         ).with_id("ServedTransform")
         graph = served_transform.outputs["transform_graph"]
@@ -235,24 +262,31 @@ def create_pipeline(
         run=run,
         parameters=values,
     )
+    nodes = [
+        source,
+        labeler,
+        schemas,
+        statistics,
+        validator,
+        data_gate,
+        transform,
+        last_blessed,
+        *_distinct(candidate, one_task),
+        evaluator,
+        *refit,
+        pusher,
+        report,
+    ]
+    return _pipeline(config, places, nodes)
+
+
+def _pipeline(
+    config: PipelineConfig, places: Places, nodes: Sequence[BaseNode]
+) -> tfx_pipeline.Pipeline:
     return tfx_pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=places.root,
-        components=[
-            source,
-            labeler,
-            schemas,
-            statistics,
-            validator,
-            data_gate,
-            transform,
-            last_blessed,
-            *_distinct(candidate, one_task),
-            evaluator,
-            *refit,
-            pusher,
-            report,
-        ],
+        components=list(nodes),
         enable_cache=True,
         metadata_connection_config=places.metadata,
         beam_pipeline_args=list(config.beam_args),
@@ -267,6 +301,10 @@ def default_parameters(
     values = {p.name: value_in(settings, p) for p in RUN_PARAMETERS}
     found = {name: value for name, value in values.items() if value is not None}
     return found | ({"as_of": run.as_of} if run is not None else {})
+
+
+def _transform_code() -> str:
+    return code_fingerprint("components.transform.executor", "components.transform.preprocessing")
 
 
 def _example_gen(

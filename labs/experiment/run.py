@@ -93,6 +93,7 @@ def run_experiment(
                     fold,
                     arm.final_labels,
                     arm.older_by,
+                    arm.hard_kept,
                 )
                 for fold in range(arm.folds or 1)
             ]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.commands.options.frozen import FrozenOptions, clock, frozen_options
+from pipeline.commands.options.shared import Number
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from labs.experiment.trainings.queue import Progress
+    from pipeline.studies.worlds import Far
 
 
 @click.command()
@@ -26,10 +28,43 @@ if TYPE_CHECKING:
     show_default=True,
     help="Processes that train at the same time.",
 )
-def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, jobs: int) -> None:
+@click.option(
+    "--worlds",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Simulates N logs for each --correlation, with seeds 0, 1, ..., and takes these in place "
+    "of a finished run; --set may then set any key of the config `simulator`.",
+)
+@click.option(
+    "--clicks",
+    type=click.IntRange(10_000, 10**9),
+    default=300_000,
+    show_default=True,
+    help="Of the log of each world.",
+)
+@click.option(
+    "--correlation",
+    "correlations",
+    type=Number(0, 1),
+    multiple=True,
+    default=(0.1, 0.6, 0.95),
+    show_default=True,
+    help="Between what moves soft and hard conversions in a world. Repeatable.",
+)
+def experiment(
+    asked: FrozenOptions,
+    name: str | None,
+    show: bool,
+    seeds: int,
+    jobs: int,
+    worlds: int | None,
+    clicks: int,
+    correlations: tuple[float, ...],
+) -> None:
     """Train a named set of networks on a finished run's data, and compare them.
 
-    Finished trainings are kept: the same command goes on where it was interrupted.
+    With --worlds on simulated logs instead, and over all of them. Finished trainings are kept: the
+    same command goes on where it was interrupted.
     """
     from labs.experiment.studies.registry import EXPERIMENTS
 
@@ -42,19 +77,41 @@ def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, j
         raise InputError(f"experiment: no name; wanted one of {', '.join(EXPERIMENTS)}")
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
-    frozen = asked.open()
+    from pipeline.studies.experiment import Asked, conduct
 
-    from pipeline.studies.experiment import conduct
+    command = " ".join(["hardtower", *sys.argv[1:]])
+    wanted = Asked(name, seeds, asked.sample, jobs)
+    if worlds is None:
+        conduct(wanted, asked.open(), command, _tell)
+        return
+    if asked.run_id is not None:
+        raise InputError(f"--run-id {asked.run_id}: --worlds takes no run; wanted one of the two")
+    from labs.experiment.worlds import World
+    from pipeline.studies.worlds import conduct_worlds
 
-    conduct(name, frozen, seeds, asked.sample, jobs, " ".join(["hardtower", *sys.argv[1:]]), _tell)
+    tried = [
+        World(correlation, seed, clicks)
+        for seed in range(worlds)
+        for correlation in dict.fromkeys(correlations)
+    ]
+    conduct_worlds(wanted, tried, asked.out, asked.overrides, command, _tell_far)
 
 
 def _tell(progress: Progress) -> None:
+    click.echo(_in_words(progress, progress.left), err=True)
+
+
+def _tell_far(far: Far) -> None:
+    place = f"world {far.number} of {far.of}: "
+    click.echo(place + _in_words(far.trainings, far.left), err=True)
+
+
+def _in_words(progress: Progress, left: float | None) -> str:
     line = f"{progress.done} of {progress.of} trainings done"
     if progress.what:
         line += f": {progress.what} in {progress.seconds:.0f} s"
     elif progress.stored:
         line += f", {progress.stored} of them before"
-    if progress.left:
-        line += f"; {clock(progress.left)} left"
-    click.echo(line, err=True)
+    if left:
+        line += f"; {clock(left)} left"
+    return line

@@ -63,19 +63,28 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         raise InputError(
             f"{source}: config: {first_problem(error)}; wanted a run of this version of hardtower"
         ) from error
-    found = _outputs(out / STORE_FILE, folder.name)
+    return artifacts_of(out, folder.name, config, resolve_as_of(manifest.data.as_of))
+
+
+def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) -> RunArtifacts:
+    """The artifacts of a run that the store of an output folder knows.
+
+    Raises:
+      InputError: it does not, or they are gone.
+    """
+    found = _outputs(out / STORE_FILE, run_id)
     for name, component in WANTED.items():
         if name == "examples" and name not in found:
             continue
         if name not in found or not Path(found[name]).is_dir():
             raise InputError(
-                f"{out / 'metadata.sqlite'}: run {folder.name} has no {name} of {component} on "
+                f"{out / STORE_FILE}: run {run_id} has no {name} of {component} on "
                 "this disk; wanted the output folder of a local run with its artifacts"
             )
     return RunArtifacts(
-        folder.name,
+        run_id,
         config,
-        resolve_as_of(manifest.data.as_of),
+        as_of,
         found["labelled_columns"],
         found["task_assignments"],
         found["transform_graph"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
@@ -15,35 +16,40 @@ from common.runs.provenance import code_version
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
+    from labs.experiment.run import Ended, Plan
     from labs.experiment.studies.cuts import Sample
     from labs.experiment.trainings.queue import Progress
     from pipeline.studies.frozen_run import FrozenRun
 
 
-def conduct(
-    name: str,
-    frozen: FrozenRun,
-    seeds: int,
-    sample: Sample,
-    jobs: int,
-    command: str,
-    report: Callable[[Progress], None],
-) -> None:
-    """Runs an experiment, prints its tables and writes `OUT/experiments/<name>/<moment>/`.
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an experiment, whatever the run.
+
+    Attributes:
+      name: of the registry.
+      seeds: how many.
+      jobs: processes that train.
+    """
+
+    name: str
+    seeds: int
+    sample: Sample
+    jobs: int
+
+
+def planned(asked: Asked, frozen: FrozenRun) -> Plan:
+    """The experiment on a run.
 
     Raises:
       InputError: the run, a setting or the data is not fit for it.
     """
-    from common.files.atomic import write_files
-    from common.files.local import finite
     from components.transform.layout import FeatureLayout
     from labs.experiment.judging.truth import has_truth
-    from labs.experiment.run import Plan, run_experiment
-    from labs.experiment.show import page
+    from labs.experiment.run import Plan
     from labs.experiment.studies.assignments import Log
     from labs.experiment.studies.facts import RunFacts
     from labs.experiment.studies.registry import build
-    from labs.experiment.trainings.store import Store
 
     run, settings = frozen.run, frozen.settings
     contract, root = run.config.data_contract, Path(run.config.input.root)
@@ -58,37 +64,81 @@ def conduct(
         contract.attribution_window_days + run.config.splits.eval_days,
         contract.roles.conversion_timestamp is not None,
     )
-    plan = Plan(
-        build(name, settings, facts),
+    return Plan(
+        build(asked.name, settings, facts),
         frozen.data,
         Log(run.examples, contract, run.as_of, labelling, root),
-        tuple(settings.training.seed + turn for turn in range(seeds)),
-        sample,
+        tuple(settings.training.seed + turn for turn in range(asked.seeds)),
+        asked.sample,
         frozen.draws,
         frozen.code,
-        jobs,
+        asked.jobs,
     )
+
+
+def ended(plan: Plan, frozen: FrozenRun, report: Callable[[Progress], None]) -> Ended:
+    """Runs it; finished trainings are kept in the run's folder.
+
+    Raises:
+      InputError: an arm cannot be assigned or trained.
+    """
+    from labs.experiment.run import run_experiment
+    from labs.experiment.trainings.store import Store
+
     store = Store(frozen.folder / "trainings")
-    ended = run_experiment(plan, store, report, lambda line: click.echo(line, err=True))
+    return run_experiment(plan, store, report, lambda line: click.echo(line, err=True))
+
+
+def conduct(
+    asked: Asked, frozen: FrozenRun, command: str, report: Callable[[Progress], None]
+) -> None:
+    """Runs an experiment, prints its tables and writes `OUT/experiments/<name>/<moment>/`.
+
+    Raises:
+      InputError: the run, a setting or the data is not fit for it.
+    """
+    from common.files.local import finite
+    from labs.experiment.show import page
+
+    plan = planned(asked, frozen)
+    done = ended(plan, frozen, report)
+    run, settings = frozen.run, frozen.settings
     now = datetime.now(UTC)
     origin = page.Origin(
         run.run_id,
-        contract.name,
+        run.config.data_contract.name,
         code_version(),
         now.isoformat(timespec="seconds"),
         command,
     )
-    folder = frozen.folder / name / now.strftime("%Y%m%dT%H%M%SZ")
-    found = finite(page.results(plan, ended, origin))
-    text = page.markdown(plan, ended)
     shown = yaml.safe_dump({**settings.dump(), "seeds": list(plan.seeds)}, sort_keys=False)
+    show(
+        frozen.folder / asked.name / now.strftime("%Y%m%dT%H%M%SZ"),
+        finite(page.results(plan, done, origin)),
+        page.markdown(plan, done),
+        page.html(plan, done, origin, shown),
+    )
+
+
+def show(folder: Path, results: Any, text: str, html: str) -> None:
+    """Writes an experiment's files, and prints the tables and where they are.
+
+    Args:
+      results: as JSON holds it.
+      text: the tables as Markdown.
+
+    Raises:
+      InputError: the folder cannot be written.
+    """
+    from common.files.atomic import write_files
+
     try:
         write_files(
             folder,
             {
-                "results.json": json.dumps(found, indent=1, allow_nan=False, default=str) + "\n",
+                "results.json": json.dumps(results, indent=1, allow_nan=False, default=str) + "\n",
                 "results.md": text,
-                "report.html": page.html(plan, ended, origin, shown),
+                "report.html": html,
             },
         )
     except OSError as error:

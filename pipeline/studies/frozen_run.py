@@ -26,6 +26,10 @@ UNCHANGED = {"warm_start": "off", "gradient_examples": 0}
 into what changes no weight."""
 
 
+EXPERIMENTS = "experiments"
+"""Under the output folder."""
+
+
 @dataclass(frozen=True)
 class FrozenRun:
     """A finished run to train on.
@@ -81,8 +85,12 @@ def open_run(out: Path, run_id: str | None, overrides: Sequence[str]) -> FrozenR
     quiet_libraries()
     run = find_artifacts(out, run_id)
 
+    config = checked(PipelineConfig, with_overrides(run.config.model_dump(), overrides), "--set")
+    return FrozenRun(run, out / EXPERIMENTS, frozen_settings(config))
+
+
+def frozen_settings(config: PipelineConfig) -> Settings:
+    """Of a config, as trainings on frozen data take them."""
     from labs.experiment.studies.arms import Settings
 
-    config = checked(PipelineConfig, with_overrides(run.config.model_dump(), overrides), "--set")
-    settings = Settings(config.model, config.loss, config.training).but(training=UNCHANGED)
-    return FrozenRun(run, out / "experiments", settings)
+    return Settings(config.model, config.loss, config.training).but(training=UNCHANGED)

@@ -42,7 +42,7 @@ def lead(judged: Judged, trials: Sequence[Sequence[Floats]], best: int, draws: D
       best: place of the best trial.
     """
     difference = loss_difference(judged, trials[best], trials[0], draws)
-    return Lead(difference, _left_out(judged, trials, draws))
+    return Lead(difference.within(draws.confidence), _left_out(judged, trials, draws))
 
 
 def _left_out(judged: Judged, trials: Sequence[Sequence[Floats]], draws: Draws) -> float:

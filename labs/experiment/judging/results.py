@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from labs.experiment.judging.expected_auc import expected_auc
 from labs.experiment.judging.judge import SETS, Bench, Trained
 from labs.experiment.judging.statistics import (
     Areas,
+    Difference,
     Draws,
     Judged,
     areas,
@@ -50,6 +51,7 @@ class Finding:
     """A claim judged by one metric.
 
     Attributes:
+      drawn: what the interval was made from.
       supported: the whole interval lies above 0.
       reversed: the whole interval lies below 0.
     """
@@ -57,6 +59,11 @@ class Finding:
     claim: Claim
     metric: str
     difference: Estimate
+    drawn: Difference
+
+    @classmethod
+    def of(cls, claim: Claim, metric: str, drawn: Difference, confidence: float) -> Finding:
+        return cls(claim, metric, drawn.within(confidence), drawn)
 
     @property
     def supported(self) -> bool:
@@ -71,6 +78,16 @@ class Finding:
         if self.supported:
             return "supported"
         return "not supported; the opposite is" if self.reversed else "not supported"
+
+    def dump(self) -> dict[str, object]:
+        """As JSON holds it."""
+        return {
+            **asdict(self.claim),
+            "metric": self.metric,
+            **asdict(self.difference),
+            "supported": self.supported,
+            "verdict": self.verdict,
+        }
 
 
 @dataclass(frozen=True)
@@ -93,18 +110,7 @@ class SetResults:
 
     def dump(self) -> dict[str, object]:
         """As JSON holds it."""
-        found = asdict(self)
-        found["findings"] = [
-            {
-                **asdict(f.claim),
-                "metric": f.metric,
-                **asdict(f.difference),
-                "supported": f.supported,
-                "verdict": f.verdict,
-            }
-            for f in self.findings
-        ]
-        return found
+        return asdict(replace(self, findings=())) | {"findings": [f.dump() for f in self.findings]}
 
 
 Predictions = Mapping[str, Sequence[Floats]]
@@ -190,7 +196,9 @@ def _of_set(
             differences[RECALIBRATED] = rig_difference(
                 judged, label, scaled[claim.arm], scaled[claim.against], draws
             )
-        findings += [Finding(claim, metric, d) for metric, d in differences.items()]
+        findings += [
+            Finding.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
+        ]
     oracle = {}
     if truth is not None:
         oracle = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from common.pages.page import Page, Section, Table, render
 from labs.experiment.run import Ended, Plan
 from labs.experiment.show import tables
 from labs.experiment.show.plot import differences
+from labs.experiment.studies.arms import Experiment
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,13 @@ def html(plan: Plan, ended: Ended, origin: Origin, settings: str) -> str:
 
 def markdown(plan: Plan, ended: Ended) -> str:
     """The tables as Markdown."""
-    parts = [f"## {plan.experiment.name}", plan.experiment.question]
-    for section in sections(plan, ended):
+    return as_markdown(plan.experiment, sections(plan, ended))
+
+
+def as_markdown(experiment: Experiment, found: Sequence[Section]) -> str:
+    """Notes and tables of sections."""
+    parts = [f"## {experiment.name}", experiment.question]
+    for section in found:
         parts += [f"### {section.title}", *section.notes]
         parts += [_markdown_table(table) for table in section.tables]
     return "\n\n".join(parts) + "\n"

@@ -53,7 +53,7 @@ def figures(found: SetResults) -> Table:
         for arm, values in found.arms.items()
     ]
     if found.oracle:
-        oracle = [_number(found.oracle[m], m) if m in found.oracle else "" for m in columns]
+        oracle = [number(found.oracle[m], m) if m in found.oracle else "" for m in columns]
         rows.append(["true probabilities (ceiling)", *oracle])
     caption = (
         f"{found.what}: {found.examples:,} examples, {found.positives:,} conversions, "
@@ -130,6 +130,7 @@ def _reported(found: Finding, metric: str) -> str:
 
 
 def interval(found: Finding, metric: str) -> str:
+    """Both ends of a difference."""
     low, high = found.difference.low, found.difference.high
     return f"[{signed(low, metric)}, {signed(high, metric)}]"
 
@@ -138,7 +139,8 @@ def signed(value: float, metric: str) -> str:
     return f"{value:+.5f}" if math.isfinite(value) else "not defined"
 
 
-def _number(value: float, metric: str) -> str:
+def number(value: float, metric: str) -> str:
+    """A value of a metric."""
     digits = 3 if metric == CALIBRATION else 4
     return f"{value:.{digits}f}" if math.isfinite(value) else "not defined"
 
@@ -147,7 +149,7 @@ def _with_spread(figure: Figure | None, metric: str) -> str:
     if figure is None:
         return ""
     spread = f" ± {figure.spread:.4f}" if math.isfinite(figure.spread) else ""
-    return f"{_number(figure.value, metric)}{spread}"
+    return f"{number(figure.value, metric)}{spread}"
 
 
 def _relative(found: Finding, baseline: Figure) -> str:

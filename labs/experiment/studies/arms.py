@@ -80,6 +80,7 @@ class Arm:
       final_labels: whether it is told what clicks came to, and not what had been observed when the
         eval period began.
       older_by: days before the eval period that nothing is learned from.
+      hard_kept: share of the hard examples that it learns from, see `cuts.thinned`. All are judged.
       scoring: `hard_tower` scores every example by the served tower; `own_tower` by the tower of
         the task that the arm's own assignment gives the example.
     """
@@ -91,6 +92,7 @@ class Arm:
     folds: int = 0
     final_labels: bool = False
     older_by: int = 0
+    hard_kept: float = 1.0
     scoring: Scoring = "hard_tower"
 
 

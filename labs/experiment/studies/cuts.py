@@ -22,6 +22,9 @@ CutBy = Literal["setup", "day"]
 
 _SPAN = 2**32
 
+_THINNING = 0x7B19
+"""Keeps the draw of hard examples apart from others of the same seed."""
+
 
 class Sample(Frozen):
     """A smaller data set that is still an honest one.
@@ -50,6 +53,29 @@ def sampled(facts: pa.Table, split: str, sample: Sample) -> Bools | None:
         kept = day >= end - max(1, round(sample.share * (end - first)))
     if not kept.any():
         raise InputError(f"--sample {sample.share}: keeps no example of {split}; wanted more")
+    return kept
+
+
+def thinned(hard: Bools, split: str, share: float, seed: int) -> Bools:
+    """The rows that are left when hard examples are scarcer, bool [n]: all others, and each hard
+    one with the probability `share`, whatever came of it.
+
+    Rates stay what they were, so that nothing has to be weighed: there is less to learn them from.
+    A larger share keeps what a smaller one keeps, and more.
+
+    Args:
+      hard: of the split's rows [n].
+      seed: of the draw, which also differs by split.
+
+    Raises:
+      InputError: no hard example is left.
+    """
+    stream = np.random.default_rng([seed, _THINNING, zlib.crc32(split.encode())])
+    kept = ~hard | (stream.random(len(hard)) < share)
+    if not (kept & hard).any():
+        raise InputError(
+            f"{split}: no hard example in {share:g} of {hard.sum():,}; wanted a longer log"
+        )
     return kept
 
 

@@ -26,6 +26,9 @@ CROSS_LAYERS = FEED_FORWARD = 4
 
 JUDGED_SERVED = "judged fit served"
 
+HARD_KEPT = (1.0, 0.5, 0.25, 0.1)
+"""Shares of the hard examples that are learned from."""
+
 FOLDS = 3
 """Turns in which advertisers are left out."""
 
@@ -221,6 +224,40 @@ def freshness(settings: Settings, facts: RunFacts) -> Experiment:
             "which nobody can have (the ceiling).",
             "With `splits.eval_days: 7`, and a run for each of several as-of days (`hardtower "
             "backfill`, then `--run-id`), this is a rolling study.",
+        ),
+    )
+
+
+def dose_response(settings: Settings, facts: RunFacts) -> Experiment:
+    """What soft examples are worth the fewer hard ones there are (paper, section 1: hard
+    conversions are too rare to learn from alone)."""
+    ways = {
+        ONE_TASK: one_tower(settings, ONE_TASK),
+        HARD_ONLY: one_tower(settings, HARD_ONLY),
+        TWO_TOWER: settings.but(model={"mode": TWO_TOWER}),
+    }
+
+    def name(mode: str, share: float) -> str:
+        return f"{mode}, {share:.0%} of hard"
+
+    return Experiment(
+        "dose_response",
+        "Do soft examples help more where hard ones are scarcer?",
+        tuple(
+            Arm(name(mode, share), of_mode, hard_kept=share)
+            for share in HARD_KEPT
+            for mode, of_mode in ways.items()
+        ),
+        tuple(
+            Claim(name(TWO_TOWER, share), name(baseline, share))
+            for baseline in (HARD_ONLY, ONE_TASK)
+            for share in HARD_KEPT
+        ),
+        (
+            "Of the hard examples of train and calibration a share is kept, drawn anew for each "
+            "seed, conversions and others alike, so that rates stay what they were; soft examples "
+            "are all kept. The arms of a share and a seed learn from the same examples, and all "
+            "arms are judged on all hard examples.",
         ),
     )
 

@@ -41,6 +41,10 @@ EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
         ),
         "tiers": Named("two, three and five CVR tiers", model_studies.tiers),
         "freshness": Named("what learning from yesterday is worth", model_studies.freshness),
+        "dose_response": Named(
+            "two towers by the share of hard examples that is learned from",
+            model_studies.dose_response,
+        ),
         "transfer": Named("advertisers that training has not seen", model_studies.transfer),
         "ablation": Named(
             "tasks by statistics against tasks by declared category", assignment_studies.ablation

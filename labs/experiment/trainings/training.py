@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Bools
 from common.days import SECONDS_PER_DAY
 from components.evaluator.scores.table import CLICK_TIME, LABEL
 from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
+from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
 from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
@@ -45,7 +46,7 @@ class Job:
       assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
         the frozen assignment.
       assignment_digest: of those arrays.
-      final_labels, older_by: see `Arm`.
+      final_labels, older_by, hard_kept: see `Arm`.
       folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
     """
 
@@ -60,6 +61,7 @@ class Job:
     fold: int = 0
     final_labels: bool = False
     older_by: int = 0
+    hard_kept: float = 1.0
 
     def identity(self) -> dict[str, Any]:
         """Everything but the code that decides the outcome, as JSON holds it."""
@@ -76,6 +78,7 @@ class Job:
             "swapped": self.swapped,
             "left_out": [self.fold, self.folds] if self.folds else None,
             "knows": [self.final_labels, self.older_by],
+            "hard_kept": self.hard_kept,
         }
 
     def key(self, code: str) -> str:
@@ -103,31 +106,39 @@ class Outcome:
 
 
 def columns_of(job: Job, split: str) -> Columns:
-    """The columns that the job trains on or scores."""
-    if job.older_by and split != EVAL:
-        return _older_columns(job, split)
-    columns = job.data.columns(split)
-    if job.final_labels and split != EVAL:
-        final = job.data.facts(split)[LABEL].to_numpy().astype(np.float32)
+    """The columns that the job trains on or scores.
+
+    Raises:
+      InputError: none are left.
+    """
+    learns = split != EVAL
+    older = job.older_by > 0 and learns
+    # Days that are old enough are all of the train split.
+    source = TRAIN if older else split
+    columns = job.data.columns(source)
+    if job.final_labels and learns:
+        final = job.data.facts(source)[LABEL].to_numpy().astype(np.float32)
         columns = replace(columns, label=final, completeness=None)
     if job.assignment is not None:
-        hard = np.load(job.assignment / f"{split}.npy")
-        columns = replace(columns, hard=hard)
+        columns = replace(columns, hard=np.load(job.assignment / f"{source}.npy"))
+    rows = np.ones(len(columns), bool)
+    if learns and job.hard_kept < 1:
+        rows &= thinned(columns.hard, source, job.hard_kept, job.seed)
+    if job.sample.share < 1:
+        kept = sampled(job.data.facts(source), source, job.sample)
+        rows &= True if kept is None else kept
+    if learns and job.folds:
+        rows &= advertiser_fold(job.data.facts(source), job.folds) != job.fold
+    if older:
+        rows &= _old_enough(job, split)
     if job.swapped:
         columns = replace(columns, hard=~columns.hard)
-    if job.sample.share >= 1 and not job.folds:
-        return columns
-    facts = job.data.facts(split)
-    kept = sampled(facts, split, job.sample)
-    rows = np.ones(len(columns), bool) if kept is None else kept
-    if job.folds and split != EVAL:
-        rows = rows & (advertiser_fold(facts, job.folds) != job.fold)
     return columns if rows.all() else columns.take(rows)
 
 
-def _older_columns(job: Job, split: str) -> Columns:
-    """The train split up to some days before the eval period, the last of these days being the
-    calibration period, as long as the run's."""
+def _old_enough(job: Job, split: str) -> Bools:
+    """Rows of the train split up to some days before the eval period, bool [n]; the last of these
+    days are the calibration period, as long as the run's."""
     days = {
         name: job.data.facts(name)[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
         for name in (TRAIN, CALIBRATION, EVAL)
@@ -142,7 +153,8 @@ def _older_columns(job: Job, split: str) -> Columns:
             f"{split}: no click is {job.older_by} days older than the eval period; wanted a run "
             "of a longer log"
         )
-    return columns_of(replace(job, older_by=0), TRAIN).take(here)
+    found: Bools = here
+    return found
 
 
 def learned_from(job: Job, split: str) -> Columns:
@@ -238,6 +250,6 @@ def exported(
 
 def held_out(job: Job) -> Columns:
     """The sampled calibration examples that the frozen assignment calls hard."""
-    frozen = replace(job, assignment=None, swapped=False, folds=0, older_by=0)
+    frozen = replace(job, assignment=None, swapped=False, folds=0, older_by=0, hard_kept=1.0)
     judged = columns_of(frozen, CALIBRATION)
     return judged.take(judged.hard)

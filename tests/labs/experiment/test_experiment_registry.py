@@ -34,7 +34,9 @@ def test_claims_are_about_arms(name: str, settings: Settings) -> None:
     assert experiment.claims
     assert {n for c in experiment.claims for n in (c.arm, c.against)} <= set(names)
     assert set(experiment.sets) <= set(SETS)
-    distinct = {repr((a.settings, a.assignment, a.swapped, a.folds)) for a in experiment.arms}
+    distinct = {
+        repr((a.settings, a.assignment, a.swapped, a.folds, a.hard_kept)) for a in experiment.arms
+    }
     assert len(distinct) == len(names)
 
 
