@@ -181,11 +181,11 @@ def _proved(
         if not refit:
             raise
         return None, [*checks, pruning_check(str(error), passed=False)]
-    found = (
+    what = (
         f"no soft variable, hard predictions within {proof.largest_difference:.2g} of the full "
         f"graph's on {proof.examples:,} examples"
     )
-    return proof, [*checks, pruning_check(found, passed=True)] if refit else checks
+    return proof, [*checks, pruning_check(what, passed=True)] if refit else checks
 
 
 def _refit_checks(

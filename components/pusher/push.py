@@ -187,8 +187,8 @@ def _later(version: Path, manifest: Manifest) -> str:
 
 
 def _manifest(version: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_local_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
-    return found
+    manifest: dict[str, Any] = read_local_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
+    return manifest
 
 
 def _serves(version: Path, manifest: Manifest) -> bool:

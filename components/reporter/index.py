@@ -67,13 +67,13 @@ class Run:
 
     def value(self, name: str) -> float | None:
         """A key figure; of a run without any, hard RIG and level by its manifest."""
-        found = self.figures.get(name)
-        if isinstance(found, Mapping):
-            found = found["value"]
-        if found is None:
+        figure = self.figures.get(name)
+        if isinstance(figure, Mapping):
+            figure = figure["value"]
+        if figure is None:
             metric = name.removeprefix("hard_")
-            found = self.manifest.get("metrics", {}).get("candidate", {}).get(metric)
-        return None if found is None else float(found)
+            figure = self.manifest.get("metrics", {}).get("candidate", {}).get(metric)
+        return None if figure is None else float(figure)
 
 
 def write_index(out: Path) -> None:
@@ -160,8 +160,8 @@ def _words(run: Run) -> str:
 
 
 def _interval(run: Run, name: str, places: int) -> str:
-    found = run.figures.get(name) or {}
-    return between(found.get("low"), found.get("high"), lambda v: decimal(v, places))
+    figure = run.figures.get(name) or {}
+    return between(figure.get("low"), figure.get("high"), lambda v: decimal(v, places))
 
 
 def _trends(runs: Sequence[Run]) -> Iterable[tuple[Card, Markup]]:
@@ -175,9 +175,9 @@ def _trends(runs: Sequence[Run]) -> Iterable[tuple[Card, Markup]]:
 
 
 def _studies(out: Path) -> Table:
-    found = [(path, kind) for pattern, kind in STUDIES.items() for path in out.glob(pattern)]
+    pages = [(path, kind) for pattern, kind in STUDIES.items() for path in out.glob(pattern)]
     rows: list[list[str | Cell]] = []
-    for path, kind in sorted(found, key=lambda item: item[0].stat().st_mtime, reverse=True):
+    for path, kind in sorted(pages, key=lambda item: item[0].stat().st_mtime, reverse=True):
         place = path.relative_to(out)
         rows.append([Cell(str(place.parent) or kind, href=_link(*place.parts)), kind])
     return Table("Studies, newest first", ["Page", "What"], rows)

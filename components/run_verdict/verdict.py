@@ -81,7 +81,7 @@ def judge_run(
     """
     manifest: dict[str, Any] = read_local_json(folder / RUN_MANIFEST, {})
     state, error = final_status(status_text, reported=bool(manifest))
-    found = manifest.get("verdict", {})
+    judged = manifest.get("verdict", {})
     newest = ServingFolder(local_path("serving_dir", serving_dir)).newest()
     served: dict[str, Any] = read_local_json(newest.path / MANIFEST_FILE, {}) if newest else {}
     maker = str(served.get("run_id", ""))
@@ -89,8 +89,8 @@ def judge_run(
         run_id=run_id,
         status=state,
         error=error,
-        blessed=found.get("blessed"),
-        summary=found.get("summary", "the run ended before a model was judged and reported"),
+        blessed=judged.get("blessed"),
+        summary=judged.get("summary", "the run ended before a model was judged and reported"),
         pushed_version=newest.number if newest and maker == run_id else None,
         serving_version=newest.number if newest else None,
         serving_run_id=maker,

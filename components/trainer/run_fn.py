@@ -234,15 +234,15 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
-    found: dict[str, dict[str, float | int | None]] = {}
+    counts: dict[str, dict[str, float | int | None]] = {}
     for task, mine in ((HARD, columns.hard), (SOFT, ~columns.hard)):
         examples, positives = int(mine.sum()), int(columns.label[mine].sum())
-        found[task] = {
+        counts[task] = {
             "examples": examples,
             "positives": positives,
             "base_rate": positives / examples if examples else None,
         }
-    return found
+    return counts
 
 
 def _in_words(examples: Mapping[str, Mapping[str, float | int | None]]) -> str:

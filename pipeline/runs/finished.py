@@ -19,8 +19,8 @@ def find_run(out: Path, run_id: str | None) -> Path:
         if not finished:
             raise InputError(f"{folder}: no finished run; wanted one made by `hardtower run`")
         return max(finished, key=lambda path: (path / "manifest.json").stat().st_mtime)
-    found = folder / run_id
-    if found not in finished:
+    run = folder / run_id
+    if run not in finished:
         known = ", ".join(p.name for p in finished) or "none"
         raise InputError(f"{folder}: no finished run {run_id!r}; finished: {known}")
-    return found
+    return run

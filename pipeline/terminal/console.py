@@ -183,8 +183,8 @@ def fit_lines(manifest: Mapping[str, Any]) -> list[str]:
     Args:
       manifest: contents of a run's `manifest.json`, of this version or an earlier one.
     """
-    found = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
-    fits = {name: Fit.model_validate(fit) for name, fit in found.items() if fit is not None}
+    recorded = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
+    fits = {name: Fit.model_validate(fit) for name, fit in recorded.items() if fit is not None}
     return [
         f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
         f"{fit.age(manifest['data']['as_of'])} days before the as-of day"
@@ -226,7 +226,7 @@ def _table(rows: list[SummaryRow]) -> Table:
     return table
 
 
-def _lead(found: Bounded | None) -> str:
-    if found is None:
+def _lead(lead: Bounded | None) -> str:
+    if lead is None:
         return ""
-    return f"{signed(found.value)} {between(found.low, found.high)}"
+    return f"{signed(lead.value)} {between(lead.low, lead.high)}"

@@ -132,13 +132,13 @@ class ClickReader:
     def faults(self, path: str) -> list[tuple[Fault, int]]:
         """Broken rules of the shard's rows, each with the number of rows, for logs whose rows
         no earlier stage has checked."""
-        found: dict[tuple[str, str], tuple[Fault, int]] = {}
+        counted: dict[tuple[str, str], tuple[Fault, int]] = {}
         for records in read_batches(path):
             for fault in find_faults(self._parse(records), self._contract):
                 key = (fault.column, fault.wanted)
-                _, rows = found.get(key, (fault, 0))
-                found[key] = (fault, rows + int(fault.rows.sum()))
-        return list(found.values())
+                _, rows = counted.get(key, (fault, 0))
+                counted[key] = (fault, rows + int(fault.rows.sum()))
+        return list(counted.values())
 
     def counts(self, path: str) -> tuple[pa.Table, pa.Table]:
         """The shard's counts (`counts.SCHEMA`) and delays (`counts.DELAY_SCHEMA`)."""

@@ -96,7 +96,7 @@ def fit_platt(
     the loss is that of p F, see `components.trainer.wide.likelihood`.
 
     Source: Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin
-    Classifiers, 1999; by Newton's method in a trust region, with Fisher's information for curvature.
+    Classifiers, 1999; by Newton's method in a trust region, Fisher's information its curvature.
 
     Args:
       z: logits [n], n > 0.

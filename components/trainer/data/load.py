@@ -139,8 +139,8 @@ def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> in
 
 def _matching(file_patterns: Sequence[str]) -> list[str]:
     """Files in the order of the patterns, then of their names, each once."""
-    found = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
-    files = list(dict.fromkeys(found))
+    matching = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
+    files = list(dict.fromkeys(matching))
     if not files:
         raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
     return files
@@ -166,8 +166,8 @@ class _Reader:
         def pack(
             words: list[tf.Tensor], codes: list[tf.Tensor], floats: list[tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            found = [tf.gather(w, c) for w, c in zip(words, codes, strict=True)]
-            raw = dict(zip(self._strings, found, strict=True))
+            texts = [tf.gather(w, c) for w, c in zip(words, codes, strict=True)]
+            raw = dict(zip(self._strings, texts, strict=True))
             ids, nums = transform(raw | dict(zip(self._floats, floats, strict=True)))
             return tf.cast(ids, tf.int32), nums
 
@@ -188,12 +188,12 @@ class _Reader:
         Raises:
           InputError: see `load_columns`.
         """
-        found: list[Columns] = []
+        parts: list[Columns] = []
         row = 0
         for chunk in self._chunks(file):
             _check(chunk, file, row, self._contract.roles, self._source)
             row += len(chunk.label)
-            found.append(
+            parts.append(
                 Columns(
                     chunk.ids,
                     chunk.nums,
@@ -204,7 +204,7 @@ class _Reader:
                     chunk.completeness if self._source.completeness else None,
                 )
             )
-        return found
+        return parts
 
     def _chunks(self, file: str) -> Iterator[_Chunk]:
         try:
@@ -228,8 +228,8 @@ class _Reader:
 
     def _chunk(self, batch: pa.RecordBatch) -> _Chunk:
         def column(name: str, kind: pa.DataType, missing: object) -> pa.Array:
-            found = single_values(batch.column(batch.schema.get_field_index(name)))
-            return pc.fill_null(found.cast(kind), missing)
+            values = single_values(batch.column(batch.schema.get_field_index(name)))
+            return pc.fill_null(values.cast(kind), missing)
 
         def numbers(name: str) -> npt.NDArray[np.float32]:
             filled: npt.NDArray[np.float32] = column(name, pa.float32(), np.nan).to_numpy()

@@ -66,9 +66,9 @@ class Predictions:
         codes = log.cells.setup * days + log.cells.day - log.first_day
         wanted = setup.astype(np.int64) * days + day - log.first_day
         cell = np.searchsorted(codes, wanted).clip(max=len(codes) - 1)
-        found = (setup >= 0) & (codes[cell] == wanted)
-        if not found.all():
-            i = int((~found).argmax())
+        matches = (setup >= 0) & (codes[cell] == wanted)
+        if not matches.all():
+            i = int((~matches).argmax())
             raise InputError(
                 f"{path}: setup {table[labelled.SETUP_ID][i].as_py()!r} has no click on "
                 f"{to_date(day[i])} in the log of this config; wanted the predictions of a run on "
