@@ -157,7 +157,7 @@ def main() -> None:
                     "overrides": changes,
                     "out": str(out),
                 }
-                runs.append(in_child("benchmarks.staged_run:staged_run", run))
+                runs.append(in_child("benchmarks.contestants.whole_run:whole_run", run))
                 shutil.rmtree(out)
     stages = costs(whole, thin, options.every)
     imports = float(median(run.result["imports"] for run in whole))

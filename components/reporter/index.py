@@ -13,7 +13,7 @@ from markupsafe import Markup
 from common.files.atomic import write_files
 from common.files.local import read_local_json
 from common.pages.page import Cell, Table, environment
-from common.pages.sparkline import sparkline
+from common.pages.svg import sparkline
 from common.pages.text import between, count, decimal
 from components.reporter.sections import Card
 
@@ -83,7 +83,8 @@ def write_index(out: Path) -> None:
 
 def render_index(out: Path) -> str:
     """The page; links are relative to the folder."""
-    runs = sorted(map(_read, _folders(out)), key=lambda run: (run.began, run.run_id), reverse=True)
+    folders = filter(Path.is_dir, out.glob("runs/*"))
+    runs = sorted(map(_read, folders), key=lambda run: (run.began, run.run_id), reverse=True)
     by_day = sorted(
         (run for run in runs if run.figures or run.manifest), key=lambda run: (run.as_of, run.began)
     )
@@ -97,10 +98,6 @@ def render_index(out: Path) -> str:
             trends=list(_trends(by_day)),
         )
     )
-
-
-def _folders(out: Path) -> Iterable[Path]:
-    return (folder for folder in out.glob("runs/*") if folder.is_dir())
 
 
 def _read(folder: Path) -> Run:

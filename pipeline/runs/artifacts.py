@@ -13,7 +13,7 @@ from common.as_of import resolve_as_of
 from common.files.local import read_local_json
 from common.versions.manifest import Manifest
 from pipeline.config import PipelineConfig
-from pipeline.runs.finished import find_run
+from pipeline.runs.history import find_run
 from pipeline.runs.store import STORE_FILE, refuse_broken
 from schemas.checked import checked, first_problem
 from schemas.errors import InputError

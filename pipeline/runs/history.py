@@ -9,6 +9,7 @@ from typing import Any
 from common.files.local import read_local_json
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
+from schemas.errors import InputError
 
 BLESSED = {True: "blessed", False: "not blessed", None: ""}
 
@@ -95,3 +96,22 @@ def _unrecorded(folder: Path) -> RunLine:
 
 def _text(version: int | None) -> str:
     return "" if version is None else str(version)
+
+
+def find_run(out: Path, run_id: str | None) -> Path:
+    """Folder of the run named, or of the newest finished one.
+
+    Raises:
+      InputError: there is no such run, or it did not finish.
+    """
+    folder = out / "runs"
+    finished = sorted(p.parent for p in folder.glob("*/manifest.json"))
+    if run_id is None:
+        if not finished:
+            raise InputError(f"{folder}: no finished run; wanted one made by `hardtower run`")
+        return max(finished, key=lambda path: (path / "manifest.json").stat().st_mtime)
+    run = folder / run_id
+    if run not in finished:
+        known = ", ".join(p.name for p in finished) or "none"
+        raise InputError(f"{folder}: no finished run {run_id!r}; finished: {known}")
+    return run

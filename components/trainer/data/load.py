@@ -17,9 +17,8 @@ from common.days import SECONDS_PER_DAY
 from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Fit
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
-from components.transform.raw import feature_spec
 from schemas.contract import Contract, Roles
 from schemas.errors import InputError
 from schemas.labelled import (

@@ -17,8 +17,7 @@ from common.versions.signatures import (
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
 from components.trainer.network.wide import WideTower
-from components.transform.graph import TransformGraph
-from components.transform.raw import feature_spec
+from components.transform.graph import TransformGraph, feature_spec
 from schemas.contract import Contract
 
 SERVING_DIRECTORY = "Format-Serving"
