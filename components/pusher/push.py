@@ -37,7 +37,7 @@ class Models:
 
     @classmethod
     def found(cls, model: Path, one_task: Path | None) -> Models:
-        """As they lie on disk."""
+        """Two models on disk, with digests of what is there."""
         other = "" if one_task is None else model_digest(one_task)
         return cls(model, model_digest(model), one_task, other)
 

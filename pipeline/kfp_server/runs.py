@@ -93,7 +93,7 @@ class Server:
         return recurring_run_id
 
     def run(self, run_id: str) -> RunView:
-        """How a run is."""
+        """A run as the server knows it now."""
         with self._calls():
             return view_of(self._client.get_run(run_id))
 

@@ -62,7 +62,7 @@ class RunRecord(Frozen):
     trigger: Trigger | None = None
 
     def ended(self, status: Status, error: str | None = None, **changes: Any) -> RunRecord:
-        """The record of the same run, over."""
+        """The record of the same run once it has ended."""
         return self.model_copy(
             update={
                 "status": status,

@@ -55,7 +55,7 @@ class Start:
     initialize: Callable[[TwoTowerDCN], None] | None = None
 
     def record(self) -> dict[str, Any]:
-        """What is written down about it."""
+        """The entry `warm_start` of `training.json`."""
         return {
             "warm": self.version is not None,
             "version": self.version,
