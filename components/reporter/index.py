@@ -15,10 +15,10 @@ from common.files.local import read_local_json
 from common.pages.page import Cell, Table, environment
 from common.pages.svg import sparkline
 from common.pages.text import between, count, decimal
+from common.runs.files import RunFile
 from components.reporter.sections import Card
 
 INDEX_FILE = "index.html"
-FIGURES_FILE = "figures.json"
 """In a run's folder, its `sections.KeyFigures`."""
 
 TEMPLATE = "index.html.j2"
@@ -110,8 +110,8 @@ def _read(folder: Path) -> Run:
 
     return Run(
         folder.name,
-        *(found("run.json"), found("manifest.json"), found(FIGURES_FILE)),
-        (folder / "report.html").is_file(),
+        *(found(RunFile.RECORD), found(RunFile.MANIFEST), found(RunFile.FIGURES)),
+        (folder / RunFile.REPORT).is_file(),
     )
 
 

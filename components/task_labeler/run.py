@@ -16,6 +16,7 @@ from common.days import to_date
 from common.files.gfile import read_json, read_parquet, write_bytes, write_json, write_parquet
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
+from common.runs.files import AssignmentFile
 from components.task_labeler import outputs
 from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.decide.assign import DayTotals
@@ -39,8 +40,6 @@ from schemas.labelled import EVAL, JUDGED_SPLITS, TRAIN
 
 logger = logging.getLogger("hardtower")
 
-COMPLETENESS = "completeness.parquet"
-WHOLE_HISTORY = "history.parquet"
 SPLIT_TOTALS = "split_totals.json"
 
 DOUBTFUL_SHARE = 0.01
@@ -105,10 +104,10 @@ def label_clicks(
         int(totals.by_day["flips"].sum()),
     )
 
-    write_parquet(history, f"{folders.assignments}/{WHOLE_HISTORY}")
+    write_parquet(history, f"{folders.assignments}/{AssignmentFile.HISTORY}")
     curves = None
     if timed:
-        curves = f"{folders.assignments}/{COMPLETENESS}"
+        curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
         judged, latest = (
             age_curve(delays, context.calendar, window, day)
@@ -121,7 +120,7 @@ def label_clicks(
         history.num_rows,
         "broadcast" if fits else "key",
     )
-    whole = f"{folders.assignments}/{WHOLE_HISTORY}" if fits else None
+    whole = f"{folders.assignments}/{AssignmentFile.HISTORY}" if fits else None
     assigned = AssignmentFiles(whole, f"{temp}/{HISTORY}", curves)
     places = {name: Split(period, folders.splits[name]) for name, period in periods.items()}
     with make_pipeline() as pipeline:
@@ -145,10 +144,9 @@ def label_clicks(
             doubtful.setups,
             outputs.FAR,
         )
-    write_json(report, f"{folders.assignments}/splits.json")
-    write_json(
-        outputs.stability(totals, context, doubtful), f"{folders.assignments}/stability.json"
-    )
+    write_json(report, f"{folders.assignments}/{AssignmentFile.SPLITS}")
+    stability = outputs.stability(totals, context, doubtful)
+    write_json(stability, f"{folders.assignments}/{AssignmentFile.STABILITY}")
     identity = _write_routing(history, log, labelling, splits, context, folders.assignments)
     tf.io.gfile.rmtree(temp)
     return identity
@@ -165,7 +163,7 @@ def _write_routing(
     """The history's runs, the routing table of the as-of day and the settings behind both; returns
     the assignment id."""
     identity = outputs.assignment_id(history, labelling, log.contract)
-    write_parquet(outputs.assignment_runs(history), f"{folder}/assignments.parquet")
+    write_parquet(outputs.assignment_runs(history), f"{folder}/{AssignmentFile.RUNS}")
     routing = outputs.routing_table(history, context.calendar.as_of, labelling, context)
     write_parquet(routing, f"{folder}/{PARQUET_FILE}")
     write_bytes(serving_bytes(serving_table(routing, identity)), f"{folder}/{SERVING_FILE}")
@@ -182,7 +180,7 @@ def _write_routing(
         "served_calibration_days": splits.served_calibration_days(window),
         "unknown_setups": outputs.unknown_setups(context, labelling),
     }
-    write_json(settings, f"{folder}/settings.json")
+    write_json(settings, f"{folder}/{AssignmentFile.SETTINGS}")
     return identity
 
 

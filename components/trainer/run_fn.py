@@ -15,6 +15,7 @@ import tensorflow as tf
 from pydantic import PositiveInt
 
 from common.files.gfile import write_json
+from common.runs.files import TrainingFile
 from components.trainer.calibrate.calibrator import check_calibration, fit_calibrators
 from components.trainer.calibrate.reference import fit_reference
 from components.trainer.data.columns import Columns, known
@@ -41,12 +42,6 @@ from schemas.labelled import CALIBRATION, HARD, SOFT, TRAIN
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-
-HISTORY_FILE = "history.json"
-"""In the ModelRun artifact: the rows of `components.trainer.loop.loop.train`'s history."""
-
-TRAINING_FILE = "training.json"
-"""In the ModelRun artifact: settings, examples, parameters and seconds; see `run_fn`."""
 
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
@@ -199,7 +194,7 @@ def run_fn(fn_args: FnArgs) -> None:
             )
 
     served = fitted.get(result.network.serving_tower)
-    write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
+    write_json(result.history, os.path.join(run_dir, TrainingFile.HISTORY))
     record = {
         "settings": {
             "model": config.model.model_dump(mode="json"),
@@ -223,7 +218,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "warm_start": start.record(),
         "seconds": phases.seconds,
     }
-    write_json(record, os.path.join(run_dir, TRAINING_FILE))
+    write_json(record, os.path.join(run_dir, TrainingFile.RECORD))
     if result.checkpoints is not None:
         remove(result.checkpoints)
     distribution.wait()

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from common.as_of import resolve_as_of
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from common.versions.manifest import Manifest
 from pipeline.config import PipelineConfig
 from pipeline.runs.history import find_run
@@ -55,7 +56,7 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         are gone.
     """
     folder = find_run(out, run_id)
-    source = folder / "manifest.json"
+    source = folder / RunFile.MANIFEST
     manifest = checked(Manifest, read_local_json(source), str(source))
     try:
         config = PipelineConfig.model_validate(manifest.config)

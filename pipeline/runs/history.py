@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
 from schemas.errors import InputError
@@ -74,8 +75,8 @@ def _line(folder: Path, alive: str | None) -> RunLine:
 
 def _unrecorded(folder: Path) -> RunLine:
     """A run of Kubeflow, told by what its last steps wrote."""
-    manifest: dict[str, Any] = read_local_json(folder / "manifest.json", {})
-    ending: dict[str, Any] = read_local_json(folder / "verdict.json", {})
+    manifest: dict[str, Any] = read_local_json(folder / RunFile.MANIFEST, {})
+    ending: dict[str, Any] = read_local_json(folder / RunFile.VERDICT, {})
     verdict = manifest.get("verdict", {})
     blessed = verdict.get("blessed")
     state = str(ending.get("status", "succeeded" if manifest else "")).lower()
@@ -105,11 +106,11 @@ def find_run(out: Path, run_id: str | None) -> Path:
       InputError: there is no such run, or it did not finish.
     """
     folder = out / "runs"
-    finished = sorted(p.parent for p in folder.glob("*/manifest.json"))
+    finished = sorted(p.parent for p in folder.glob(f"*/{RunFile.MANIFEST}"))
     if run_id is None:
         if not finished:
             raise InputError(f"{folder}: no finished run; wanted one made by `hardtower run`")
-        return max(finished, key=lambda path: (path / "manifest.json").stat().st_mtime)
+        return max(finished, key=lambda path: (path / RunFile.MANIFEST).stat().st_mtime)
     run = folder / run_id
     if run not in finished:
         known = ", ".join(p.name for p in finished) or "none"
