@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from common.versions.folder import ServingFolder
-from service.http.metrics import Metrics
-from service.workers.wire import Reply
+
+if TYPE_CHECKING:
+    from service.http.metrics import Metrics
+    from service.workers.wire import Reply
 
 T = TypeVar("T")
 
