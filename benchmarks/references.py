@@ -85,8 +85,8 @@ def _ones(columns: Columns) -> Floats:
 
 
 def _log_odds(columns: Columns) -> Floats:
-    log_odds: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
-    return log_odds
+    found: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
+    return found
 
 
 def _logistic(
@@ -100,13 +100,13 @@ def _logistic(
     """Probabilities of the judged examples by the penalty that suits the held-out ones best."""
     inputs, there, here = (_design(c, data, with_ids, own) for c in (train, held_out, judged))
     label = train.label.astype(np.float64)
-    best, predictions = np.inf, np.empty(0)
+    best, found = np.inf, np.empty(0)
     for penalty in PENALTIES:
         weights = _fit(inputs, label, penalty)
         loss = float(log_loss(held_out.label.astype(np.float64), expit(there @ weights)).sum())
         if loss < best:
-            best, predictions = loss, expit(here @ weights)
-    return predictions
+            best, found = loss, expit(here @ weights)
+    return found
 
 
 def _boosted(train: Columns, held_out: Columns, judged: Columns) -> Floats:
@@ -119,7 +119,7 @@ def _boosted(train: Columns, held_out: Columns, judged: Columns) -> Floats:
         return np.hstack([columns.ids, columns.nums]).astype(np.float64)
 
     categories = list(range(train.ids.shape[1]))
-    best, predictions = np.inf, np.empty(0)
+    best, found = np.inf, np.empty(0)
     for trees in TREES:
         learned = lightgbm.Dataset(table(train), train.label, categorical_feature=categories)
         model = lightgbm.train(
@@ -133,8 +133,8 @@ def _boosted(train: Columns, held_out: Columns, judged: Columns) -> Floats:
             log_loss(held_out.label.astype(np.float64), model.predict(table(held_out))).sum()
         )
         if loss < best:
-            best, predictions = loss, np.asarray(model.predict(table(judged)))
-    return predictions
+            best, found = loss, np.asarray(model.predict(table(judged)))
+    return found
 
 
 def _design(columns: Columns, data: FrozenData, with_ids: bool, own: bool) -> sparse.csr_matrix:
@@ -167,8 +167,8 @@ def _fit(inputs: sparse.csr_matrix, label: Floats, penalty: float) -> Floats:
 
     start = np.zeros(inputs.shape[1])
     start[0] = logit(label.mean())
-    best: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
-    return best
+    found: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    return found
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def _normalised(
 ) -> Iterator[tuple[pa.RecordBatch, tuple[Fault, ...]]]:
     for batch in source.read(key):
         if batch.num_rows:
-            normal = normalise(batch, contract, key)
-            yield normal.batch, normal.faults
+            found = normalise(batch, contract, key)
+            yield found.batch, found.faults
 
 
 def _set_aside(

@@ -61,8 +61,8 @@ def route(
     if (folder.path(asked) / SUMS).is_file():
         check_sums(folder.path(asked))
     table = RoutingTable.load(folder.path(asked))
-    decisions = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
-    columns = (ids, decisions.task, decisions.reason, decisions.model, decisions.cvr.tolist())
+    found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
     if as_json:
         for setup, task, reason, model, cvr in rows:

@@ -79,14 +79,14 @@ def conduct(
         command,
     )
     folder = frozen.folder / name / now.strftime("%Y%m%dT%H%M%SZ")
-    results = finite(page.results(plan, ended, origin))
+    found = finite(page.results(plan, ended, origin))
     text = page.markdown(plan, ended)
     shown = yaml.safe_dump({**settings.dump(), "seeds": list(plan.seeds)}, sort_keys=False)
     try:
         write_files(
             folder,
             {
-                "results.json": json.dumps(results, indent=1, allow_nan=False, default=str) + "\n",
+                "results.json": json.dumps(found, indent=1, allow_nan=False, default=str) + "\n",
                 "results.md": text,
                 "report.html": page.html(plan, ended, origin, shown),
             },

@@ -18,7 +18,6 @@ import pandas as pd
 
 from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
-from common.runs.files import AssignmentFile
 from schemas.base import Frozen
 from schemas.errors import InputError
 from schemas.labelled import HARD
@@ -70,8 +69,8 @@ def compare(decisions: Path, assignments: Path) -> Skew:
     Raises:
       InputError: a file is missing or is no such file, or the log holds no decision.
     """
-    runs = _runs(assignments / AssignmentFile.RUNS)
-    settings = read_local_json(assignments / AssignmentFile.SETTINGS, {})
+    runs = _runs(assignments / "assignments.parquet")
+    settings = read_local_json(assignments / "settings.json", {})
     online, bad_lines = _decisions(decisions)
     last_day = runs["last_day"].max()
     online["beyond"] = online["day"] > last_day

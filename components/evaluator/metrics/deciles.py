@@ -65,7 +65,7 @@ def deciles(
       confidence: two-sided, of all bins together.
     """
     tail = (1.0 - confidence) / 2.0 / bins
-    parts = []
+    found = []
     groups = equal_mass(prediction, bins)
     for number, rows in enumerate(groups, 1):
         y, p = label[rows], prediction[rows]
@@ -75,10 +75,10 @@ def deciles(
         most = float(chi2.ppf(1.0 - tail, 2.0 * count + 2.0)) / 2.0
         least = float(chi2.ppf(tail, 2.0 * count)) / 2.0 if conversions else 0.0
         high = expected / least if least > 0.0 else float("inf")
-        parts.append(
+        found.append(
             Decile(number, len(groups), len(rows), predicted, conversions, expected / most, high)
         )
-    return parts
+    return found
 
 
 def _clustering(label: Floats, prediction: Floats, setup: npt.NDArray[np.int64]) -> float:

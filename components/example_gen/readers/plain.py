@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
+from components.example_gen.readers.fingerprint import file_fingerprint
 from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
 from components.example_gen.readers.source import Source, Window
@@ -67,7 +67,7 @@ class FileSource:
 
     def fingerprint(self) -> str:
         files = window_files(self._root, self._contract.input.pattern, self._window)
-        return _fingerprint(files, self._contract.model_dump_json())
+        return file_fingerprint(files, self._contract.model_dump_json())
 
     def _check(self, files: tuple[str, ...]) -> None:
         """Looks at the files' heads, so that a wrong file fails before any long work."""
@@ -167,12 +167,3 @@ class TfRecordSource(FileSource):
         from components.example_gen.readers.tfrecord import read_examples
 
         yield from read_examples(shard, self._contract)
-
-
-def _fingerprint(files: Iterable[str], *settings: str) -> str:
-    """Sixteen hex digits of the files' names, sizes and modification times, and of the settings."""
-    digest = hashlib.sha256("\0".join(settings).encode())
-    for name in files:
-        stat = Path(name).stat()
-        digest.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
