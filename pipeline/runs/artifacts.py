@@ -64,11 +64,11 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         raise InputError(
             f"{source}: config: {first_problem(error)}; wanted a run of this version of hardtower"
         ) from error
-    uris = _outputs(out / STORE_FILE, folder.name)
+    found = _outputs(out / STORE_FILE, folder.name)
     for name, component in WANTED.items():
-        if name == "examples" and name not in uris:
+        if name == "examples" and name not in found:
             continue
-        if name not in uris or not Path(uris[name]).is_dir():
+        if name not in found or not Path(found[name]).is_dir():
             raise InputError(
                 f"{out / 'metadata.sqlite'}: run {folder.name} has no {name} of {component} on "
                 "this disk; wanted the output folder of a local run with its artifacts"
@@ -77,10 +77,10 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         folder.name,
         config,
         resolve_as_of(manifest.data.as_of),
-        uris["labelled_columns"],
-        uris["task_assignments"],
-        uris["transform_graph"],
-        uris.get("examples"),
+        found["labelled_columns"],
+        found["task_assignments"],
+        found["transform_graph"],
+        found.get("examples"),
     )
 
 

@@ -54,9 +54,9 @@ class ExportedGraph(tf.Module):
         return self._from_raw(tf.io.parse_example(examples, self._spec))
 
     def _from_raw(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._answers(*self.transform(raw))
+        return self._answer(*self.transform(raw))
 
-    def _answers(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         raise NotImplementedError
 
 
@@ -76,7 +76,7 @@ class ServingGraph(ExportedGraph):
         self._calibrator = calibrator
         self.from_raw = tf.function(self._from_raw, input_signature=[raw_signature(contract)])
 
-    def _answers(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         return {PROBABILITY: probability(self.path(ids, nums), self._calibrator)}
 
 
@@ -94,7 +94,7 @@ class FullGraph(ExportedGraph):
         self.network = network
         self._calibrators = dict(calibrators)
 
-    def _answers(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self.network.logits(ids, nums)
         serving = self.network.serving_tower
         towers = {t: self.network.tower_of(t) or serving for t in self.network.settings.tasks}
