@@ -19,7 +19,7 @@ from common.clicks.parquet_shard import ParquetShard
 from common.clicks.tfrecords import ShardWriter
 from common.days import SECONDS_PER_DAY
 from components.task_labeler.calendar import Period
-from components.task_labeler.decide.stability import Reason
+from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.outputs import routed_to
 from components.task_labeler.passes.buckets import Shard
 from components.task_labeler.passes.clicks import ClickReader
