@@ -133,6 +133,32 @@ def defined_in(source: str) -> frozenset[str]:
     return frozenset(names(ast.parse((ROOT / source).read_text()).body))
 
 
+PACKAGES = "benchmarks|common|components|labs|pipeline|schemas|service"
+
+
+def test_modules_that_docstrings_name_are_there() -> None:
+    """Where a source says `package.module` or `package.module.Name`."""
+    astray = [
+        (source, name)
+        for source in sources()
+        for name in re.findall(rf"`((?:{PACKAGES})(?:\.\w+)+)`", (ROOT / source).read_text())
+        if not is_defined(name)
+    ]
+    assert astray == []
+
+
+def is_defined(dotted: str) -> bool:
+    parts = dotted.split(".")
+    if (ROOT / Path(*parts)).is_dir():
+        return True
+    for length in range(len(parts), 0, -1):
+        module = f"{'/'.join(parts[:length])}.py"
+        if module in sources():
+            name = ".".join(parts[length:])
+            return not name or name in defined_in(module)
+    return False
+
+
 def is_name_given(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
