@@ -90,12 +90,12 @@ def architectures() -> dict[str, ModelSettings]:
     mmoe = SHARED_BOTTOM.model_copy(update={"architecture": "mmoe", "experts": 4})
     ple = SHARED_BOTTOM.model_copy(update={"architecture": "ple", "experts": 2, "own_experts": 1})
     two_levels = ple.model_copy(update={"extraction_levels": 2})
-    found = {"shared bottom": SHARED_BOTTOM}
-    found["4 towers"] = SHARED_BOTTOM.model_copy(update={"tier_boundaries": (0.2, 0.4)})
+    networks = {"shared bottom": SHARED_BOTTOM}
+    networks["4 towers"] = SHARED_BOTTOM.model_copy(update={"tier_boundaries": (0.2, 0.4)})
     for name, model in (("mmoe", mmoe), ("ple", ple), ("ple, 2 levels", two_levels)):
-        found[name] = model
-        found[f"{name}, equal"] = matched(model, SHARED_BOTTOM, layout())
-    return found
+        networks[name] = model
+        networks[f"{name}, equal"] = matched(model, SHARED_BOTTOM, layout())
+    return networks
 
 
 def contestant(name: str, model: ModelSettings, columns: Columns) -> Contestant:
@@ -152,7 +152,7 @@ def main() -> None:
     for _ in range(options.repeats):
         for each in racing:
             each.run(options.steps)
-    found = [figures(each, racing[0]) for each in racing]
+    rows = [figures(each, racing[0]) for each in racing]
 
     table = Table(title=f"Dense parameters, and an example in steps of {options.batch_size:,}")
     table.add_column("architecture")
@@ -165,7 +165,7 @@ def main() -> None:
         "ratio",
     ):
         table.add_column(head, justify="right")
-    for row in found:
+    for row in rows:
         table.add_row(
             row.name,
             f"{row.serving:,}",
@@ -176,7 +176,7 @@ def main() -> None:
             f"{row.ratio:.2f}",
         )
     Console(highlight=False).print(table)
-    write(options.json, {"machine": machine(), "figures": [asdict(row) for row in found]})
+    write(options.json, {"machine": machine(), "figures": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

@@ -56,14 +56,14 @@ def costs(samples: list[Sample], which: int) -> Costs:
     def one(name: str, what: str) -> float:
         return float(median(sample.result["stages"][name][what] for sample in samples))
 
-    found = {}
+    by_stage = {}
     for row in ROWS:
         stages = row[which].split("+")
-        found[row[0]] = {
+        by_stage[row[0]] = {
             what: sum(one(stage, what) for stage in stages) for what in ("cpu", "wall")
         }
-        found[row[0]]["peak_gb"] = max(one(stage, "peak_gb") for stage in stages)
-    return found
+        by_stage[row[0]]["peak_gb"] = max(one(stage, "peak_gb") for stage in stages)
+    return by_stage
 
 
 def extrapolated(small: Costs, large: Costs, sizes: tuple[int, int], clicks: int) -> Costs:
@@ -72,22 +72,22 @@ def extrapolated(small: Costs, large: Costs, sizes: tuple[int, int], clicks: int
     A stage whose time did not grow from one size to the other is taken to be fixed.
     """
     reach = (clicks - sizes[1]) / (sizes[1] - sizes[0])
-    found = {}
+    whole = {}
     for name, cost in large.items():
         growth = {what: max(cost[what] - small[name][what], 0.0) for what in ("cpu", "wall")}
         times = {what: cost[what] + reach * growth[what] for what in growth}
-        found[name] = times | {"peak_gb": cost["peak_gb"]}
-    return found
+        whole[name] = times | {"peak_gb": cost["peak_gb"]}
+    return whole
 
 
-def with_totals(found: Costs) -> Costs:
+def with_totals(by_stage: Costs) -> Costs:
     """The stages, and both totals behind them."""
     totals = {}
     for total, left_out in TOTALS:
-        parts = [cost for name, cost in found.items() if name != left_out]
+        parts = [cost for name, cost in by_stage.items() if name != left_out]
         totals[total] = {what: sum(part[what] for part in parts) for what in ("cpu", "wall")}
         totals[total]["peak_gb"] = max(part["peak_gb"] for part in parts)
-    return found | totals
+    return by_stage | totals
 
 
 def _show(console: Console, title: str, ours: Costs, stock: Costs) -> dict[str, Any]:

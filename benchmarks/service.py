@@ -138,10 +138,10 @@ def processes(pid: int) -> list[int]:
         except OSError:
             continue
         children.setdefault(parent, []).append(int(stat.parent.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found
+    family = [pid]
+    for one in family:
+        family += children.get(one, [])
+    return family
 
 
 def cpu_seconds(pid: int) -> float:
@@ -246,10 +246,10 @@ class Served:
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         busy = cpu_seconds(self.process.pid) - busy
         line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
-        found: Figures = json.loads(line.removeprefix("RESULT "))
-        found["cpu_ms"] = busy / found["requests"] * 1e3
-        found["requests_per_s"] = found["requests"] / found["seconds"]
-        return found
+        figures: Figures = json.loads(line.removeprefix("RESULT "))
+        figures["cpu_ms"] = busy / figures["requests"] * 1e3
+        figures["requests_per_s"] = figures["requests"] / figures["seconds"]
+        return figures
 
     @contextmanager
     def pushes(self, every: float) -> Iterator[None]:
@@ -495,9 +495,9 @@ def main(
     source = newest.path
     figures: Figures = {"machine": machine()}
 
-    def tell(what: str, found: Figures) -> None:
-        figures[what] = found
-        say(what, found)
+    def tell(what: str, measured: Figures) -> None:
+        figures[what] = measured
+        say(what, measured)
 
     for size in SIZES:
         tell(f"router, {size} candidates, microseconds each", router_microseconds(source, size))
@@ -552,11 +552,11 @@ def main(
                     pushed = served.pushed
                     with served.pushes(every):
                         load = files[size], expected[n, size]
-                        found = served.load(*load, push_seconds, connections)
-                    found["pushes"] = served.pushed - pushed
+                        under_pushes = served.load(*load, push_seconds, connections)
+                    under_pushes["pushes"] = served.pushed - pushed
                     served.await_version(served.newest)
-                    found["load_s"] = served.load_seconds()
-                    tell(f"{size} candidates, {n}, with pushes", found)
+                    under_pushes["load_s"] = served.load_seconds()
+                    tell(f"{size} candidates, {n}, with pushes", under_pushes)
                 cpu = {n: median(r["cpu_ms"] for r in turns) for n, turns in quiet.items()}
                 times = stages[str(size)]
                 within = sum(times[stage] for stage in STAGES)

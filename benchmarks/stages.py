@@ -48,12 +48,12 @@ class StageCost:
 
 def costs(whole: Run, thin: Run, every: int) -> list[StageCost]:
     """Splits each stage's time, given the runs on a log and on 1/every of its rows."""
-    found = []
+    stages = []
     for name in whole[0].result["stages"]:
         full = _stage(whole, name, "executor")
         small = _stage(thin, name, "executor")
         fixed = min(max((every * small - full) / (every - 1), 0.0), full)
-        found.append(
+        stages.append(
             StageCost(
                 name,
                 _stage(whole, name, "wall"),
@@ -62,7 +62,7 @@ def costs(whole: Run, thin: Run, every: int) -> list[StageCost]:
                 full - fixed,
             )
         )
-    return found
+    return stages
 
 
 def summary(stages: list[StageCost], imports: float, total: float) -> dict[str, float]:
@@ -88,7 +88,7 @@ def _stage(runs: Run, name: str, what: str) -> float:
 
 
 def _show(
-    console: Console, stages: list[StageCost], found: Mapping[str, float], clicks: int
+    console: Console, stages: list[StageCost], shares: Mapping[str, float], clicks: int
 ) -> None:
     table = Table(title=f"{clicks:,} clicks, seconds")
     table.add_column("stage")
@@ -109,14 +109,14 @@ def _show(
         ("fixed cost of own stages (tracing, export, report)", "fixed_own_stages"),
         ("work on rows", "work_on_rows"),
     ):
-        totals.add_row(name, f"{found[key]:.1f}", f"{found[key] / found['total']:.1%}")
+        totals.add_row(name, f"{shares[key]:.1f}", f"{shares[key] / shares['total']:.1%}")
     totals.add_section()
     for name, key in (
         ("TFX overhead (the first three)", "share_tfx_overhead"),
         ("all that is fixed (the first four)", "share_all_fixed"),
     ):
-        totals.add_row(name, f"{found[key] * found['total']:.1f}", f"{found[key]:.1%}")
-    totals.add_row("whole run", f"{found['total']:.1f}", "100%")
+        totals.add_row(name, f"{shares[key] * shares['total']:.1f}", f"{shares[key]:.1%}")
+    totals.add_row("whole run", f"{shares['total']:.1f}", "100%")
     console.print(totals)
 
 
@@ -157,14 +157,14 @@ def main() -> None:
                     "overrides": changes,
                     "out": str(out),
                 }
-                runs.append(in_child("benchmarks.staged_run:staged_run", run))
+                runs.append(in_child("benchmarks.contestants.whole_run:whole_run", run))
                 shutil.rmtree(out)
     stages = costs(whole, thin, options.every)
     imports = float(median(run.result["imports"] for run in whole))
-    found = summary(stages, imports, float(median(run.wall for run in whole)))
-    _show(console, stages, found, whole[0].result["clicks"])
+    shares = summary(stages, imports, float(median(run.wall for run in whole)))
+    _show(console, stages, shares, whole[0].result["clicks"])
     console.print(f"{options.repeats} runs of either log; load average {whole[0].load:.1f}")
-    report = {"machine": machine(), "stages": [asdict(s) for s in stages], "summary": found}
+    report = {"machine": machine(), "stages": [asdict(s) for s in stages], "summary": shares}
     write(options.json, report | {"whole": as_json(whole), "thin": as_json(thin)})
 
 

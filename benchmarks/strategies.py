@@ -27,7 +27,7 @@ WAYS = ("plain", "strategy", "unrouted", "xla")
 
 def run(steps: int, rounds: int) -> dict[str, list[Figures]]:
     """Each way's figures, one entry a round."""
-    found: dict[str, list[Figures]] = {way: [] for way in WAYS}
+    blocks: dict[str, list[Figures]] = {way: [] for way in WAYS}
     with ExitStack() as stack:
         turns = {
             way: stack.enter_context(
@@ -37,8 +37,8 @@ def run(steps: int, rounds: int) -> dict[str, list[Figures]]:
         }
         for _ in range(rounds):
             for way, contestant in turns.items():
-                found[way].append(contestant.block())
-    return found
+                blocks[way].append(contestant.block())
+    return blocks
 
 
 def main() -> None:

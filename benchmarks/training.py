@@ -118,7 +118,7 @@ def reached(rounds: Rounds, name: str, entry: Entry) -> float:
 
 def run(steps: int, rounds: int, torch_python: str | None) -> Rounds:
     """All contestants' figures, one entry a round."""
-    found: Rounds = {}
+    measured: Rounds = {}
     with ExitStack() as stack:
         turns = {
             name: stack.enter_context(Turns(entry.function, {"steps": steps, **entry.options}))
@@ -138,19 +138,19 @@ def run(steps: int, rounds: int, torch_python: str | None) -> Rounds:
                 turns[name] = stack.enter_context(peer)
         for _ in range(rounds):
             for name, contestant in turns.items():
-                found.setdefault(name, []).append(contestant.block())
-    return found
+                measured.setdefault(name, []).append(contestant.block())
+    return measured
 
 
 def big_table(rows: int, steps: int) -> dict[str, float]:
     """Peak memory, 10^9 bytes, of training with one table of so many rows, by optimizer."""
-    found = {}
+    peaks = {}
     for lazy in (True, False):
         with Turns(f"{HERE}:BigTable", {"rows": rows, "lazy_adam": lazy, "steps": steps}) as one:
-            found["lazy Adam" if lazy else "exact Adam"] = one.block()["peak_gb"]
+            peaks["lazy Adam" if lazy else "exact Adam"] = one.block()["peak_gb"]
     with Turns(f"{HERE}:BigTable", {"rows": 1000, "lazy_adam": True, "steps": steps}) as one:
-        found["without the table"] = one.block()["peak_gb"]
-    return found
+        peaks["without the table"] = one.block()["peak_gb"]
+    return peaks
 
 
 def main() -> None:

@@ -87,8 +87,8 @@ class Turns:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self._process.args!r}: ended with {self._process.wait()}")
-        found: Figures = json.loads(line)
-        return found
+        figures: Figures = json.loads(line)
+        return figures
 
 
 def serve(contestant: Callable[..., Contestant], arguments: Mapping[str, Any]) -> None:

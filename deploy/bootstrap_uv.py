@@ -31,12 +31,12 @@ def main(version: str, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if importlib.util.find_spec("pip"):
             unpack_with_pip(version, Path(folder))
-            found = Path(folder) / "bin" / "uv"
+            uv = Path(folder) / "bin" / "uv"
         else:
-            found = unpack_wheel(version, Path(folder))
+            uv = unpack_wheel(version, Path(folder))
         # Renamed into place: an interrupted copy must not look like an installed program.
         partial = target.with_name(f".{target.name}.partial")
-        shutil.copy(found, partial)
+        shutil.copy(uv, partial)
         partial.chmod(0o755)
         partial.replace(target)
     print(f"installed uv {version} at {target}")

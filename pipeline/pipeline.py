@@ -299,8 +299,8 @@ def default_parameters(
     """The run's parameters as the config has them; `as_of` as `run` has it."""
     settings = config.model_dump(mode="json")
     values = {p.name: value_in(settings, p) for p in RUN_PARAMETERS}
-    found = {name: value for name, value in values.items() if value is not None}
-    return found | ({"as_of": run.as_of} if run is not None else {})
+    given = {name: value for name, value in values.items() if value is not None}
+    return given | ({"as_of": run.as_of} if run is not None else {})
 
 
 def _transform_code() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from service.http.metrics import Metrics
 from service.models.live import Live
@@ -23,19 +22,6 @@ _MEMORY = 0.1
 """Weight of the newest request in the mean cost of a byte."""
 
 
-class Backend(Protocol):
-    """One version, see `service.workers.pool.Pool`."""
-
-    assignment_id: str
-
-    @property
-    def whole(self) -> bool: ...
-
-    def retire(self) -> None: ...
-
-    async def ask(self, body: Sequence[bytes], kind: int) -> Reply: ...
-
-
 class UnavailableError(RuntimeError):
     """No answer is to be had now."""
 
@@ -46,7 +32,7 @@ class Front:
     def __init__(
         self,
         settings: ServeSettings,
-        live: Live[Backend],
+        live: Live,
         metrics: Metrics,
         log: DecisionLog | None,
     ) -> None:

@@ -35,13 +35,13 @@ def _count(example: tf.train.Example) -> tuple[tuple[str, int, int], int]:
 def _cvrs(element: tuple[str, Iterable[Counted]]) -> Iterable[Cvr]:
     setup, counts = element
     sums: dict[int, tuple[float, float]] = {}
-    found = list(counts)
-    for (day, delay), clicks in found:
+    counted = list(counts)
+    for (day, delay), clicks in counted:
         for age in range(1, task.WINDOW + 1):
             weight = clicks * 2 ** (-age / task.HALF_LIFE)
             conversions, total = sums.get(day + age, (0.0, 0.0))
             sums[day + age] = (conversions + weight * (0 <= delay < age), total + weight)
-    for day in {day for (day, _), _ in found} & sums.keys():
+    for day in {day for (day, _), _ in counted} & sums.keys():
         yield (setup, day), sums[day][0] / sums[day][1]
 
 
@@ -57,8 +57,8 @@ def _label(example: tf.train.Example, cvrs: Mapping[tuple[str, int], float]) -> 
     return written
 
 
-def _write_cvrs(found: list[Cvr], path: str) -> None:
-    columns = [[k[0] for k, _ in found], [k[1] for k, _ in found], [cvr for _, cvr in found]]
+def _write_cvrs(cvrs: list[Cvr], path: str) -> None:
+    columns = [[k[0] for k, _ in cvrs], [k[1] for k, _ in cvrs], [cvr for _, cvr in cvrs]]
     pq.write_table(pa.table(columns, ["setup_id", "day", "cvr"]), path)
 
 

@@ -46,5 +46,5 @@ def label(log: str, out: str) -> int:
             end=task.MATURE_END,
         )
     )
-    found = connection.execute(f"select count(*) from '{out}/labelled.parquet'").fetchone()
-    return int(found[0]) if found else 0
+    row = connection.execute(f"select count(*) from '{out}/labelled.parquet'").fetchone()
+    return int(row[0]) if row else 0

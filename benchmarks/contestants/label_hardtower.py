@@ -15,8 +15,9 @@ from common.clicks.tfrecords import shard_files
 from components.example_gen.readers.source import Window
 from components.example_gen.run import ingest as ingest_log
 from components.example_gen.settings import IngestSettings
+from components.task_labeler.passes.clicks import ClickLog
 from components.task_labeler.passes.label import SplitPlaces
-from components.task_labeler.run import label_clicks
+from components.task_labeler.run import Folders, label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import load_contract
 from schemas.labelled import SPLITS
@@ -57,15 +58,12 @@ def label(examples: str, out: str) -> int:
     """TFRecord in; TFRecord and Parquet out."""
     assignments = Path(out) / "assignments"
     assignments.mkdir(parents=True)
+    places = {split: SplitPlaces(f"{out}/{split}", f"{out}/columns/{split}") for split in SPLITS}
     label_clicks(
-        shard_files(f"{examples}/Split-log"),
-        load_contract(task.CONTRACT),
-        task.AS_OF,
+        ClickLog(shard_files(f"{examples}/Split-log"), load_contract(task.CONTRACT), task.AS_OF),
         LABELLING,
         PERIODS,
-        {split: SplitPlaces(f"{out}/{split}", f"{out}/columns/{split}") for split in SPLITS},
-        str(assignments),
-        f"{out}/temp",
+        Folders(places, str(assignments), f"{out}/temp"),
         make_pipeline,
     )
     write_cvrs(assignments, out)

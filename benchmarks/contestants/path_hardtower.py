@@ -10,7 +10,7 @@ from tfx import v1 as tfx
 
 from benchmarks.contestants import labelling_task as task
 from benchmarks.contestants.label_hardtower import LABELLING, PERIODS, rows_written, write_cvrs
-from benchmarks.stage_clock import StageClock, output_dir
+from benchmarks.contestants.path_clock import StageClock, output_dir
 from components.contract_schema.component import ContractSchema
 from components.contract_schema.settings import ComparatorThresholds
 from components.example_gen.component import ClickLogGen
@@ -30,7 +30,7 @@ def run(log: str, out: str, sample_rate: float) -> dict[str, Any]:
     are computed twice, from a sample and from all rows.
 
     Returns:
-      `stages` as `benchmarks.stage_clock.Costs`; `rows` loaded.
+      `stages` as `benchmarks.contestants.path_clock.Costs`; `rows` loaded.
     """
     contract = load_contract(task.CONTRACT)
     source = ClickLogGen(

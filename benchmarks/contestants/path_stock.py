@@ -11,7 +11,7 @@ from tfx.types.standard_artifacts import Examples
 
 from benchmarks.contestants import labelling_task as task
 from benchmarks.contestants.label_beam import label
-from benchmarks.stage_clock import StageClock, output_dir
+from benchmarks.contestants.path_clock import StageClock, output_dir
 from schemas.contract import load_contract
 
 SPLIT = "all"
@@ -32,7 +32,7 @@ def run(log: str, out: str) -> dict[str, Any]:
     """TFX's Parquet ExampleGen, StatisticsGen, SchemaGen and Transform, the last materialized.
 
     Returns:
-      `stages` as `benchmarks.stage_clock.Costs`; `rows` written.
+      `stages` as `benchmarks.contestants.path_clock.Costs`; `rows` written.
     """
     source = FileBasedExampleGen(
         input_base=log,

@@ -38,17 +38,17 @@ class CompiledStep(TrainStep):
     ) -> tuple[Losses, list[tf.Tensor], list[RowGradient]]:
         ids, nums, *rest = batch
         lookups = self.network.embedding.lookup(ids)
-        rows = [found.rows for found in lookups]
+        rows = [lookup.rows for lookup in lookups]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(rows)
             embedded = self.network.embedding.assemble(ids, lookups)
         losses, of_dense, of_embedded = self._compiled(embedded, nums, *rest)
         tables = [
             RowGradient(
-                found.unique,
-                tf.math.unsorted_segment_sum(g.values, g.indices, tf.size(found.unique)),
+                lookup.unique,
+                tf.math.unsorted_segment_sum(g.values, g.indices, tf.size(lookup.unique)),
             )
-            for found, g in zip(lookups, tape.gradient(embedded, rows, of_embedded), strict=True)
+            for lookup, g in zip(lookups, tape.gradient(embedded, rows, of_embedded), strict=True)
         ]
         return Losses(*losses), of_dense, tables
 

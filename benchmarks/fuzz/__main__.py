@@ -29,13 +29,13 @@ Try = Callable[[int, Path], Outcome]
 
 def kinds(requests: Requests) -> dict[str, Try]:
     """What is broken, by kind, and what tries one."""
-    found: dict[str, Try] = {}
+    tries: dict[str, Try] = {}
     for form in FORMATS:
-        found[form] = lambda seed, folder, form=form: try_shard(form, seed, folder)  # type: ignore[misc]
+        tries[form] = lambda seed, folder, form=form: try_shard(form, seed, folder)  # type: ignore[misc]
     for name in INPUTS:
-        found[name] = lambda seed, folder, name=name: try_document(name, seed, folder)  # type: ignore[misc]
-    found["request"] = requests.try_one
-    return found
+        tries[name] = lambda seed, folder, name=name: try_document(name, seed, folder)  # type: ignore[misc]
+    tries["request"] = requests.try_one
+    return tries
 
 
 def outcomes(tries: dict[str, Try], inputs: int, seed: int) -> Iterator[tuple[str, Outcome]]:

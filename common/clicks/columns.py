@@ -71,10 +71,12 @@ class KeptColumns:
         """Least and greatest value of an integer column; None where the file does not say."""
         at = self._file.schema_arrow.get_field_index(name)
         groups = self._file.metadata
-        found = [groups.row_group(i).column(at).statistics for i in range(groups.num_row_groups)]
-        if not found or any(s is None or not s.has_min_max for s in found):
+        statistics = [
+            groups.row_group(i).column(at).statistics for i in range(groups.num_row_groups)
+        ]
+        if not statistics or any(s is None or not s.has_min_max for s in statistics):
             return None
-        return min(s.min for s in found), max(s.max for s in found)
+        return min(s.min for s in statistics), max(s.max for s in statistics)
 
     def batches(self, size: int) -> Iterator[pa.RecordBatch]:
         """The columns asked for, in that order, at most `size` rows at a time."""

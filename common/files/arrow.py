@@ -82,6 +82,6 @@ def parquet_batches(
 def _refuse_short_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> None:
     wanted = file.metadata.num_rows
     for name in columns:
-        found = sum(batch.num_rows for batch in file.iter_batches(rows, columns=[name]))
-        if found != wanted:
-            raise pa.ArrowInvalid(f"column {name} has {found} values for {wanted} rows")
+        values = sum(batch.num_rows for batch in file.iter_batches(rows, columns=[name]))
+        if values != wanted:
+            raise pa.ArrowInvalid(f"column {name} has {values} values for {wanted} rows")

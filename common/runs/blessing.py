@@ -75,8 +75,8 @@ def _earlier(output_dict: Artifacts, key: str) -> list[tuple[types.Artifact, str
     """Each output and the folder of an earlier execution with this key, if there is one."""
     outputs = [artifact for artifacts in output_dict.values() for artifact in artifacts]
     parents = [os.path.dirname(artifact.uri.rstrip("/")) for artifact in outputs]
-    found = fileio.listdir(parents[0]) if fileio.exists(parents[0]) else []
-    for name in sorted((name.rstrip("/") for name in found), reverse=True):
+    names = fileio.listdir(parents[0]) if fileio.exists(parents[0]) else []
+    for name in sorted((name.rstrip("/") for name in names), reverse=True):
         folders = [f"{parent}/{name}" for parent in parents]
         if all(_read(f"{folder}/{KEY_FILE}") == key for folder in folders):
             return list(zip(outputs, folders, strict=True))

@@ -70,12 +70,12 @@ def value_in(config: Mapping[str, Any], parameter: RunParameter) -> str | int | 
     Such a setting, the word `estimate` in place of a number for instance, cannot become the
     default of a typed parameter: it stays as the config has it.
     """
-    found: Any = config
+    value: Any = config
     for part in parameter.key.split("."):
-        found = found[part]
-    if type(found) is int and parameter.kind is float:
-        return float(found)
-    return found if type(found) is parameter.kind else None
+        value = value[part]
+    if type(value) is int and parameter.kind is float:
+        return float(value)
+    return value if type(value) is parameter.kind else None
 
 
 def changed(

@@ -37,10 +37,10 @@ def code_version() -> str:
         return plain
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        revision = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return plain
-    return f"{plain}+{found.stdout.strip()}" if found.returncode == 0 else plain
+    return f"{plain}+{revision.stdout.strip()}" if revision.returncode == 0 else plain
 
 
 def code_fingerprint(*modules: str) -> str:

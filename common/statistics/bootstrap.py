@@ -127,15 +127,15 @@ class SetupSums:
         [resamples] of draw counts [resamples, setups]."""
         weight, label = counts @ self.weight, counts @ self.label
         base = base_loss(weight, label)
-        found: dict[tuple[str, str], Floats] = {}
+        resampled: dict[tuple[str, str], Floats] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for model, by_setup in self.loss.items():
                 loss = counts @ by_setup
-                found[model, RIG] = 1.0 - loss / base
-                found[model, LOG_LOSS] = loss / weight
+                resampled[model, RIG] = 1.0 - loss / base
+                resampled[model, LOG_LOSS] = loss / weight
                 predicted = counts @ self.prediction[model]
-                found[model, CALIBRATION] = np.where(label > 0.0, predicted / label, np.nan)
-        return found
+                resampled[model, CALIBRATION] = np.where(label > 0.0, predicted / label, np.nan)
+        return resampled
 
 
 class Bootstrap:
@@ -171,9 +171,9 @@ class Bootstrap:
         self._place = {key: i for i, key in enumerate(keys)}
 
         def measured(counts: Ints) -> Floats:
-            found = sums.metrics(counts)
-            found |= {(model, AUC): area(counts) for model, area in areas.items()}
-            return np.stack([found[key] for key in keys], axis=1)
+            resampled = sums.metrics(counts)
+            resampled |= {(model, AUC): area(counts) for model, area in areas.items()}
+            return np.stack([resampled[key] for key in keys], axis=1)
 
         width = round(float(scored.label.sum())) if areas else 0
         self._estimate = measured(np.ones((1, self.setups), np.int64))[0]

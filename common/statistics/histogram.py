@@ -78,10 +78,10 @@ class Histogram:
         sum over bins, highest first, of (rise of recall) x precision."""
         if math.isnan(self._pairs()):
             return math.nan
-        found = np.cumsum(self.positives[::-1])
-        taken = found + np.cumsum(self.negatives[::-1])
-        precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0.0)
-        return float(self.positives[::-1] @ precision / found[-1])
+        recalled = np.cumsum(self.positives[::-1])
+        taken = recalled + np.cumsum(self.negatives[::-1])
+        precision = np.divide(recalled, taken, out=np.zeros_like(recalled), where=taken > 0.0)
+        return float(self.positives[::-1] @ precision / recalled[-1])
 
     @property
     def tied_pairs(self) -> float:

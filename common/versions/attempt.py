@@ -52,10 +52,10 @@ class Attempt:
         if not run_id:
             return False
         mine = (self.as_of, self.config_digest, self.code_version)
-        found = (
+        earlier = (
             manifest.get("data", {}).get("as_of"),
             manifest.get("config_digest"),
             manifest.get("code_version"),
         )
-        same = run_id == self.run_id or found == mine
+        same = run_id == self.run_id or earlier == mine
         return same and not (Path(self.out) / REPORTED.format(run_id)).is_file()

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.versions.digest import SUMS, check_sums, write_sums
+from common.versions.digest import ASSETS_EXTRA, SUMS, check_sums, write_sums
+from common.versions.reference import MANIFEST
 from schemas.errors import InputError
 
 STAGING = ".staging-"
@@ -32,7 +33,6 @@ LOCK = ".lock"
 """Held by whoever changes the folder; holds the highest number ever given out."""
 
 MODEL_FILE = "saved_model.pb"
-MANIFEST_FILE = "assets.extra/manifest.json"
 
 _NUMBER = re.compile(r"0|[1-9][0-9]*")
 
@@ -47,7 +47,7 @@ class Version:
     @property
     def manifest_digest(self) -> str:
         """`sha256:` and 64 hex digits over its manifest; empty when it has none."""
-        return _digest(self.path / MANIFEST_FILE)
+        return _digest(self.path / MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class ServingFolder:
     def _link_one_task(self) -> None:
         """Brings the links to one-task models in step with the versions; only under the lock."""
         links = self.root / ONE_TASK_MODEL
-        target = Path("assets.extra") / ONE_TASK_MODEL
+        target = Path(ASSETS_EXTRA) / ONE_TASK_MODEL
         wanted = {str(v) for v in self.versions() if (self.path(v) / target).is_dir()}
         there = {entry.name for entry in os.scandir(links)} if links.is_dir() else set()
         if wanted:

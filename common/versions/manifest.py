@@ -16,7 +16,6 @@ from common.versions.digest import config_digest
 from schemas.base import Frozen
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
-MANIFEST_FILE = "manifest.json"
 HARD_SLICE = "task=hard"
 LIBRARIES = ("tensorflow", "tfx", "tensorflow-transform", "tensorflow-model-analysis", "numpy")
 

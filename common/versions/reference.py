@@ -11,6 +11,8 @@ START = "assets.extra/warm_start"
 """In a serving SavedModel, what a training that starts from it needs besides."""
 
 MANIFEST = "assets.extra/manifest.json"
+"""What `common.versions.manifest` describes."""
+
 ONE_TASK_DIRECTORY = "assets.extra/one_task"
 """The one-task model's serving SavedModel."""
 

@@ -41,7 +41,7 @@ def distances(comparisons: Mapping[str, Anomalies]) -> list[Distance]:
     Args:
       comparisons: kind -> what TensorFlow Data Validation found.
     """
-    found = [
+    all_kinds = [
         Distance(
             kind,
             ".".join(info.path.step),
@@ -53,4 +53,4 @@ def distances(comparisons: Mapping[str, Anomalies]) -> list[Distance]:
         for info in anomalies.drift_skew_info
         for measured in (*info.drift_measurements, *info.skew_measurements)
     ]
-    return sorted(found, key=lambda d: (d.kind, -d.value, d.feature))
+    return sorted(all_kinds, key=lambda d: (d.kind, -d.value, d.feature))

@@ -119,11 +119,11 @@ def _findings(
     kind: str, split: str, anomalies: Anomalies, settings: DataGateSettings
 ) -> list[Finding]:
     severity = "error" if kind in settings.stop_on else "warning"
-    found = [
+    findings = [
         Finding(kind, split, name, severity, " ".join(info.description.split()))
         for name, info in anomalies.anomaly_info.items()
     ]
     if anomalies.HasField("dataset_anomaly_info"):
         text = " ".join(anomalies.dataset_anomaly_info.description.split())
-        found.append(Finding(kind, split, "", severity, text))
-    return found
+        findings.append(Finding(kind, split, "", severity, text))
+    return findings

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from common.files.gfile import write_json
+from common.runs.files import EvaluationFile
 from common.statistics.bootstrap import Scored
 from components.evaluator.metrics.calibration_curve import Bin, calibration_curve
 from components.evaluator.metrics.deciles import Decile, deciles
@@ -83,21 +84,21 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
         # TFMA shows where each model lies; what needs no graph lies nowhere.
         places = {model: inputs.models.get(model, "") for model in evaluated(inputs.models)}
         _ = pipeline | "Predict" >> scores | WriteEvaluation(places, slices, output)
-    table = merge_parts(parts, len(inputs.shards), f"{output}/predictions.parquet")
+    table = merge_parts(parts, len(inputs.shards), f"{output}/{EvaluationFile.PREDICTIONS}")
     logger.info("Evaluator: scored %d models on %s examples", len(inputs.models), f"{len(table):,}")
 
     drawn = intervals(table, slices, settings)
     records = load_records(output, slices, drawn.values)
-    write_json(records, f"{output}/metrics.json")
+    write_json(records, f"{output}/{EvaluationFile.METRICS}")
     _log_metrics(records)
-    write_json([_flat(c) for c in drawn.comparisons], f"{output}/comparisons.json")
+    comparisons = [_flat(c) for c in drawn.comparisons]
+    write_json(comparisons, f"{output}/{EvaluationFile.COMPARISONS}")
     hard = scored_examples(table.filter(pc.equal(table.column(labelled.TASK), labelled.HARD)))
-    write_json(_calibration(hard, settings), f"{output}/calibration.json")
+    write_json(_calibration(hard, settings), f"{output}/{EvaluationFile.CALIBRATION}")
     judged = _deciles(hard, inputs.gate, settings)
     verdict = judge(records, drawn.comparisons, inputs.gate, inputs.baseline, judged)
-    write_json(
-        {**dataclasses.asdict(verdict), "summary": verdict.summary}, f"{output}/verdict.json"
-    )
+    said = {**dataclasses.asdict(verdict), "summary": verdict.summary}
+    write_json(said, f"{output}/{EvaluationFile.VERDICT}")
     logger.info("Evaluator: %s", verdict.summary)
     return verdict
 

@@ -15,6 +15,7 @@ from tfx.utils import io_utils, path_utils
 
 from common.clicks.tfrecords import read_batches, shard_files
 from common.files.gfile import read_json
+from common.runs.files import AssignmentFile
 from common.versions.reference import comparable_model
 from components.evaluator.evaluate import Inputs, evaluate
 from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, LOGISTIC, ONE_TASK
@@ -110,7 +111,7 @@ def _comparable_path(artifacts: list[types.Artifact]) -> str:
 def _assignment_id(artifacts: list[types.Artifact]) -> str:
     if not artifacts:
         return ""
-    return str(read_json(f"{artifacts[0].uri}/settings.json")["assignment_id"])
+    return str(read_json(f"{artifacts[0].uri}/{AssignmentFile.SETTINGS}")["assignment_id"])
 
 
 def _bless(verdict: Verdict, input_dict: Artifacts, output_dict: Artifacts) -> None:

@@ -32,8 +32,8 @@ class Driver(component_driver.BaseDriver, base_driver.BaseDriver):
         window = Window.before(as_of, properties["window_days"])
         contract = parse_contract(properties["contract"])
         source = open_source(contract, Path(properties["root"]), window)
-        found = {"as_of": as_of.isoformat(), "input_fingerprint": source.fingerprint()}
+        keys = {"as_of": as_of.isoformat(), "input_fingerprint": source.fingerprint()}
         output = driver_output_pb2.DriverOutput()
-        for name, value in (properties | found).items():
+        for name, value in (properties | keys).items():
             data_types_utils.set_metadata_value(output.exec_properties[name], value)
         return output

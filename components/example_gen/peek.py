@@ -96,9 +96,9 @@ def _days_of(files: tuple[str, ...], contract: Contract) -> tuple[date, date] | 
 
 def _setups(files: tuple[str, ...], contract: Contract) -> int:
     columns = list(contract.roles.setup)
-    found: set[tuple[str, ...]] = set()
+    setups: set[tuple[str, ...]] = set()
     for path in files:
         part = parquet_table(path, columns).group_by(columns).aggregate([])
         # As text: files may hold a column in different types.
-        found.update(tuple(map(str, row.values())) for row in part.to_pylist())
-    return len(found)
+        setups.update(tuple(map(str, row.values())) for row in part.to_pylist())
+    return len(setups)

@@ -90,7 +90,7 @@ def ingest(
     """
     keys = open_source(contract, root, window).shards()
     logger.info("ExampleGen: %d shards, days %s .. %s", len(keys), window.start, window.days[-1])
-    found = f"{report_uri}/shards.jsonl"
+    shard_reports = f"{report_uri}/shards.jsonl"
     with make_pipeline() as pipeline:
         read = IngestShard(
             contract, str(root), window, len(keys), split_uri, f"{report_uri}/rejected"
@@ -100,9 +100,9 @@ def ingest(
             | "Shards" >> beam.Create(list(enumerate(keys)))
             | "IngestShard" >> beam.ParDo(read)
             | "AllReports" >> beam.CombineGlobally(lambda lines: "\n".join(sorted(lines)))
-            | "WriteReports" >> beam.Map(write_text, found)
+            | "WriteReports" >> beam.Map(write_text, shard_reports)
         )
-    reports = [json.loads(line) for line in read_text(found).splitlines() if line]
+    reports = [json.loads(line) for line in read_text(shard_reports).splitlines() if line]
     for shard in reports:
         if "error" in shard:
             raise InputError(shard["error"])

@@ -25,16 +25,16 @@ from common.files.arrow import parquet_table
 from common.files.artifact_dirs import local_dir
 from common.files.local import local_path, read_local_json
 from common.routing.table import PARQUET_FILE, SERVING_FILE, SETTINGS_FILE
+from common.runs.files import AssignmentFile, EvaluationFile, PushFile
 from common.runs.info import RunInfo
 from common.versions.manifest import (
-    MANIFEST_FILE,
     Manifest,
     build_manifest,
     judged_fit_of,
     refit_of,
 )
 from components.pusher.push import Cargo, Models, not_blessed, push, refused
-from components.pusher.record import RECORD_FILE, Pruning, PushRecord, RefitCheck
+from components.pusher.record import Pruning, PushRecord, RefitCheck
 from components.pusher.refit import (
     distance_check,
     knowledge_check,
@@ -51,7 +51,6 @@ from components.trainer.export.pruning import PruningError, PruningProof, prove_
 from schemas.contract import Contract, parse_contract
 from schemas.labelled import EVAL, RECENT, TRAIN
 
-HISTORY_FILE = "history.parquet"
 STATISTICS_FILE = "FeatureStats.pb"
 
 logger = logging.getLogger("hardtower")
@@ -139,8 +138,8 @@ def _manifest(
     Args:
       served: what is to serve; None where nothing is blessed.
     """
-    splits = read_local_json(assignments / "splits.json", {})
-    assignment = read_local_json(assignments / "settings.json", {})
+    splits = read_local_json(assignments / AssignmentFile.SPLITS, {})
+    assignment = read_local_json(assignments / AssignmentFile.SETTINGS, {})
     as_judged = judged_fit_of(splits, judged.model_digest, judged.one_task_digest)
     as_served = as_judged if served is judged else None
     if served is not None and served is not judged:
@@ -156,8 +155,8 @@ def _manifest(
         run=run,
         assignment=assignment,
         splits=splits,
-        metrics=read_local_json(evaluation / "metrics.json", []),
-        verdict=read_local_json(evaluation / "verdict.json", {}),
+        metrics=read_local_json(evaluation / EvaluationFile.METRICS, []),
+        verdict=read_local_json(evaluation / EvaluationFile.VERDICT, {}),
         model_digest=shown.model_digest,
         one_task_digest=shown.one_task_digest,
         judged_fit=as_judged,
@@ -181,11 +180,11 @@ def _proved(
         if not refit:
             raise
         return None, [*checks, pruning_check(str(error), passed=False)]
-    found = (
+    what = (
         f"no soft variable, hard predictions within {proof.largest_difference:.2g} of the full "
         f"graph's on {proof.examples:,} examples"
     )
-    return proof, [*checks, pruning_check(found, passed=True)] if refit else checks
+    return proof, [*checks, pruning_check(what, passed=True)] if refit else checks
 
 
 def _refit_checks(
@@ -216,7 +215,7 @@ def _refit_checks(
         if fit is not None
     }
     as_of = to_day(date.fromisoformat(manifest.data.as_of))
-    history = parquet_table(assignments / HISTORY_FILE, ["setup_id", "day", "clicks"])
+    history = parquet_table(assignments / AssignmentFile.HISTORY, ["setup_id", "day", "clicks"])
     everything = np.ones(len(clicks), bool)
     return [
         level_check("level_hard", clicks, clicks.hard, served, settings),
@@ -242,7 +241,7 @@ def _routing_files(assignments: Path) -> dict[str, Path]:
     return {
         PARQUET_FILE: assignments / PARQUET_FILE,
         SERVING_FILE: assignments / SERVING_FILE,
-        SETTINGS_FILE: assignments / "settings.json",
+        SETTINGS_FILE: assignments / AssignmentFile.SETTINGS,
     }
 
 
@@ -258,6 +257,6 @@ def _write(pushed: types.Artifact, record: PushRecord, manifest: Manifest) -> No
     if record.version is not None and record.path is not None:
         pushed.set_string_custom_property("pushed_version", str(record.version))
         pushed.set_string_custom_property("pushed_destination", record.path)
-    for name, contents in ((RECORD_FILE, record), (MANIFEST_FILE, manifest)):
+    for name, contents in ((PushFile.RECORD, record), (PushFile.MANIFEST, manifest)):
         with fileio.open(f"{pushed.uri}/{name}", "w") as file:
             file.write(json.dumps(contents.model_dump(mode="json"), indent=2) + "\n")

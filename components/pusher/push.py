@@ -13,8 +13,14 @@ from common.files.local import read_local_json
 from common.routing.table import RoutingTable
 from common.versions.digest import ASSETS_EXTRA, model_digest, model_files
 from common.versions.folder import ServingFolder
-from common.versions.manifest import MANIFEST_FILE, Manifest
-from common.versions.reference import JUDGED_FIT, ONE_TASK_DIRECTORY, START, TRAIN_STATISTICS
+from common.versions.manifest import Manifest
+from common.versions.reference import (
+    JUDGED_FIT,
+    MANIFEST,
+    ONE_TASK_DIRECTORY,
+    START,
+    TRAIN_STATISTICS,
+)
 from components.pusher.record import Pruning, PushRecord, RefitCheck
 from components.pusher.settings import PushSettings
 
@@ -37,7 +43,7 @@ class Models:
 
     @classmethod
     def found(cls, model: Path, one_task: Path | None) -> Models:
-        """As they lie on disk."""
+        """Two models on disk, with digests of what is there."""
         other = "" if one_task is None else model_digest(one_task)
         return cls(model, model_digest(model), one_task, other)
 
@@ -96,7 +102,7 @@ def push(
         if cargo.statistics is not None:
             shutil.copyfile(cargo.statistics, folder / TRAIN_STATISTICS)
         numbered = manifest.model_copy(update={"version": version})
-        (extra / MANIFEST_FILE).write_text(numbered.model_dump_json(indent=2) + "\n", "utf-8")
+        (folder / MANIFEST).write_text(numbered.model_dump_json(indent=2) + "\n", "utf-8")
         cargo.write_warmup(extra)
 
     later = ""
@@ -187,8 +193,8 @@ def _later(version: Path, manifest: Manifest) -> str:
 
 
 def _manifest(version: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_local_json(version / ASSETS_EXTRA / MANIFEST_FILE, {})
-    return found
+    manifest: dict[str, Any] = read_local_json(version / MANIFEST, {})
+    return manifest
 
 
 def _serves(version: Path, manifest: Manifest) -> bool:

@@ -12,8 +12,6 @@ from schemas.base import Frozen
 if TYPE_CHECKING:
     from components.trainer.export.pruning import GraphInventory, PruningProof
 
-RECORD_FILE = "push.json"
-
 
 class Graph(Frozen):
     """What a SavedModel consists of, in numbers; `size` is in bytes."""

@@ -207,13 +207,13 @@ def knowledge_check(
     )
 
 
-def pruning_check(found: str, passed: bool) -> RefitCheck:
+def pruning_check(detail: str, passed: bool) -> RefitCheck:
     """That the refit's serving graph is its full graph without the soft tower."""
     return RefitCheck(
         name="pruning",
         passed=passed,
         wanted="the full graph without the soft tower, its hard predictions unchanged",
-        detail=found,
+        detail=detail,
     )
 
 

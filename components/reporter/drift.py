@@ -62,7 +62,7 @@ class AssignmentDrift:
         return sum(move.setups for move in self.moves if kind_of(move) == kind)
 
     def clicks_on(self, kind: str) -> int:
-        """Clicks on them."""
+        """Clicks on the setups of a kind, see `setups`."""
         return sum(move.clicks for move in self.moves if kind_of(move) == kind)
 
 

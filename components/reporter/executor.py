@@ -16,8 +16,9 @@ from tfx.types import artifact_utils
 from common.files.artifact_dirs import local_dir
 from common.files.atomic import run_folder, write_files
 from common.files.local import local_path
+from common.runs.files import EvaluationFile, RunFile
 from common.runs.info import RunInfo
-from components.reporter.index import FIGURES_FILE, write_index
+from components.reporter.index import write_index
 from components.reporter.inputs import read_run_files
 from components.reporter.report import render_report, run_manifest
 from components.reporter.sections import key_figures
@@ -66,12 +67,12 @@ class Executor(base_executor.BaseExecutor):
         write_files(
             out,
             {
-                "metrics.json": json.dumps(files.metrics, indent=1) + "\n",
-                "comparisons.json": json.dumps(files.comparisons, indent=1) + "\n",
-                FIGURES_FILE: json.dumps(key.dump(), indent=1) + "\n",
-                "manifest.json": manifest.model_dump_json(indent=2) + "\n",
-                "report.html": page,
+                EvaluationFile.METRICS: json.dumps(files.metrics, indent=1) + "\n",
+                EvaluationFile.COMPARISONS: json.dumps(files.comparisons, indent=1) + "\n",
+                RunFile.FIGURES: json.dumps(key.dump(), indent=1) + "\n",
+                RunFile.MANIFEST: manifest.model_dump_json(indent=2) + "\n",
+                RunFile.REPORT: page,
             },
         )
         write_index(out.parent.parent)
-        logger.info("RunReport: %s", out / "report.html")
+        logger.info("RunReport: %s", out / RunFile.REPORT)

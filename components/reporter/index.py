@@ -13,12 +13,12 @@ from markupsafe import Markup
 from common.files.atomic import write_files
 from common.files.local import read_local_json
 from common.pages.page import Cell, Table, environment
-from common.pages.sparkline import sparkline
+from common.pages.svg import sparkline
 from common.pages.text import between, count, decimal
+from common.runs.files import RunFile
 from components.reporter.sections import Card
 
 INDEX_FILE = "index.html"
-FIGURES_FILE = "figures.json"
 """In a run's folder, its `sections.KeyFigures`."""
 
 TEMPLATE = "index.html.j2"
@@ -67,13 +67,13 @@ class Run:
 
     def value(self, name: str) -> float | None:
         """A key figure; of a run without any, hard RIG and level by its manifest."""
-        found = self.figures.get(name)
-        if isinstance(found, Mapping):
-            found = found["value"]
-        if found is None:
+        figure = self.figures.get(name)
+        if isinstance(figure, Mapping):
+            figure = figure["value"]
+        if figure is None:
             metric = name.removeprefix("hard_")
-            found = self.manifest.get("metrics", {}).get("candidate", {}).get(metric)
-        return None if found is None else float(found)
+            figure = self.manifest.get("metrics", {}).get("candidate", {}).get(metric)
+        return None if figure is None else float(figure)
 
 
 def write_index(out: Path) -> None:
@@ -83,7 +83,8 @@ def write_index(out: Path) -> None:
 
 def render_index(out: Path) -> str:
     """The page; links are relative to the folder."""
-    runs = sorted(map(_read, _folders(out)), key=lambda run: (run.began, run.run_id), reverse=True)
+    folders = filter(Path.is_dir, out.glob("runs/*"))
+    runs = sorted(map(_read, folders), key=lambda run: (run.began, run.run_id), reverse=True)
     by_day = sorted(
         (run for run in runs if run.figures or run.manifest), key=lambda run: (run.as_of, run.began)
     )
@@ -99,10 +100,6 @@ def render_index(out: Path) -> str:
     )
 
 
-def _folders(out: Path) -> Iterable[Path]:
-    return (folder for folder in out.glob("runs/*") if folder.is_dir())
-
-
 def _read(folder: Path) -> Run:
     def found(name: str) -> Mapping[str, Any]:
         try:
@@ -113,8 +110,8 @@ def _read(folder: Path) -> Run:
 
     return Run(
         folder.name,
-        *(found("run.json"), found("manifest.json"), found(FIGURES_FILE)),
-        (folder / "report.html").is_file(),
+        *(found(RunFile.RECORD), found(RunFile.MANIFEST), found(RunFile.FIGURES)),
+        (folder / RunFile.REPORT).is_file(),
     )
 
 
@@ -160,8 +157,8 @@ def _words(run: Run) -> str:
 
 
 def _interval(run: Run, name: str, places: int) -> str:
-    found = run.figures.get(name) or {}
-    return between(found.get("low"), found.get("high"), lambda v: decimal(v, places))
+    figure = run.figures.get(name) or {}
+    return between(figure.get("low"), figure.get("high"), lambda v: decimal(v, places))
 
 
 def _trends(runs: Sequence[Run]) -> Iterable[tuple[Card, Markup]]:
@@ -175,9 +172,9 @@ def _trends(runs: Sequence[Run]) -> Iterable[tuple[Card, Markup]]:
 
 
 def _studies(out: Path) -> Table:
-    found = [(path, kind) for pattern, kind in STUDIES.items() for path in out.glob(pattern)]
+    pages = [(path, kind) for pattern, kind in STUDIES.items() for path in out.glob(pattern)]
     rows: list[list[str | Cell]] = []
-    for path, kind in sorted(found, key=lambda item: item[0].stat().st_mtime, reverse=True):
+    for path, kind in sorted(pages, key=lambda item: item[0].stat().st_mtime, reverse=True):
         place = path.relative_to(out)
         rows.append([Cell(str(place.parent) or kind, href=_link(*place.parts)), kind])
     return Table("Studies, newest first", ["Page", "What"], rows)

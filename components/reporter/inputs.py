@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from common.files.arrow import parquet_table
 from common.files.local import read_local_json
+from common.runs.files import AssignmentFile, EvaluationFile, PushFile, TrainingFile
 
 Json = Mapping[str, Any]
 
@@ -73,22 +74,22 @@ def read_run_files(
       model_runs: model (`candidate`, `one_task`) -> its training log.
     """
     runs = model_runs or {}
-    histories = {model: _json(folder, "history.json", []) for model, folder in runs.items()}
-    training = {model: _json(folder, "training.json", {}) for model, folder in runs.items()}
+    histories = {model: _json(folder, TrainingFile.HISTORY, []) for model, folder in runs.items()}
+    training = {model: _json(folder, TrainingFile.RECORD, {}) for model, folder in runs.items()}
     return RunFiles(
-        metrics=_json(evaluation, "metrics.json", []),
-        comparisons=_json(evaluation, "comparisons.json", []),
-        calibration=_json(evaluation, "calibration.json", {}),
-        verdict=_json(evaluation, "verdict.json"),
-        settings=_json(task_assignments, "settings.json", {}),
-        stability=_json(task_assignments, "stability.json"),
-        splits=_json(task_assignments, "splits.json", {}),
-        assignments=_table(task_assignments, "assignments.parquet"),
+        metrics=_json(evaluation, EvaluationFile.METRICS, []),
+        comparisons=_json(evaluation, EvaluationFile.COMPARISONS, []),
+        calibration=_json(evaluation, EvaluationFile.CALIBRATION, {}),
+        verdict=_json(evaluation, EvaluationFile.VERDICT),
+        settings=_json(task_assignments, AssignmentFile.SETTINGS, {}),
+        stability=_json(task_assignments, AssignmentFile.STABILITY),
+        splits=_json(task_assignments, AssignmentFile.SPLITS, {}),
+        assignments=_table(task_assignments, AssignmentFile.RUNS),
         routing=_table(task_assignments, "routing.parquet"),
         histories={model: looks for model, looks in histories.items() if looks},
         training={model: log for model, log in training.items() if log},
-        push=_json(pushed, "push.json"),
-        manifest=_json(pushed, "manifest.json"),
+        push=_json(pushed, PushFile.RECORD),
+        manifest=_json(pushed, PushFile.MANIFEST),
         gate=_json(gate, "gate.json"),
         ingest=_json(ingest, "ingest.json"),
         before=_json(last_blessed, "last_blessed.json", {}),

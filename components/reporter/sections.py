@@ -227,12 +227,12 @@ def newest_trained_day(files: RunFiles, manifest: Manifest) -> str | None:
 
 def opponents(comparisons: Sequence[Json]) -> list[Line]:
     """RIG of the candidate on hard examples minus that of each other model."""
-    found = {
+    leads = {
         other: difference(comparisons, CANDIDATE, other, HARD_SLICE, "rig") for other in OPPONENTS
     }
     return [
         Line(OPPONENTS[other], d.value, d.low, d.high)
-        for other, d in found.items()
+        for other, d in leads.items()
         if d is not None
     ]
 
@@ -271,7 +271,7 @@ def slice_lines(comparisons: Sequence[Json], other: str) -> list[Line]:
 
 def periods(splits: Mapping[str, Json]) -> list[Period]:
     """Splits with days, in the order of time."""
-    found = [
+    of_splits = [
         Period(
             name=name,
             first_day=split["first_day"],
@@ -284,7 +284,7 @@ def periods(splits: Mapping[str, Json]) -> list[Period]:
         for name, split in splits.items()
         if "first_day" in split
     ]
-    return sorted(found, key=lambda period: period.first_day)
+    return sorted(of_splits, key=lambda period: period.first_day)
 
 
 def left_out(splits: Mapping[str, Json]) -> int:
@@ -311,14 +311,14 @@ def restless_setups(assignments: pa.Table | None) -> list[RestlessSetup]:
 
 def delay_rules(stability: Json | None) -> list[DelayRule]:
     """Miscalls of every treatment of young clicks, in the order of the file."""
-    found = stability or {}
+    counts = stability or {}
     return [
         DelayRule(
             name=key.removesuffix(MISCALLS),
             miscalls=int(value),
-            false_hard=found.get(f"{key.removesuffix(MISCALLS)}_false_hard"),
+            false_hard=counts.get(f"{key.removesuffix(MISCALLS)}_false_hard"),
         )
-        for key, value in found.items()
+        for key, value in counts.items()
         if key.endswith(MISCALLS)
     ]
 

@@ -91,15 +91,15 @@ def summary_rows(
       records: the evaluator's `metrics.json`.
       comparisons: its `comparisons.json`.
     """
-    found = {(r["slice"], r["model"], r["metric"]): r for r in records}
+    measured = {(r["slice"], r["model"], r["metric"]): r for r in records}
     compared = list(comparisons)
     rows = []
     for on, (where, models) in PLACES.items():
         for model in models:
             metrics = {
-                metric: found[where, model, metric]
+                metric: measured[where, model, metric]
                 for metric in ("auc", "rig", "log_loss", "calibration")
-                if (where, model, metric) in found
+                if (where, model, metric) in measured
             }
             if not metrics:
                 continue

@@ -52,14 +52,14 @@ def system(rows: Sequence[SummaryRow], comparisons: Sequence[Json]) -> Table:
     return Table(caption, ["", "#As served", "#One task for all", "#Difference"], body)
 
 
-def bounded(found: Bounded, places: int, signs: bool = False) -> str | Cell:
+def bounded(figure: Bounded, places: int, signs: bool = False) -> str | Cell:
     """A value with its interval below it."""
 
     def show(value: float | None) -> str:
         return (signed if signs else decimal)(value, places)
 
-    note = between(found.low, found.high, show)
-    return Cell(show(found.value), note) if note else show(found.value)
+    note = between(figure.low, figure.high, show)
+    return Cell(show(figure.value), note) if note else show(figure.value)
 
 
 def models(rows: Sequence[SummaryRow]) -> Table:
@@ -215,22 +215,22 @@ def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
 
 def reasons(stability: Json | None) -> Table:
     """Why clicks have their task."""
-    found: Mapping[str, int] = (stability or {}).get("reasons") or {}
-    total = sum(found.values())
+    tally: Mapping[str, int] = (stability or {}).get("reasons") or {}
+    total = sum(tally.values())
     return Table(
         "Why clicks have their task",
         ["Reason", "#Clicks", "#Share"],
-        [[r.replace("_", " "), count(n), ratio(n, total)] for r, n in found.items()],
+        [[r.replace("_", " "), count(n), ratio(n, total)] for r, n in tally.items()],
     )
 
 
 def prior_clicks(stability: Json | None) -> Table:
     """Weight of the prior on the as-of day."""
-    found: Mapping[str, float] = (stability or {}).get("prior_clicks") or {}
+    strengths: Mapping[str, float] = (stability or {}).get("prior_clicks") or {}
     return Table(
         "Clicks that the prior counts for on the as-of day",
         ["Category", "#Clicks"],
-        [[category or "(none)", decimal(clicks, 1)] for category, clicks in found.items()],
+        [[category or "(none)", decimal(clicks, 1)] for category, clicks in strengths.items()],
         folded=True,
     )
 

@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 
 from common.files.atomic import run_folder, write_files
 from common.files.local import local_path
+from common.runs.files import RunFile
 from common.runs.info import RUN_ID
 from components.run_verdict.page import render_verdict
 from components.run_verdict.verdict import judge_run
@@ -41,6 +42,6 @@ class Executor(base_executor.BaseExecutor):
         artifact_utils.get_single_instance(output_dict["verdict"]).write(page)
         write_files(
             folder,
-            {"verdict.json": verdict.model_dump_json(indent=2) + "\n", "verdict.html": page},
+            {RunFile.VERDICT: verdict.model_dump_json(indent=2) + "\n", "verdict.html": page},
         )
         logger.info("RunVerdict: %s; serving %s", verdict.status, verdict.serving)

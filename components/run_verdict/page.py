@@ -32,14 +32,10 @@ def render_verdict(verdict: Verdict) -> str:
         f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items() if value
     )
     good = verdict.status == SUCCEEDED
+    pushed = verdict.pushed_version
+    serving = "left untouched" if pushed is None else f"at new version {pushed}"
     return _PAGE.format(
-        title=escape(f"Run {verdict.status.lower()}, model {model}, serving {_short(verdict)}"),
+        title=escape(f"Run {verdict.status.lower()}, model {model}, serving {serving}"),
         colour="#1a7f37" if good and verdict.blessed else "#9a6700" if good else "#cf222e",
         rows=items,
     )
-
-
-def _short(verdict: Verdict) -> str:
-    if verdict.pushed_version is None:
-        return "left untouched"
-    return f"at new version {verdict.pushed_version}"

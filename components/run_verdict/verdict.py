@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from common.files.local import local_path, read_local_json
-from common.versions.folder import MANIFEST_FILE, ServingFolder
+from common.runs.files import RunFile
+from common.versions.folder import ServingFolder
+from common.versions.reference import MANIFEST
 from schemas.base import Frozen
 
 SUCCEEDED, FAILED, UNKNOWN = "SUCCEEDED", "FAILED", "UNKNOWN"
-RUN_MANIFEST = "manifest.json"
 
 
 class Verdict(Frozen):
@@ -79,18 +80,18 @@ def judge_run(
       serving_dir: push folder; it may be missing or empty.
       written: an aware time.
     """
-    manifest: dict[str, Any] = read_local_json(folder / RUN_MANIFEST, {})
+    manifest: dict[str, Any] = read_local_json(folder / RunFile.MANIFEST, {})
     state, error = final_status(status_text, reported=bool(manifest))
-    found = manifest.get("verdict", {})
+    judged = manifest.get("verdict", {})
     newest = ServingFolder(local_path("serving_dir", serving_dir)).newest()
-    served: dict[str, Any] = read_local_json(newest.path / MANIFEST_FILE, {}) if newest else {}
+    served: dict[str, Any] = read_local_json(newest.path / MANIFEST, {}) if newest else {}
     maker = str(served.get("run_id", ""))
     return Verdict(
         run_id=run_id,
         status=state,
         error=error,
-        blessed=found.get("blessed"),
-        summary=found.get("summary", "the run ended before a model was judged and reported"),
+        blessed=judged.get("blessed"),
+        summary=judged.get("summary", "the run ended before a model was judged and reported"),
         pushed_version=newest.number if newest and maker == run_id else None,
         serving_version=newest.number if newest else None,
         serving_run_id=maker,

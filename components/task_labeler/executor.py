@@ -14,8 +14,9 @@ from common.as_of import recorded_as_of, resolve_as_of
 from common.clicks.tfrecords import shard_files
 from common.runs.parameters import LABELLING, changed
 from components.task_labeler.calendar import split_names
+from components.task_labeler.passes.clicks import ClickLog
 from components.task_labeler.passes.label import SplitPlaces
-from components.task_labeler.run import label_clicks, refuse_faults
+from components.task_labeler.run import Folders, label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.contract import parse_contract
 
@@ -50,23 +51,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         parquet = example_gen_pb2.FileFormat.Name(example_gen_pb2.FILE_FORMAT_PARQUET)
         examples_utils.set_file_format(columns, parquet)
         examples_utils.set_payload_format(columns, example_gen_pb2.FORMAT_PARQUET)
+        as_of = resolve_as_of(recorded_as_of(examples) or exec_properties["as_of"])
         identity = label_clicks(
-            files=files,
-            contract=contract,
-            as_of=resolve_as_of(recorded_as_of(examples) or exec_properties["as_of"]),
+            log=ClickLog(files, contract, as_of),
             labelling=changed(
                 LabellingSettings, exec_properties["labelling"], LABELLING, exec_properties
             ),
             splits=SplitSettings.model_validate_json(exec_properties["splits"]),
-            places={
-                split: SplitPlaces(
-                    artifact_utils.get_split_uri([labelled], split),
-                    artifact_utils.get_split_uri([columns], split),
-                )
-                for split in splits
-            },
-            assignments_uri=assignments.uri,
-            temp=f"{self._get_tmp_dir()}/task_labeler",
+            folders=Folders(
+                {
+                    split: SplitPlaces(
+                        artifact_utils.get_split_uri([labelled], split),
+                        artifact_utils.get_split_uri([columns], split),
+                    )
+                    for split in splits
+                },
+                assignments.uri,
+                f"{self._get_tmp_dir()}/task_labeler",
+            ),
             make_pipeline=self._make_beam_pipeline,
         )
         assignments.set_string_custom_property("assignment_id", identity)

@@ -17,7 +17,7 @@ from common.days import to_date
 from components.task_labeler.calendar import Period
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.context import Context
-from components.task_labeler.decide.stability import Reason, posterior
+from components.task_labeler.decide.hysteresis import Reason, posterior
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
 from schemas.labelled import FALLBACK, HARD, SOFT

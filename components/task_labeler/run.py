@@ -5,21 +5,23 @@ from __future__ import annotations
 import gzip
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from common.days import SECONDS_PER_DAY, to_date, to_day
+from common.days import to_date
 from common.files.gfile import read_json, read_parquet, write_bytes, write_json, write_parquet
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
+from common.runs.files import AssignmentFile
 from components.task_labeler import outputs
 from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.completeness import age_curve, curves_table
+from components.task_labeler.decide.context import Context
 from components.task_labeler.passes.assign_pass import (
     DELAYS,
     GROUPS,
@@ -28,9 +30,9 @@ from components.task_labeler.passes.assign_pass import (
     assign_pass,
     context_of,
 )
-from components.task_labeler.passes.clicks import ClickReader
-from components.task_labeler.passes.label import SplitPlaces
-from components.task_labeler.passes.label_pass import label_pass
+from components.task_labeler.passes.clicks import ClickLog, ClickReader
+from components.task_labeler.passes.label import Split, SplitPlaces
+from components.task_labeler.passes.label_pass import AssignmentFiles, label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
 from schemas.contract import Contract
 from schemas.errors import InputError
@@ -38,7 +40,7 @@ from schemas.labelled import EVAL, JUDGED_SPLITS, TRAIN
 
 logger = logging.getLogger("hardtower")
 
-COMPLETENESS = "completeness.parquet"
+SPLIT_TOTALS = "split_totals.json"
 
 DOUBTFUL_SHARE = 0.01
 """Share of the hard examples from where on doubtful ones are worth a warning."""
@@ -46,25 +48,29 @@ DOUBTFUL_SHARE = 0.01
 MakePipeline = Callable[[], beam.Pipeline]
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where the labeller writes.
+
+    Attributes:
+      splits: of each split of labelled clicks.
+      assignments: of the TaskAssignments artifact.
+      temp: of intermediate files, gone at the end.
+    """
+
+    splits: Mapping[str, SplitPlaces]
+    assignments: str
+    temp: str
+
+
 def label_clicks(
-    files: Sequence[str],
-    contract: Contract,
-    as_of: date,
+    log: ClickLog,
     labelling: LabellingSettings,
     splits: SplitSettings,
-    places: Mapping[str, SplitPlaces],
-    assignments_uri: str,
-    temp: str,
+    folders: Folders,
     make_pipeline: MakePipeline,
 ) -> str:
     """Assigns setups, labels clicks and writes both.
-
-    Args:
-      files: shards of tf.Examples with the contract's columns.
-      as_of: the first day whose events the run must not see.
-      places: folders of each split of labelled examples.
-      assignments_uri: folder of the TaskAssignments artifact.
-      temp: folder for intermediate files.
 
     Returns:
       The assignment id.
@@ -73,78 +79,60 @@ def label_clicks(
       InputError: there are no clicks, the pins file is broken, the log is too short for the
         periods, or a period holds no hard example or no hard conversion.
     """
-    if not files:
-        raise InputError(f"no click before {as_of}: wanted at least one shard of examples")
+    if not log.files:
+        raise InputError(f"no click before {log.as_of}: wanted at least one shard of examples")
     labelling = with_pins(labelling)
-    shards = list(enumerate(files))
+    temp = folders.temp
     tf.io.gfile.makedirs(temp)
     with make_pipeline() as pipeline:
-        assign_pass(pipeline, shards, contract, as_of, labelling, temp)
+        assign_pass(pipeline, log, labelling, temp)
 
     groups = read_parquet(f"{temp}/{GROUPS}")
     if groups.num_rows == 0:
-        raise InputError(f"no click before {as_of}: the examples are empty")
-    moments = read_json(f"{temp}/{MOMENTS}")
-    context = context_of(groups, moments, as_of, contract, labelling)
-    first = context.calendar.first
-    timed = contract.roles.conversion_timestamp is not None
-    periods = split_periods(first, as_of, contract.attribution_window_days, splits, timed)
+        raise InputError(f"no click before {log.as_of}: the examples are empty")
+    context = context_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
+    first, window = context.calendar.first, log.contract.attribution_window_days
+    timed = log.contract.roles.conversion_timestamp is not None
+    periods = split_periods(first, log.as_of, window, splits, timed)
     history = _whole_history(temp)
-    write_parquet(history, f"{assignments_uri}/history.parquet")
     totals = _day_totals(temp)
     logger.info(
         "TaskLabeler: %d setups on %s .. %s, %d flips",
         totals.counts["setups"],
         to_date(first),
-        as_of,
+        log.as_of,
         int(totals.by_day["flips"].sum()),
     )
 
+    write_parquet(history, f"{folders.assignments}/{AssignmentFile.HISTORY}")
     curves = None
     if timed:
-        curves = f"{assignments_uri}/{COMPLETENESS}"
+        curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
-        window = contract.attribution_window_days
-        moments = (periods[EVAL].first, to_day(as_of))
-        judged, latest = (age_curve(delays, context.calendar, window, day) for day in moments)
+        judged, latest = (
+            age_curve(delays, context.calendar, window, day)
+            for day in (periods[EVAL].first, context.calendar.as_of)
+        )
         write_parquet(curves_table(judged, latest), curves)
-
     fits = history.num_rows <= labelling.broadcast_rows
     logger.info(
         "TaskLabeler: %d assignments, joined to clicks by %s",
         history.num_rows,
         "broadcast" if fits else "key",
     )
+    whole = f"{folders.assignments}/{AssignmentFile.HISTORY}" if fits else None
+    assigned = AssignmentFiles(whole, f"{temp}/{HISTORY}", curves)
+    places = {name: Split(period, folders.splits[name]) for name, period in periods.items()}
     with make_pipeline() as pipeline:
-        label_pass(
-            pipeline,
-            shards,
-            contract,
-            to_day(as_of) * SECONDS_PER_DAY,
-            labelling,
-            places,
-            periods,
-            f"{assignments_uri}/history.parquet" if fits else None,
-            curves,
-            f"{temp}/{HISTORY}",
-            f"{temp}/split_totals.json",
-        )
-    split_totals = {(s, what): n for s, what, n in read_json(f"{temp}/split_totals.json")}
+        label_pass(pipeline, log, labelling, places, assigned, f"{temp}/{SPLIT_TOTALS}")
+    split_totals = {(s, what): n for s, what, n in read_json(f"{temp}/{SPLIT_TOTALS}")}
     report = outputs.split_report(split_totals, periods, history)
     _require_hard(report, labelling)
-    for split in periods:
-        if not report[split]["examples"]:
-            _leave_empty(places[split], places[EVAL])
+    for name in periods:
+        if not report[name]["examples"]:
+            _leave_empty(folders.splits[name], folders.splits[EVAL])
 
-    identity = outputs.assignment_id(history, labelling, contract)
-    today = to_day(as_of)
-    write_parquet(outputs.assignment_runs(history), f"{assignments_uri}/assignments.parquet")
-    routing = outputs.routing_table(history, today, labelling, context)
-    write_parquet(routing, f"{assignments_uri}/{PARQUET_FILE}")
-    serving = serving_bytes(serving_table(routing, identity))
-    write_bytes(serving, f"{assignments_uri}/{SERVING_FILE}")
-    write_json(report, f"{assignments_uri}/splits.json")
-    trained = Period(periods[TRAIN].first, to_day(as_of))
+    trained = Period(periods[TRAIN].first, context.calendar.as_of)
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
         logger.warning(
@@ -156,21 +144,43 @@ def label_clicks(
             doubtful.setups,
             outputs.FAR,
         )
-    write_json(outputs.stability(totals, context, doubtful), f"{assignments_uri}/stability.json")
+    write_json(report, f"{folders.assignments}/{AssignmentFile.SPLITS}")
+    stability = outputs.stability(totals, context, doubtful)
+    write_json(stability, f"{folders.assignments}/{AssignmentFile.STABILITY}")
+    identity = _write_routing(history, log, labelling, splits, context, folders.assignments)
+    tf.io.gfile.rmtree(temp)
+    return identity
+
+
+def _write_routing(
+    history: pa.Table,
+    log: ClickLog,
+    labelling: LabellingSettings,
+    splits: SplitSettings,
+    context: Context,
+    folder: str,
+) -> str:
+    """The history's runs, the routing table of the as-of day and the settings behind both; returns
+    the assignment id."""
+    identity = outputs.assignment_id(history, labelling, log.contract)
+    write_parquet(outputs.assignment_runs(history), f"{folder}/{AssignmentFile.RUNS}")
+    routing = outputs.routing_table(history, context.calendar.as_of, labelling, context)
+    write_parquet(routing, f"{folder}/{PARQUET_FILE}")
+    write_bytes(serving_bytes(serving_table(routing, identity)), f"{folder}/{SERVING_FILE}")
+    window = log.contract.attribution_window_days
     settings = {
         "assignment_id": identity,
-        "as_of": as_of.isoformat(),
-        "contract": contract.name,
-        "setup": list(contract.roles.setup),
+        "as_of": log.as_of.isoformat(),
+        "contract": log.contract.name,
+        "setup": list(log.contract.roles.setup),
         "alpha": labelling.alpha,
         "online_alpha": labelling.online_alpha,
         "labelling": labelling.model_dump(mode="json"),
         "splits": splits.model_dump(mode="json"),
-        "served_calibration_days": splits.served_calibration_days(contract.attribution_window_days),
+        "served_calibration_days": splits.served_calibration_days(window),
         "unknown_setups": outputs.unknown_setups(context, labelling),
     }
-    write_json(settings, f"{assignments_uri}/settings.json")
-    tf.io.gfile.rmtree(temp)
+    write_json(settings, f"{folder}/{AssignmentFile.SETTINGS}")
     return identity
 
 
@@ -210,13 +220,13 @@ def _require_hard(
     report: Mapping[str, Mapping[str, int | str]], labelling: LabellingSettings
 ) -> None:
     for split in JUDGED_SPLITS:
-        found = report[split]
+        counts = report[split]
         for name in ("hard_examples", "hard_judged_positives"):
-            if not found[name]:
+            if not counts[name]:
                 what = {"hard_examples": "hard example"}.get(name, "hard conversion seen by then")
                 raise InputError(
-                    f"splits: the {split} period {found['first_day']} .. {found['last_day']} has "
-                    f"no {what} ({found['examples']} examples, alpha {labelling.alpha}); "
+                    f"splits: the {split} period {counts['first_day']} .. {counts['last_day']} has "
+                    f"no {what} ({counts['examples']} examples, alpha {labelling.alpha}); "
                     "wanted at least one: raise alpha or lengthen the period"
                 )
 

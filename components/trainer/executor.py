@@ -12,8 +12,8 @@ from tfx.types import artifact_utils
 
 from common.files.gfile import read_json
 from common.runs.blessing import once_blessed
+from common.runs.files import TrainingFile
 from common.runs.parameters import LOSS, TRAINING, changed
-from components.trainer.run_fn import TRAINING_FILE
 from components.trainer.settings import LossSettings, TrainingSettings
 from schemas.base import Frozen
 
@@ -28,7 +28,7 @@ JUDGED_RUN = "judged_run"
 
 def kept_passes(model_run: str) -> float | None:
     """The passes that a training kept where its guard ended it; None where it kept all."""
-    record = read_json(f"{model_run}/{TRAINING_FILE}")
+    record = read_json(f"{model_run}/{TrainingFile.RECORD}")
     return None if record["stopped_by"] == "epochs" else float(record["kept_passes"])
 
 

@@ -15,8 +15,13 @@ import tensorflow as tf
 from pydantic import PositiveInt
 
 from common.files.gfile import write_json
-from components.trainer.calibrate.calibrator import check_calibration, fit_calibrators
-from components.trainer.calibrate.reference import fit_reference
+from common.runs.files import TrainingFile
+from components.trainer.calibrate.calibrator import (
+    Calibrator,
+    check_calibration,
+    fit_calibrators,
+)
+from components.trainer.calibrate.reference import Reference, fit_reference
 from components.trainer.data.columns import Columns, known
 from components.trainer.data.load import last_days, load_columns
 from components.trainer.export.export import (
@@ -28,6 +33,7 @@ from components.trainer.export.export import (
 )
 from components.trainer.loop.checkpoints import CheckpointRoot, checkpoint_root, remove
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
+from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import Fit, LossSettings, ModelSettings, Recipe, TrainingSettings
 from components.trainer.step.distribution import choose
 from components.trainer.warm.start_weights import write_start
@@ -35,18 +41,12 @@ from components.trainer.warm.warm_start import choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.base import Frozen
-from schemas.contract import parse_contract
+from schemas.contract import Contract, parse_contract
 from schemas.labelled import CALIBRATION, HARD, SOFT, TRAIN
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-
-HISTORY_FILE = "history.json"
-"""In the ModelRun artifact: the rows of `components.trainer.loop.loop.train`'s history."""
-
-TRAINING_FILE = "training.json"
-"""In the ModelRun artifact: settings, examples, parameters and seconds; see `run_fn`."""
 
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
@@ -127,24 +127,7 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     phases = Phases()
 
-    since = None
-    if config.fit == SERVED:
-        since = last_days(fn_args.eval_files, contract, config.calibration_days)
-    columns: dict[str, Columns] = {}
-    for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
-        with phases.time(f"load {split}"):
-            read = load_columns(
-                files,
-                graph_dir,
-                contract,
-                fit=config.fit,
-                since=since if split == CALIBRATION else None,
-                in_turn=True,
-                progress=_reading(split),
-            )
-            columns[split] = known(read, training.labels, training.min_completeness)
-        _log.info("Trainer: %s: %s", split, _in_words(_examples(columns[split])))
-
+    columns = _load(fn_args, config, contract, phases)
     check_calibration(columns[CALIBRATION], config.model, training.calibration)
     splits = Splits(
         columns[TRAIN],
@@ -182,24 +165,11 @@ def run_fn(fn_args: FnArgs) -> None:
 
     with phases.time("export"):
         calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
-        transform = TransformGraph(graph_dir)
-        serving_dir = fn_args.serving_model_dir
-        model_dir = os.path.dirname(serving_dir)
-        export_serving(result.network, transform, contract, serving_dir, calibrators)
-        write_start(result.network, contract, serving_dir)
-        full_dir = os.path.join(model_dir, FULL_DIRECTORY)
-        export_full(result.network, transform, contract, full_dir, calibrators)
-        if reference is not None:
-            export_reference(
-                reference.tower,
-                transform,
-                contract,
-                os.path.join(model_dir, REFERENCE_DIRECTORY),
-                reference.calibrator,
-            )
+        transform, serving_dir = TransformGraph(graph_dir), fn_args.serving_model_dir
+        _export(result.network, calibrators, reference, transform, contract, serving_dir)
 
     served = fitted.get(result.network.serving_tower)
-    write_json(result.history, os.path.join(run_dir, HISTORY_FILE))
+    write_json(result.history, os.path.join(run_dir, TrainingFile.HISTORY))
     record = {
         "settings": {
             "model": config.model.model_dump(mode="json"),
@@ -223,7 +193,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "warm_start": start.record(),
         "seconds": phases.seconds,
     }
-    write_json(record, os.path.join(run_dir, TRAINING_FILE))
+    write_json(record, os.path.join(run_dir, TrainingFile.RECORD))
     if result.checkpoints is not None:
         remove(result.checkpoints)
     distribution.wait()
@@ -233,16 +203,60 @@ def run_fn(fn_args: FnArgs) -> None:
     )
 
 
+def _load(
+    fn_args: FnArgs, config: TrainerConfig, contract: Contract, phases: Phases
+) -> dict[str, Columns]:
+    """The train split and the calibration split, as far as the fit may know them."""
+    training, since = config.training, None
+    if config.fit == SERVED:
+        since = last_days(fn_args.eval_files, contract, config.calibration_days)
+    columns: dict[str, Columns] = {}
+    for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
+        with phases.time(f"load {split}"):
+            read = load_columns(
+                files,
+                fn_args.transform_graph_path,
+                contract,
+                fit=config.fit,
+                since=since if split == CALIBRATION else None,
+                in_turn=True,
+                progress=_reading(split),
+            )
+            columns[split] = known(read, training.labels, training.min_completeness)
+        _log.info("Trainer: %s: %s", split, _in_words(_examples(columns[split])))
+    return columns
+
+
+def _export(
+    network: TwoTowerDCN,
+    calibrators: Mapping[str, Calibrator],
+    reference: Reference | None,
+    transform: TransformGraph,
+    contract: Contract,
+    serving_dir: str,
+) -> None:
+    """Writes the serving graph and, in folders beside it, the full graph and the reference."""
+    model_dir = os.path.dirname(serving_dir)
+    export_serving(network, transform, contract, serving_dir, calibrators)
+    write_start(network, contract, serving_dir)
+    full_dir = os.path.join(model_dir, FULL_DIRECTORY)
+    export_full(network, transform, contract, full_dir, calibrators)
+    if reference is not None:
+        reference_dir = os.path.join(model_dir, REFERENCE_DIRECTORY)
+        tower, calibrator = reference.tower, reference.calibrator
+        export_reference(tower, transform, contract, reference_dir, calibrator)
+
+
 def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
-    found: dict[str, dict[str, float | int | None]] = {}
+    counts: dict[str, dict[str, float | int | None]] = {}
     for task, mine in ((HARD, columns.hard), (SOFT, ~columns.hard)):
         examples, positives = int(mine.sum()), int(columns.label[mine].sum())
-        found[task] = {
+        counts[task] = {
             "examples": examples,
             "positives": positives,
             "base_rate": positives / examples if examples else None,
         }
-    return found
+    return counts
 
 
 def _in_words(examples: Mapping[str, Mapping[str, float | int | None]]) -> str:

@@ -20,7 +20,7 @@ PREPROCESSING_FN = "components.transform.preprocessing.preprocessing_fn"
 
 
 class FeatureTransformSpec(TransformSpec):
-    """TFX's own, and a blessing to wait for."""
+    """The specification of TFX's Transform, with a blessing to wait for."""
 
     INPUTS = {
         **TransformSpec.INPUTS,

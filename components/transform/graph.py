@@ -1,16 +1,33 @@
-"""The transform graph as a module that can be called and saved again inside another SavedModel."""
+"""The transform graph: how a tf.Example is parsed for it, and it as a module to call and save."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from components.transform.layout import IDS, NUMS
+from schemas.contract import Contract
 
 TRANSFORM_FN = "transform_fn"
 """Directory of the SavedModel inside a TransformGraph artifact, and its function's name."""
+
+
+def feature_spec(contract: Contract) -> dict[str, tf.io.FixedLenFeature]:
+    """Parsing spec of the contract's features, in contract order, each a [batch] tensor.
+
+    A missing string becomes the empty string and a missing float NaN, as in
+    `schemas.tfmd.feature_schema`.
+    """
+    strings = {
+        f.name: tf.io.FixedLenFeature([], tf.string, b"") for f in contract.features.categorical
+    }
+    floats = {
+        f.name: tf.io.FixedLenFeature([], tf.float32, math.nan) for f in contract.features.numeric
+    }
+    return strings | floats
 
 
 class TransformGraph(tf.Module):
@@ -24,7 +41,7 @@ class TransformGraph(tf.Module):
         """Packed features of raw ones.
 
         Args:
-          raw: one [batch] tensor a feature, as `components.transform.raw` parses them.
+          raw: one [batch] tensor a feature, as `feature_spec` parses them.
 
         Returns:
           `ids`, int64 [batch, categorical features], and `nums`, float32 [batch, numeric width].

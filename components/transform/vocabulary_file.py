@@ -21,11 +21,11 @@ def read_vocabularies(saved_model: str) -> dict[int, list[bytes]]:
     path = os.path.join(saved_model, "assets", FILE)
     if not tf.io.gfile.exists(path):
         return {}
-    found: dict[int, list[bytes]] = {}
+    by_field: dict[int, list[bytes]] = {}
     with tf.io.gfile.GFile(path, "r") as file:
         for line in file:
             parts = line.rstrip("\n").split("\t")
             # A file without any value holds one line of a key and an id that match nothing.
             if len(parts) == 5:
-                found.setdefault(int(parts[2]), []).append(ast.literal_eval(parts[4]))
-    return found
+                by_field.setdefault(int(parts[2]), []).append(ast.literal_eval(parts[4]))
+    return by_field

@@ -23,8 +23,8 @@ def forest(rows: Sequence[Row]) -> list[str]:
     """Each row of the table as a dot with its interval: CPA, then conversions."""
 
     def line(row: Row, name: str) -> Line:
-        found = getattr(row, name)
-        return Line(row.name, found.ratio, found.low, found.high).less(1.0)
+        interval = getattr(row, name)
+        return Line(row.name, interval.ratio, interval.low, interval.high).less(1.0)
 
     return [
         intervals(

@@ -107,7 +107,7 @@ def _figures(market: Market, name: str) -> dict[str, Any]:
 
 def _quality(sums: Sums) -> dict[str, float | None]:
     """RIG is expected over the conversions' draws: the labels are true probabilities."""
-    found: dict[str, float | None] = finite(
+    figures: dict[str, float | None] = finite(
         {"ads": round(sums.weight), "rig": sums.rig, "calibration": sums.calibration}
     )
-    return found
+    return figures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import Bools, Floats, Ints
-from components.task_labeler.decide.stability import Reason
+from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import Cells, LabLog, Progress
 from labs.stability_lab.log.judge import Judge

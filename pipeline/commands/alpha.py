@@ -31,7 +31,7 @@ def alpha(asked: StudyOptions, alphas: tuple[float, ...], run_id: str | None) ->
     predictions_path = None
     if run_id is not None:
         from labs.stability_lab.log.predictions import find_predictions
-        from pipeline.runs.finished import find_run
+        from pipeline.runs.history import find_run
 
         predictions_path = find_predictions(asked.out, find_run(asked.out, run_id))
     study = open_study(asked)

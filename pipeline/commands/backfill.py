@@ -21,7 +21,7 @@ from pipeline.commands.options.kfp import (
     run_options,
 )
 from pipeline.commands.options.shared import config_name_option, out_option, set_option
-from pipeline.commands.shared.local_runs import RETRY_NAMES, local_runs, retry_options
+from pipeline.commands.shared.unattended import RETRY_NAMES, local_runs, retry_options
 from schemas.errors import InputError
 
 LOCAL = ("out", *RETRY_NAMES)

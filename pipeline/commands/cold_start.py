@@ -25,8 +25,8 @@ def cold_start(asked: StudyOptions) -> None:
 
     labelling = study.config.labelling
     with bar("policies") as progress:
-        found = study_cold_start(study.log, labelling, study.judge, study.first_day, progress)
-    everyone = found.graduation[0]
+        studied = study_cold_start(study.log, labelling, study.judge, study.first_day, progress)
+    everyone = studied.graduation[0]
     cards = [
         (words.count(everyone.setups), "new setups"),
         (words.of(everyone.graduated, everyone.setups), "of them graduate in the log"),
@@ -39,8 +39,8 @@ def cold_start(asked: StudyOptions) -> None:
         "cold starts",
         cards,
         [
-            cold_start_page.graduation(found, labelling.min_clicks),
-            cold_start_page.policies(found),
+            cold_start_page.graduation(studied, labelling.min_clicks),
+            cold_start_page.policies(studied),
         ],
-        asdict(found),
+        asdict(studied),
     )

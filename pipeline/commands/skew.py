@@ -28,17 +28,17 @@ def skew(decisions: Path, assignments: Path, as_json: bool) -> None:
     from pipeline.terminal.tables import terminal
     from service.routing.skew import compare
 
-    found = compare(decisions, assignments)
+    report = compare(decisions, assignments)
     if as_json:
-        click.echo(found.model_dump_json(indent=2))
+        click.echo(report.model_dump_json(indent=2))
         return
     click.echo(
-        f"{found.decisions:,} decisions, {found.mismatches:,} mismatches ({found.share:.3%}); "
-        f"{found.beyond:,} after the assignment's last day; {found.bad_lines:,} lines unreadable"
+        f"{report.decisions:,} decisions, {report.mismatches:,} mismatches ({report.share:.3%}); "
+        f"{report.beyond:,} after the assignment's last day; {report.bad_lines:,} lines unreadable"
     )
-    if found.by_kind:
+    if report.by_kind:
         table = Table("online", "reason", "offline", "reason", "cause", "decisions", "share")
-        for kind in found.by_kind:
+        for kind in report.by_kind:
             table.add_row(
                 kind.online_task,
                 kind.online_reason,

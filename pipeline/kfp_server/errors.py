@@ -59,12 +59,12 @@ def _message(body: Any) -> str:
     """What the server says, out of the JSON that it says it in."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
-        found = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
         return "" if "<html" in text.lower() else _short(text)
-    if not isinstance(found, dict):
+    if not isinstance(answer, dict):
         return _short(text)
-    return next((_short(str(found[key])) for key in MESSAGE_KEYS if found.get(key)), "")
+    return next((_short(str(answer[key])) for key in MESSAGE_KEYS if answer.get(key)), "")
 
 
 def _cause(error: Any) -> str:

@@ -32,8 +32,10 @@ class Server:
     def experiment(self, name: str) -> str:
         """Id of the experiment of a name, made when there is none."""
         with self._calls():
-            found = self._client.create_experiment(name, namespace=self._connection.user_namespace)
-            return self._id(found.experiment_id, "experiment")
+            created = self._client.create_experiment(
+                name, namespace=self._connection.user_namespace
+            )
+            return self._id(created.experiment_id, "experiment")
 
     def upload(self, package: Package, name: str, version_name: str) -> Version:
         """Uploads a package as a version of the pipeline of a name, made when there is none."""
@@ -77,7 +79,7 @@ class Server:
             listed = self._client.list_recurring_runs(
                 experiment_id=experiment_id, page_size=PAGE, filter=_named(request.name)
             )
-            old = [found.recurring_run_id for found in listed.recurring_runs or []]
+            old = [run.recurring_run_id for run in listed.recurring_runs or []]
         if old and not replace:
             raise InputError(
                 f"--job-name: there is a recurring run {request.name!r} already ({old[0]}), and "
@@ -91,7 +93,7 @@ class Server:
         return recurring_run_id
 
     def run(self, run_id: str) -> RunView:
-        """How a run is."""
+        """A run as the server knows it now."""
         with self._calls():
             return view_of(self._client.get_run(run_id))
 
@@ -102,12 +104,12 @@ class Server:
           InputError: there is no experiment of this name.
         """
         experiment_id = None if experiment_name is None else self._experiment_id(experiment_name)
-        found: list[RunView] = []
+        views: list[RunView] = []
         for page in self._pages(experiment_id):
-            found += page
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+            views += page
+            if limit is not None and len(views) >= limit:
+                return views[:limit]
+        return views
 
     def wait(
         self,
@@ -143,10 +145,10 @@ class Server:
             listed = self._client.list_experiments(
                 filter=_named(name), namespace=self._connection.user_namespace
             )
-            found = [e.experiment_id for e in listed.experiments or []]
-        if not found:
+            known = [e.experiment_id for e in listed.experiments or []]
+        if not known:
             raise InputError(f"--experiment-name: no experiment {name!r} on {self._place}")
-        return str(found[0])
+        return str(known[0])
 
     def _pages(self, experiment_id: str | None) -> Iterator[list[RunView]]:
         token = ""
@@ -172,10 +174,10 @@ class Server:
     def _calls(self) -> Any:
         return calls(self._connection)
 
-    def _id(self, found: str | None, what: str) -> str:
-        if not found:
+    def _id(self, identity: str | None, what: str) -> str:
+        if not identity:
             raise ValueError(f"no id of the {what}")
-        return found
+        return identity
 
 
 def experiment_name(given: str | None, package: Package) -> str:

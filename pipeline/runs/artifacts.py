@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from common.as_of import resolve_as_of
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from common.versions.manifest import Manifest
 from pipeline.config import PipelineConfig
-from pipeline.runs.finished import find_run
+from pipeline.runs.history import find_run
 from pipeline.runs.store import STORE_FILE, refuse_broken
 from schemas.checked import checked, first_problem
 from schemas.errors import InputError
@@ -55,7 +56,7 @@ def find_artifacts(out: Path, run_id: str | None) -> RunArtifacts:
         are gone.
     """
     folder = find_run(out, run_id)
-    source = folder / "manifest.json"
+    source = folder / RunFile.MANIFEST
     manifest = checked(Manifest, read_local_json(source), str(source))
     try:
         config = PipelineConfig.model_validate(manifest.config)

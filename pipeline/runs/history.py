@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
+from schemas.errors import InputError
 
 BLESSED = {True: "blessed", False: "not blessed", None: ""}
 
@@ -73,8 +75,8 @@ def _line(folder: Path, alive: str | None) -> RunLine:
 
 def _unrecorded(folder: Path) -> RunLine:
     """A run of Kubeflow, told by what its last steps wrote."""
-    manifest: dict[str, Any] = read_local_json(folder / "manifest.json", {})
-    ending: dict[str, Any] = read_local_json(folder / "verdict.json", {})
+    manifest: dict[str, Any] = read_local_json(folder / RunFile.MANIFEST, {})
+    ending: dict[str, Any] = read_local_json(folder / RunFile.VERDICT, {})
     verdict = manifest.get("verdict", {})
     blessed = verdict.get("blessed")
     state = str(ending.get("status", "succeeded" if manifest else "")).lower()
@@ -95,3 +97,22 @@ def _unrecorded(folder: Path) -> RunLine:
 
 def _text(version: int | None) -> str:
     return "" if version is None else str(version)
+
+
+def find_run(out: Path, run_id: str | None) -> Path:
+    """Folder of the run named, or of the newest finished one.
+
+    Raises:
+      InputError: there is no such run, or it did not finish.
+    """
+    folder = out / "runs"
+    finished = sorted(p.parent for p in folder.glob(f"*/{RunFile.MANIFEST}"))
+    if run_id is None:
+        if not finished:
+            raise InputError(f"{folder}: no finished run; wanted one made by `hardtower run`")
+        return max(finished, key=lambda path: (path / RunFile.MANIFEST).stat().st_mtime)
+    run = folder / run_id
+    if run not in finished:
+        known = ", ".join(p.name for p in finished) or "none"
+        raise InputError(f"{folder}: no finished run {run_id!r}; finished: {known}")
+    return run

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.files.atomic import run_folder
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
@@ -87,7 +88,7 @@ def run_pipeline(
                         raise RunError(
                             f"run {name}: {stage}: {reason} (all of it in {folder / 'run.log'})"
                         ) from error
-                manifest = read_local_json(folder / "manifest.json")
+                manifest = read_local_json(folder / RunFile.MANIFEST)
                 progress.judged(manifest["verdict"], manifest["version"])
         finally:
             from components.reporter.index import write_index

@@ -95,7 +95,7 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
 def stage_seconds(out: Path, name: str) -> dict[str, float]:
     """What each stage of a pipeline took when it last did its work in an output folder."""
     mine = [r for r in records(out) if r.config == name and r.seconds]
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for record in sorted(mine, key=lambda r: r.started):
-        found |= record.seconds
-    return found
+        seconds |= record.seconds
+    return seconds

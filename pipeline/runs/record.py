@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from common.files.atomic import write_files
 from common.files.local import read_local_json
+from common.runs.files import RunFile
 from schemas.base import Frozen
 
-RECORD_FILE = "run.json"
 LONGEST_ERROR = 500
 
 Status = Literal["queued", "running", "succeeded", "failed", "stopped", "killed"]
@@ -62,7 +62,7 @@ class RunRecord(Frozen):
     trigger: Trigger | None = None
 
     def ended(self, status: Status, error: str | None = None, **changes: Any) -> RunRecord:
-        """The record of the same run, over."""
+        """The record of the same run once it has ended."""
         return self.model_copy(
             update={
                 "status": status,
@@ -87,19 +87,19 @@ def one_line(text: str) -> str:
 def write_record(out: Path, record: RunRecord) -> None:
     """Writes the record so that a reader sees the old one or the new one."""
     text = record.model_dump_json(indent=2) + "\n"
-    write_files(out / "runs" / record.run_id, {RECORD_FILE: text})
+    write_files(out / "runs" / record.run_id, {RunFile.RECORD: text})
 
 
 def read_record(folder: Path) -> RunRecord | None:
     """The record in a run's folder, if there is a sound one."""
     try:
-        return RunRecord.model_validate(read_local_json(folder / RECORD_FILE))
+        return RunRecord.model_validate(read_local_json(folder / RunFile.RECORD))
     except (ValidationError, ValueError):
         return None
 
 
 def records(out: Path) -> Iterator[RunRecord]:
     """Records of an output folder by the runs' names."""
-    for path in sorted(out.glob(f"runs/*/{RECORD_FILE}")):
+    for path in sorted(out.glob(f"runs/*/{RunFile.RECORD}")):
         if (record := read_record(path.parent)) is not None:
             yield record

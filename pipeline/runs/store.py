@@ -55,9 +55,9 @@ def _last_execution(store: Path) -> int:
         with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as opened:
             if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
                 return 0
-            [found] = opened.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise sqlite3.DatabaseError(found)
+            [state] = opened.execute("PRAGMA quick_check(1)").fetchone()
+            if state != "ok":
+                raise sqlite3.DatabaseError(state)
             # Numbers of executions that were deleted are not given out again either.
             [last] = opened.execute(
                 "SELECT max(seq) FROM sqlite_sequence WHERE name = 'Execution'"
@@ -73,9 +73,9 @@ def _last_execution(store: Path) -> int:
 
 
 def _numbered(artifacts: Path) -> list[Path]:
-    found = artifacts.glob("*/*/*")
+    folders = artifacts.glob("*/*/*")
     return sorted(
         path
-        for path in found
+        for path in folders
         if path.name.isdecimal() and path.parent.parent.name != CHECKPOINTS and any(path.iterdir())
     )

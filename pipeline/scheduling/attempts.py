@@ -103,14 +103,14 @@ class Attempts:
 
     def earlier(self, tick: str) -> list[RunRecord]:
         """Runs that were started for a tick, in order; what is unfinished among them is over."""
-        found = [
+        numbered = [
             (record.trigger.attempt, record)
             for record in records(self._out)
             if record.trigger is not None
             and record.config == self._config
             and (record.trigger.kind, record.trigger.tick) == (self._kind, tick)
         ]
-        return [self._buried(record) for _, record in sorted(found, key=lambda pair: pair[0])]
+        return [self._buried(record) for _, record in sorted(numbered, key=lambda pair: pair[0])]
 
     def _result(self, tried: list[RunRecord]) -> TickResult | None:
         if any(record.status == "succeeded" for record in tried):

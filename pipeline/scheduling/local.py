@@ -104,7 +104,7 @@ logger = logging.getLogger("hardtower.schedule")
 
 
 class StopSignals:
-    """What the process has been asked for."""
+    """SIGTERM or SIGINT once: the run may end, and no other begins; twice: the run is ended."""
 
     def __init__(self, clock: WallClock) -> None:
         self._clock = clock

@@ -73,11 +73,11 @@ class Scheduler:
                 results.append(result)
             if now.tick is None:
                 break
-            found = self._run(now.tick)
-            if found is None:
+            ended = self._run(now.tick)
+            if ended is None:
                 break
-            state = self._done(state, now.tick, found)
-            results.append(found)
+            state = self._done(state, now.tick, ended)
+            results.append(ended)
         return results
 
     def run_forever(self) -> None:

@@ -102,8 +102,8 @@ class ScheduleFile:
         """
         path = self._out / STATE_FILE
         try:
-            found = read_local_json(path)
-            return None if found is None else ScheduleState.model_validate(found)
+            raw = read_local_json(path)
+            return None if raw is None else ScheduleState.model_validate(raw)
         except (ValidationError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.files.local import read_local_json
+from common.runs.files import AssignmentFile
 from common.runs.provenance import code_fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.overrides import with_overrides
@@ -52,7 +53,7 @@ class FrozenRun:
         """
         from labs.experiment.trainings.data import Source, keep
 
-        frozen = read_local_json(Path(self.run.task_assignments) / "settings.json")
+        frozen = read_local_json(Path(self.run.task_assignments) / AssignmentFile.SETTINGS)
         source = Source(
             self.run.labelled_columns,
             self.run.transform_graph,

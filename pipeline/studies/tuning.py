@@ -48,10 +48,10 @@ def tune_run(
         frozen.data, frozen.settings, names, trials, seeds, search_seed, sample, frozen.code
     )
     folder = frozen.folder / "tune"
-    found = run_search(search, folder, report)
-    best, lead = found[0], lead_of(search, folder, found, frozen.draws)
+    finished = run_search(search, folder, report)
+    best, lead = finished[0], lead_of(search, folder, finished, frozen.draws)
     raw = frozen.run.config.model_dump(mode="json")
-    chosen = frozen.settings.but(**chosen_changes(search, found)).dump()
+    chosen = frozen.settings.but(**chosen_changes(search, finished)).dump()
     for part, values in chosen.items():
         kept = {name: raw[part][name] for name in UNCHANGED if name in values}
         raw[part] = {**values, **kept}
@@ -69,13 +69,13 @@ def tune_run(
         "search_seed": search_seed,
         "sample": sample.model_dump(),
         "lead": None if lead is None else {**asdict(lead), "clear": lead.clear},
-        "trials": [vars(trial) for trial in found],
+        "trials": [vars(trial) for trial in finished],
     }
     place = folder / search.key
     text = "".join(f"# {line}\n" for line in heading) + yaml.safe_dump(raw, sort_keys=False)
     listed = json.dumps(finite(record), indent=1, allow_nan=False) + "\n"
     write_files(place, {"trials.json": listed, "best.yaml": text})
-    for trial in found[:SHOWN]:
+    for trial in finished[:SHOWN]:
         values = ", ".join(f"{key}={_short(value)}" for key, value in trial.values.items())
         click.echo(f"{trial.score:.6f}  trial {trial.number}: {values}")
     for line in said:

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from common.files.local import read_local_json
 from common.pages.text import between, decimal, duration, signed
+from common.runs.files import EvaluationFile, RunFile
 from common.versions.manifest import Fit
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
@@ -99,9 +100,9 @@ class Console:
         Returns:
           Whether the candidate was blessed.
         """
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        records = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        comparisons = read_local_json(folder / "comparisons.json", [])
+        manifest = json.loads((folder / RunFile.MANIFEST).read_text(encoding="utf-8"))
+        records = json.loads((folder / EvaluationFile.METRICS).read_text(encoding="utf-8"))
+        comparisons = read_local_json(folder / EvaluationFile.COMPARISONS, [])
         verdict, version = manifest["verdict"], manifest["version"]
         self._rich.print(_table(summary_rows(records, comparisons)))
         blessed = bool(verdict["blessed"])
@@ -116,7 +117,7 @@ class Console:
             self._rich.print(f"  - {detail}", markup=False, style="dim")
         for line in fit_lines(manifest):
             self._rich.print(line, markup=False)
-        self._rich.print(f"report         {folder / 'report.html'}", markup=False)
+        self._rich.print(f"report         {folder / RunFile.REPORT}", markup=False)
         if version is not None:
             model = out / "serving" / str(version)
             self._rich.print(f"model          {model}", markup=False)
@@ -183,8 +184,8 @@ def fit_lines(manifest: Mapping[str, Any]) -> list[str]:
     Args:
       manifest: contents of a run's `manifest.json`, of this version or an earlier one.
     """
-    found = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
-    fits = {name: Fit.model_validate(fit) for name, fit in found.items() if fit is not None}
+    recorded = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
+    fits = {name: Fit.model_validate(fit) for name, fit in recorded.items() if fit is not None}
     return [
         f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
         f"{fit.age(manifest['data']['as_of'])} days before the as-of day"
@@ -226,7 +227,7 @@ def _table(rows: list[SummaryRow]) -> Table:
     return table
 
 
-def _lead(found: Bounded | None) -> str:
-    if found is None:
+def _lead(lead: Bounded | None) -> str:
+    if lead is None:
         return ""
-    return f"{signed(found.value)} {between(found.low, found.high)}"
+    return f"{signed(lead.value)} {between(lead.low, lead.high)}"

@@ -11,7 +11,7 @@ _CANDIDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class Metrics:
-    """All metrics, in a registry of their own; also the `Watcher` of a `Live`."""
+    """All metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -71,14 +71,17 @@ class Metrics:
         for outcome in ("ok", "refused"):
             self._loads.labels(outcome)
 
-    def loaded(self, number: int, seconds: float) -> None:
+    def loaded(self, seconds: float) -> None:
+        """A version took over, after so long."""
         self._loads.labels("ok").inc()
         self._load_seconds.set(seconds)
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self) -> None:
+        """A version could not be loaded."""
         self._loads.labels("refused").inc()
 
     def looked(self, newest: int | None, serving: int | None) -> None:
+        """What lies in the serving folder, and what serves."""
         self._newest.set(newest or 0)
         self._serving.set(serving or 0)
 

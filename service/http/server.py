@@ -7,7 +7,7 @@ import logging
 import uvicorn
 
 from schemas.contract import load_contract
-from service.front import Backend, Front
+from service.front import Front
 from service.http.app import create_app
 from service.http.limits import bounded_protocol
 from service.http.metrics import Metrics
@@ -27,13 +27,7 @@ def build_front(settings: ServeSettings) -> Front:
     """
     wanted = contract_schema(load_contract(settings.contract)) if settings.contract else None
     metrics = Metrics()
-    live: Live[Backend] = Live(
-        settings.serving_dir,
-        OpenPool(settings, wanted),
-        metrics,
-        whole=lambda pool: pool.whole,
-        retire=lambda pool: pool.retire(),
-    )
+    live = Live(settings.serving_dir, OpenPool(settings, wanted), metrics)
     log = DecisionLog(settings.decisions) if settings.decisions else None
     return Front(settings, live, metrics, log)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.routing.table import RoutingTable
-from common.versions.digest import ASSETS_EXTRA, check_sums, model_digest
-from common.versions.manifest import MANIFEST_FILE, Manifest
-from common.versions.reference import ONE_TASK_DIRECTORY
+from common.versions.digest import check_sums, model_digest
+from common.versions.manifest import Manifest
+from common.versions.reference import MANIFEST, ONE_TASK_DIRECTORY
 from schemas.checked import checked_json
 from schemas.errors import InputError
 from service.models.inputs import InputSchema, missing
@@ -44,7 +44,7 @@ def read_manifest(version: Path) -> Manifest:
     Raises:
       InputError: it is missing or broken.
     """
-    file = version / ASSETS_EXTRA / MANIFEST_FILE
+    file = version / MANIFEST
     try:
         text = file.read_bytes()
     except OSError as error:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from common.versions.folder import ServingFolder
+
+if TYPE_CHECKING:
+    from service.http.metrics import Metrics
+    from service.workers.wire import Reply
 
 T = TypeVar("T")
 
@@ -42,63 +46,52 @@ class Refusal:
     again: float
 
 
-class Watcher(Protocol):
-    """Told about every look at the folder; for metrics."""
+class Backend(Protocol):
+    """What answers for one version, see `service.workers.pool.Pool`."""
 
-    def loaded(self, number: int, seconds: float) -> None: ...
+    assignment_id: str
 
-    def refused(self, number: int, reason: str) -> None: ...
+    @property
+    def whole(self) -> bool:
+        """Whether it is still in order; it is loaded again when it is not."""
+        ...
 
-    def looked(self, newest: int | None, serving: int | None) -> None: ...
+    def retire(self) -> None:
+        """It serves no longer, though readers may still be using it."""
+        ...
 
-
-class Silent:
-    """A watcher that does nothing."""
-
-    def loaded(self, number: int, seconds: float) -> None:
-        pass
-
-    def refused(self, number: int, reason: str) -> None:
-        pass
-
-    def looked(self, newest: int | None, serving: int | None) -> None:
-        pass
+    async def ask(self, body: Sequence[bytes], kind: int) -> Reply:
+        """The answer to a request."""
+        ...
 
 
-class Live(Generic[T]):
+class Live:
     """Keeps the newest version of a serving folder that loads.
 
     Args:
       folder: the serving folder; it need not be there yet.
       load: reads and checks a version, its number and folder given; whatever it raises refuses
         the version.
-      watcher: told what happens.
+      metrics: told of every look at the folder.
       clock: seconds, never going back.
-      whole: whether what serves is still in order; it is loaded again when it is not.
-      retire: told of what serves no longer, which readers may still be using.
     """
 
     def __init__(
         self,
         folder: Path,
-        load: Callable[[int, Path], T],
-        watcher: Watcher | None = None,
+        load: Callable[[int, Path], Backend],
+        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
-        *,
-        whole: Callable[[T], bool] = lambda contents: True,
-        retire: Callable[[T], None] = lambda contents: None,
     ) -> None:
         self._folder = ServingFolder(folder)
         self._load = load
-        self._watcher = watcher or Silent()
+        self._metrics = metrics
         self._clock = clock
-        self._whole = whole
-        self._retire = retire
-        self._current: Loaded[T] | None = None
+        self._current: Loaded[Backend] | None = None
         self._refusals: dict[int, Refusal] = {}
         self._one_at_a_time = threading.Lock()
 
-    def current(self) -> Loaded[T] | None:
+    def current(self) -> Loaded[Backend] | None:
         """The version that serves; None while none could be loaded."""
         return self._current
 
@@ -112,7 +105,7 @@ class Live(Generic[T]):
         with self._one_at_a_time:
             current, self._current = self._current, None
             if current is not None:
-                self._retire(current.contents)
+                current.contents.retire()
 
     def refresh(self) -> None:
         """Looks at the folder once.
@@ -129,7 +122,7 @@ class Live(Generic[T]):
             self._refusals = {n: r for n, r in self._refusals.items() if n in versions}
             for number in reversed(versions):
                 before = self._current
-                if before and number == before.number and self._whole(before.contents):
+                if before and number == before.number and before.contents.whole:
                     break
                 refusal = self._refusals.get(number)
                 if refusal is not None and self._clock() < refusal.again:
@@ -137,7 +130,7 @@ class Live(Generic[T]):
                 if self._try(number):
                     break
             serving = self._current.number if self._current else None
-            self._watcher.looked(max(versions, default=None), serving)
+            self._metrics.looked(max(versions, default=None), serving)
 
     def _try(self, number: int) -> bool:
         replaced = self._current
@@ -152,15 +145,15 @@ class Live(Generic[T]):
             reason = " ".join(str(error).split()) or type(error).__name__
             self._refusals[number] = Refusal(reason, attempts, self._clock() + pause)
             logger.error("version %d refused, %s goes on serving: %s", number, before, reason)
-            self._watcher.refused(number, reason)
+            self._metrics.refused()
             return False
         self._current = Loaded(number, contents)
         if replaced is not None:
-            self._retire(replaced.contents)
+            replaced.contents.retire()
         self._refusals.pop(number, None)
         seconds = self._clock() - start
         logger.info("version %d serves now, %s before it (%.2f s)", number, before, seconds)
-        self._watcher.loaded(number, seconds)
+        self._metrics.loaded(seconds)
         return True
 
 

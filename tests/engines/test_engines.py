@@ -22,8 +22,9 @@ from two_goals import CONTRACT
 from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from components.example_gen.encode import Encoder
+from components.task_labeler.passes.clicks import ClickLog
 from components.task_labeler.passes.label import SplitPlaces
-from components.task_labeler.run import label_clicks
+from components.task_labeler.run import Folders, label_clicks
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.labelled import SPLITS
 
@@ -78,15 +79,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def label(shards: Sequence[str], folder: Path, flags: Sequence[str]) -> dict[str, Any]:
     """All that the labeller writes, in an order of its own making."""
     (folder / "assignments").mkdir()
+    places = {s: SplitPlaces(f"{folder}/{s}", f"{folder}/columns/{s}") for s in SPLITS}
     identity = label_clicks(
-        shards,
-        CONTRACT,
-        FIRST + timedelta(days=DAYS),
+        ClickLog(shards, CONTRACT, FIRST + timedelta(days=DAYS)),
         LabellingSettings(alpha=0.1, prior_clicks=20, min_clicks=10, min_dwell_days=2),
         SplitSettings(eval_days=8, calibration_days=4, warmup_days=2),
-        {s: SplitPlaces(str(folder / s), str(folder / "columns" / s)) for s in SPLITS},
-        str(folder / "assignments"),
-        str(folder / "temp"),
+        Folders(places, str(folder / "assignments"), str(folder / "temp")),
         lambda: beam.Pipeline(options=PipelineOptions(list(flags))),
     )
     found: dict[str, Any] = {"id": identity}

@@ -13,12 +13,30 @@ import pytest
 from common.versions.folder import ServingFolder
 from service.decoding.json_body import JsonDecoder
 from service.http.metrics import Metrics
+from service.models.bundle import Bundle
 from service.models.inputs import InputSchema
 from service.models.live import Live, Loaded, Poller
 from service.predict import answer
 
 Fill = Callable[..., None]
 Load = Callable[..., Any]
+
+
+class Alone:
+    """A bundle in this process, in the place of the model processes that hold one."""
+
+    whole = True
+
+    def __init__(self, bundle: Bundle | None = None) -> None:
+        self.bundle = bundle
+        self.retired = False
+
+    def retire(self) -> None:
+        self.retired = True
+
+
+def watch(root: Path, load: Load, metrics: Metrics | None = None, **clock: Clock) -> Live:
+    return Live(root, lambda n, v: Alone(load(n, v)), metrics or Metrics(), **clock)
 
 
 class Clock:
@@ -40,7 +58,7 @@ def serving(live: Live) -> int | None:
 def test_the_newest_version_serves_and_a_rollback_brings_the_one_before_back(
     tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
-    live = Live(tmp_path, loader)
+    live = watch(tmp_path, loader)
     live.refresh()
     assert live.current() is None
     first = publish(tmp_path, fill)
@@ -50,7 +68,7 @@ def test_the_newest_version_serves_and_a_rollback_brings_the_one_before_back(
     assert serving(live) == first
     live.refresh()
     assert serving(live) == second
-    assert live.current().contents.table.assignment_id == "a1"
+    assert live.current().contents.bundle.table.assignment_id == "a1"
     ServingFolder(tmp_path).rollback()
     live.refresh()
     assert serving(live) == first
@@ -101,7 +119,7 @@ def test_the_last_good_version_outlives_a_bad_one(
     spoil, reason = DAMAGE[damage]
     good = publish(tmp_path, fill)
     metrics = Metrics()
-    live = Live(tmp_path, loader, metrics)
+    live = watch(tmp_path, loader, metrics)
     live.refresh()
     bad = publish(tmp_path, fill)
     spoil(tmp_path / str(bad))
@@ -113,7 +131,7 @@ def test_the_last_good_version_outlives_a_bad_one(
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert float(values["hardtower_serving_version"]) == good
     assert float(values["hardtower_newest_version"]) == bad
-    fresh = Live(tmp_path, loader)
+    fresh = watch(tmp_path, loader)
     fresh.refresh()
     assert serving(fresh) == good
     better = publish(tmp_path, fill)
@@ -124,7 +142,7 @@ def test_the_last_good_version_outlives_a_bad_one(
 def test_a_version_that_answers_no_probability_is_refused(
     tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
-    live = Live(tmp_path, loader)
+    live = watch(tmp_path, loader)
     bad = publish(tmp_path, fill, one_task="1.5")
     live.refresh()
     assert live.current() is None
@@ -135,7 +153,7 @@ def test_a_version_with_other_features_is_refused(
     tmp_path: Path, fill: Fill, make_loader: Callable[..., Load]
 ) -> None:
     wanted = InputSchema(("ad", "goal", "shop", "size"), ("price",))
-    live = Live(tmp_path, make_loader(wanted=wanted))
+    live = watch(tmp_path, make_loader(wanted=wanted))
     bad = publish(tmp_path, fill)
     live.refresh()
     assert live.current() is None
@@ -144,33 +162,26 @@ def test_a_version_with_other_features_is_refused(
 
 def test_what_is_not_whole_is_loaded_again_and_what_is_replaced_is_retired(tmp_path: Path) -> None:
     (tmp_path / "3").mkdir()
-    broken: set[object] = set()
-    retired: list[object] = []
-    live: Live[object] = Live(
-        tmp_path,
-        lambda number, folder: object(),
-        whole=lambda contents: contents not in broken,
-        retire=retired.append,
-    )
+    live = Live(tmp_path, lambda number, folder: Alone(), Metrics())
     live.refresh()
     first = live.current()
     live.refresh()
     assert live.current() is first
-    broken.add(first.contents)
+    first.contents.whole = False
     live.refresh()
     second = live.current()
-    assert (second.number, retired) == (3, [first.contents])
+    assert (second.number, first.contents.retired, second.contents.retired) == (3, True, False)
     assert second.contents is not first.contents
     live.close()
     assert live.current() is None
-    assert retired == [first.contents, second.contents]
+    assert second.contents.retired
 
 
 def test_a_version_that_is_still_being_copied_is_tried_again(
     tmp_path: Path, fill: Fill, loader: Load
 ) -> None:
     clock = Clock()
-    live = Live(tmp_path, loader, clock=clock)
+    live = watch(tmp_path, loader, clock=clock)
     fill(tmp_path / "whole", 9)
     (tmp_path / "9").mkdir()
     live.refresh()
@@ -191,7 +202,7 @@ def test_pauses_between_attempts_double_up_to_a_minute(tmp_path: Path) -> None:
     def load(number: int, path: Path) -> None:
         raise OSError
 
-    live = Live(tmp_path, load, clock=clock)
+    live = watch(tmp_path, load, clock=clock)
     pauses = []
     for _ in range(8):
         live.refresh()
@@ -214,7 +225,7 @@ def test_no_answer_mixes_versions_while_they_are_pushed(
         fill(path, version, f"0.1{i:02}", f"0.9{i:02}", tasks, f"assignment {version}")
 
     folder.publish(contents)
-    live = Live(tmp_path, loader)
+    live = watch(tmp_path, loader)
     live.refresh()
     poller = Poller(live.refresh, 0.001)
     poller.start()
@@ -228,7 +239,7 @@ def test_no_answer_mixes_versions_while_they_are_pushed(
         while not done.is_set():
             loaded = live.current()
             assert isinstance(loaded, Loaded)
-            found = answer(request, loaded, None)
+            found = answer(request, Loaded(loaded.number, loaded.contents.bundle), None)
             i = found.version % 100
             hard, other = (round(float(p), 3) for p in (f"0.1{i:02}", f"0.9{i:02}"))
             wanted = ["hard" if i % 2 else "soft", "soft"]

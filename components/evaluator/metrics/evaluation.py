@@ -121,7 +121,7 @@ def load_records(
       intervals: of some metrics, by model, slice and metric.
     """
     places = {frozenset(columns): (i, columns) for i, columns in enumerate(slices)}
-    found: list[tuple[tuple[Any, ...], Record]] = []
+    placed: list[tuple[tuple[Any, ...], Record]] = []
     for result in tfma.load_metrics(output_path):
         pairs = {key.column: key.bytes_value.decode() for key in result.slice_key.single_slice_keys}
         place, columns = places[frozenset(pairs)]
@@ -143,8 +143,8 @@ def load_records(
                 examples=round(values[model, "example_count"]),
                 positives=round(values[model, "positive_count"]),
             )
-            found.append(((MODELS.index(model), place, name, metric), record))
-    return [record for _, record in sorted(found, key=lambda item: item[0])]
+            placed.append(((MODELS.index(model), place, name, metric), record))
+    return [record for _, record in sorted(placed, key=lambda item: item[0])]
 
 
 def _known(value: float) -> float | None:

@@ -19,7 +19,7 @@ from apache_beam.utils.shared import Shared
 
 from common.clicks.tfrecords import read_batches
 from common.files.gfile import read_parquet, write_parquet
-from components.evaluator.scores.scorer import ServingGraph, one_line
+from components.evaluator.scores.scorer import GraphScorer, one_line
 from components.evaluator.scores.table import (
     AS_SERVED,
     CANDIDATE,
@@ -39,7 +39,7 @@ ROWS = 1 << 16
 """Rows of an emitted record batch: metrics cost a little per batch and slice."""
 
 
-class _Graphs(dict[str, ServingGraph]):
+class _Graphs(dict[str, GraphScorer]):
     """The loaded models, by name: a class of its own because `Shared` holds it weakly."""
 
 
@@ -103,7 +103,7 @@ class _ScoreShard(beam.DoFn):
 
     def setup(self) -> None:
         self._graphs = self._shared.acquire(
-            lambda: _Graphs((name, ServingGraph(name, path)) for name, path in self._models.items())
+            lambda: _Graphs((name, GraphScorer(name, path)) for name, path in self._models.items())
         )
 
     def process(self, element: tuple[int, str]) -> Iterator[pa.RecordBatch]:

@@ -8,17 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-SIGNATURE = "serving_default"
-RAW_SIGNATURE = "raw"
-INPUT = "examples"
-OUTPUT = "probability"
+from common.versions.signatures import EXAMPLES, PROBABILITY, RAW, SERVING_DEFAULT
 
 
 class ModelError(ValueError):
     """A SavedModel that cannot be loaded, or lacks the signature, or gives no probabilities."""
 
 
-class ServingGraph:
+class GraphScorer:
     """Predicted probabilities of serialized tf.Examples.
 
     Args:
@@ -38,21 +35,22 @@ class ServingGraph:
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise ModelError(f"model {name}: {path} cannot be loaded: {one_line(error)}") from error
         self._signatures: dict[str, Any] = dict(self._model.signatures)
-        serving = self._signatures.get(SIGNATURE)
+        serving = self._signatures.get(SERVING_DEFAULT)
         if serving is None:
-            raise ModelError(f"model {name}: {path} has no signature {SIGNATURE!r}")
+            raise ModelError(f"model {name}: {path} has no signature {SERVING_DEFAULT!r}")
         inputs = serving.structured_input_signature[1]
-        if set(inputs) != {INPUT} or OUTPUT not in serving.structured_outputs:
+        if set(inputs) != {EXAMPLES} or PROBABILITY not in serving.structured_outputs:
             raise ModelError(
-                f"model {name}: signature {SIGNATURE!r} of {path} goes from {sorted(inputs)} to "
-                f"{sorted(serving.structured_outputs)}; wanted from {INPUT!r} to {OUTPUT!r}"
+                f"model {name}: signature {SERVING_DEFAULT!r} of {path} goes from {sorted(inputs)} "
+                f"to {sorted(serving.structured_outputs)}; wanted from {EXAMPLES!r} to "
+                f"{PROBABILITY!r}"
             )
         self._serving = serving
 
     @property
     def raw_inputs(self) -> dict[str, tf.DType] | None:
         """Feature columns that the model reads, and their types; none if it does not tell."""
-        raw = self._signatures.get(RAW_SIGNATURE)
+        raw = self._signatures.get(RAW)
         if raw is None:
             return None
         # The signature's own keys have other characters than letters and digits replaced.
@@ -66,18 +64,19 @@ class ServingGraph:
             [0, 1].
         """
         try:
-            output = self._serving(**{INPUT: tf.constant(records)})[OUTPUT].numpy()
+            output = self._serving(**{EXAMPLES: tf.constant(records)})[PROBABILITY].numpy()
         except tf.errors.OpError as error:
             raise ModelError(
                 f"model {self.name} refuses the examples: {one_line(error)}"
             ) from error
         if output.shape != (len(records),):
             raise ModelError(
-                f"model {self.name}: {OUTPUT} has shape {output.shape}, wanted ({len(records)},)"
+                f"model {self.name}: {PROBABILITY} has shape {output.shape}, "
+                f"wanted ({len(records)},)"
             )
         if bool((output < 0.0).any() or (output > 1.0).any()):
             worst = output[np.nanargmax(np.abs(output - 0.5))]
-            raise ModelError(f"model {self.name}: {OUTPUT} is {worst}, wanted within [0, 1]")
+            raise ModelError(f"model {self.name}: {PROBABILITY} is {worst}, wanted within [0, 1]")
         scores: npt.NDArray[np.float32] = output.astype(np.float32)
         return scores
 

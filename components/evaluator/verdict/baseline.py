@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.evaluator.scores.scorer import ModelError, ServingGraph
+from components.evaluator.scores.scorer import GraphScorer, ModelError
 from components.evaluator.scores.table import LAST_BLESSED
 from schemas.contract import Contract
 from schemas.labelled import NUMERIC_FEATURES
@@ -22,7 +22,7 @@ def why_unusable(path: str, contract: Contract, records: list[bytes]) -> str | N
       records: a few serialized examples, tried on the model.
     """
     try:
-        scorer = ServingGraph(LAST_BLESSED, path)
+        scorer = GraphScorer(LAST_BLESSED, path)
         misfits = _misfits(scorer.raw_inputs or {}, contract)
         if misfits:
             return f"it reads {', '.join(misfits)}"

@@ -70,9 +70,9 @@ def intervals(
       table: the predictions table.
       slices: columns to slice by, crossed.
     """
-    found = Intervals()
+    drawn = Intervals()
     if table.num_rows == 0:
-        return found
+        return drawn
     scored = scored_examples(table)
     batch = table.select(list(slice_columns(slices))).combine_chunks().to_batches()[0]
     for pairs, rows in split_by_slice(batch, slices):
@@ -87,8 +87,8 @@ def intervals(
         part = scored.only([model, *others]).take(rows)
         if within_hard(name) and not _enough(part, settings):
             continue
-        _add(found, part, name, model, others, settings)
-    return found
+        _add(drawn, part, name, model, others, settings)
+    return drawn
 
 
 def _enough(part: Scored, settings: EvaluationSettings) -> bool:
@@ -96,7 +96,7 @@ def _enough(part: Scored, settings: EvaluationSettings) -> bool:
 
 
 def _add(
-    found: Intervals,
+    into: Intervals,
     part: Scored,
     name: str,
     model: str,
@@ -108,7 +108,7 @@ def _add(
     drawn = Bootstrap(part, draws, with_auc=whole)
     positives = round(float(part.label.sum()))
     for other in others:
-        found.comparisons.extend(
+        into.comparisons.extend(
             Comparison(
                 *(model, other, name, metric, len(part), positives),
                 drawn.difference(model, other, metric),
@@ -118,4 +118,4 @@ def _add(
     if whole:
         for each in (model, *others):
             for metric in (RIG, LOG_LOSS, AUC, CALIBRATION):
-                found.values[each, name, metric] = drawn.value(each, metric)
+                into.values[each, name, metric] = drawn.value(each, metric)

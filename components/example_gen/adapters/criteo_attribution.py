@@ -17,7 +17,6 @@ shorter `attribution_window_days`, beyond which conversions then do not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -32,10 +31,9 @@ from components.example_gen.adapters.base import (
     in_window,
     per_type,
 )
-from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
+from components.example_gen.adapters.delimited import DelimitedLog, Layout, Rows
 from schemas.base import Day, Frozen
 
-VERSION = 1
 FILES = ("criteo_attribution_dataset.tsv", "criteo_attribution_dataset.tsv.gz")
 CONTEXT = tuple(f"cat{i}" for i in range(1, 10))
 LAYOUT = Layout(
@@ -77,33 +75,26 @@ class CriteoAttributionOptions(Frozen):
     """The day that second 0 of the log maps to (UTC). The default is arbitrary."""
 
 
-class CriteoAttribution:
-    """The log as a `Source`; a shard is a byte range of the decompressed file, or the `.gz`."""
+class CriteoAttribution(DelimitedLog[CriteoAttributionOptions]):
+    version = 1
+    layout = LAYOUT
+    wanted = WANTED
 
     def __init__(self, opening: Opening) -> None:
-        self._opening = opening
-        self._options = opening.checked(CriteoAttributionOptions)
+        super().__init__(opening, CriteoAttributionOptions)
 
-    def shards(self) -> tuple[str, ...]:
-        return spans(self._path())
+    @property
+    def path(self) -> Path:
+        plain = self.opening.root / FILES[0]
+        return plain if plain.is_file() else self.opening.file(FILES[1])
 
-    def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        for rows in read_text(self._path(), LAYOUT, WANTED, shard):
-            yield self._examples(rows)
-
-    def fingerprint(self) -> str:
-        return self._opening.fingerprint(VERSION, self._options, [self._path()])
-
-    def _path(self) -> Path:
-        plain = self._opening.root / FILES[0]
-        return plain if plain.is_file() else self._opening.file(FILES[1])
-
-    def _examples(self, rows: Rows) -> pa.RecordBatch:
-        clicked = pc.add(rows.integers("timestamp"), first_second(self._options.epoch))
+    def examples(self, rows: Rows) -> pa.RecordBatch:
+        epoch = first_second(self.options.epoch)
+        clicked = pc.add(rows.integers("timestamp"), epoch)
         converted = rows.integers("conversion_timestamp", missing=("", "-1"))
         columns = {
             "timestamp": clicked,
-            "_delay": pc.subtract(pc.add(converted, first_second(self._options.epoch)), clicked),
+            "_delay": pc.subtract(pc.add(converted, epoch), clicked),
             "_conversion": rows.flags("conversion"),
             "_attributed": rows.flags("attribution"),
             "uid": rows.text("uid"),
@@ -115,12 +106,12 @@ class CriteoAttribution:
             **{name: rows.text(name) for name in CONTEXT},
             **clock(clicked),
         }
-        wanted = pc.and_(rows.flags("click"), in_window(self._opening.window, clicked))
+        wanted = pc.and_(rows.flags("click"), in_window(self.opening.window, clicked))
         kept = {name: column.filter(wanted) for name, column in columns.items()}
         delay, conversion, attributed = (
             kept.pop(name) for name in ("_delay", "_conversion", "_attributed")
         )
-        window = self._opening.attribution_seconds
+        window = self.opening.attribution_seconds
         outcomes = {
             kind: conversions(kept["timestamp"], flag, delay, window)
             for kind, flag in (

@@ -109,13 +109,13 @@ class CriteoPrivateAd:
             if not window.start <= self._day(day) < window.end:
                 continue
             folder = self._base() / f"day_int={day}"
-            found = [p for p in folder.glob("*.parquet") if p.name not in self._options.skip_files]
-            if not found:
+            wanted = [p for p in folder.glob("*.parquet") if p.name not in self._options.skip_files]
+            if not wanted:
                 raise InputError(
                     f"{folder}: no Parquet file for {self._day(day)}; wanted one for each day of "
                     f"the window, {window.start} to {window.end} (not included)"
                 )
-            files += sorted(found)
+            files += sorted(wanted)
         return files
 
     def _examples(self, batch: pa.RecordBatch, clicked: int, path: Path) -> pa.RecordBatch:

@@ -15,8 +15,8 @@ shifted clock. A sale without a delay is dated to the end of the attribution win
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,10 +29,9 @@ from components.example_gen.adapters.base import (
     in_window,
     per_type,
 )
-from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
+from components.example_gen.adapters.delimited import DelimitedLog, Layout, Rows
 from schemas.base import Day, Frozen
 
-VERSION = 1
 FILE = "CriteoSearchData"
 MISSING = ("", "-1")
 PRODUCT = (
@@ -77,26 +76,21 @@ class CriteoSearchOptions(Frozen):
     """The day that second 0 of the click times maps to (UTC)."""
 
 
-class CriteoSearch:
-    """The log as a `Source`; a shard is a byte range of the file."""
+class CriteoSearch(DelimitedLog[CriteoSearchOptions]):
+    version = 1
+    layout = LAYOUT
+    wanted = WANTED
 
     def __init__(self, opening: Opening) -> None:
-        self._opening = opening
-        self._options = opening.checked(CriteoSearchOptions)
+        super().__init__(opening, CriteoSearchOptions)
 
-    def shards(self) -> tuple[str, ...]:
-        return spans(self._opening.file(FILE))
+    @property
+    def path(self) -> Path:
+        return self.opening.file(FILE)
 
-    def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        for rows in read_text(self._opening.file(FILE), LAYOUT, WANTED, shard):
-            yield self._examples(rows)
-
-    def fingerprint(self) -> str:
-        return self._opening.fingerprint(VERSION, self._options, [self._opening.file(FILE)])
-
-    def _examples(self, rows: Rows) -> pa.RecordBatch:
+    def examples(self, rows: Rows) -> pa.RecordBatch:
         stamp = rows.integers("click_timestamp")
-        clicked = pc.add(stamp, first_second(self._options.epoch))
+        clicked = pc.add(stamp, first_second(self.options.epoch))
         columns = {
             "timestamp": clicked,
             "_delay": rows.integers("time_delay_for_conversion", MISSING),
@@ -105,8 +99,8 @@ class CriteoSearch:
             **{name: rows.text(name, MISSING) for name in (*PRODUCT, "partner_id", "user_id")},
             **clock(clicked),
         }
-        wanted = pc.and_(pc.not_equal(stamp, 0), in_window(self._opening.window, clicked))
+        wanted = pc.and_(pc.not_equal(stamp, 0), in_window(self.opening.window, clicked))
         kept = {name: column.filter(wanted) for name, column in columns.items()}
         delay, sale = kept.pop("_delay"), kept.pop("_sale")
-        window = self._opening.attribution_seconds
+        window = self.opening.attribution_seconds
         return per_type(kept, {"sale": conversions(kept["timestamp"], sale, delay, window)})

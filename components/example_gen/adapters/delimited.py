@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Generic
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from components.example_gen.adapters.base import Opening, Options
 from components.example_gen.readers.head import check_text
 from schemas.errors import InputError
 
@@ -158,6 +161,41 @@ def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "")
             f"{path}: {where}{reason}; wanted {len(layout.columns)} columns: "
             f"{', '.join(layout.columns)}"
         ) from error
+
+
+class DelimitedLog(ABC, Generic[Options]):
+    """A log in one delimited file, as a `Source`; a shard is a byte range, or the `.gz`.
+
+    Attributes:
+      version: goes up when the adapter makes other rows of the same file.
+      wanted: columns of the layout that are read.
+    """
+
+    version: ClassVar[int]
+    layout: ClassVar[Layout]
+    wanted: ClassVar[tuple[str, ...]]
+
+    def __init__(self, opening: Opening, options: type[Options]) -> None:
+        self.opening = opening
+        self.options = opening.checked(options)
+
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The file."""
+
+    @abstractmethod
+    def examples(self, rows: Rows) -> pa.RecordBatch:
+        """The rows' clicks as examples of the contract's columns."""
+
+    def shards(self) -> tuple[str, ...]:
+        return spans(self.path)
+
+    def read(self, shard: str) -> Iterator[pa.RecordBatch]:
+        return map(self.examples, read_text(self.path, self.layout, self.wanted, shard))
+
+    def fingerprint(self) -> str:
+        return self.opening.fingerprint(self.version, self.options, [self.path])
 
 
 def spans(path: Path, size: int = SHARD_BYTES) -> tuple[str, ...]:

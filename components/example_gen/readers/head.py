@@ -51,17 +51,17 @@ def check_text(path: str) -> None:
         raise InputError(f"{path}: text in UTF-16 or bytes of no text; wanted UTF-8")
 
 
-def check_columns(path: str, found: Sequence[str], wanted: Sequence[str]) -> None:
+def check_columns(path: str, seen: Sequence[str], wanted: Sequence[str]) -> None:
     """Proves that a file has each column once.
 
     Raises:
       InputError: one is missing, or there twice, when nothing says which is meant.
     """
-    if missing := [c for c in wanted if c not in found]:
+    if missing := [c for c in wanted if c not in seen]:
         raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; the file has: {', '.join(found)}"
+            f"{path}: column {', '.join(missing)} is missing; the file has: {', '.join(seen)}"
         )
-    if twice := [c for c in wanted if list(found).count(c) > 1]:
+    if twice := [c for c in wanted if list(seen).count(c) > 1]:
         raise InputError(f"{path}: column {', '.join(twice)} is there more than once; wanted one")
 
 

@@ -19,17 +19,17 @@ from components.task_labeler.decide.context import (
     observed_sums,
 )
 from components.task_labeler.decide.decay import DailyCounts
-from components.task_labeler.decide.miscalls import miscalls
-from components.task_labeler.decide.pins import pinned_sides
-from components.task_labeler.decide.prior import smooth
-from components.task_labeler.decide.setups import SetupCounts
-from components.task_labeler.decide.stability import (
+from components.task_labeler.decide.hysteresis import (
     Posterior,
     Reason,
     Sides,
     assign_sides,
     posterior,
 )
+from components.task_labeler.decide.miscalls import miscalls
+from components.task_labeler.decide.pins import pinned_sides
+from components.task_labeler.decide.prior import smooth
+from components.task_labeler.decide.setups import SetupCounts
 from components.task_labeler.passes.counts import group_counts
 from components.task_labeler.settings import LabellingSettings
 

@@ -134,15 +134,15 @@ class AgeCurve:
           category: strings [n].
           age: int64 [n], seconds from the click to the moment.
         """
-        found = np.ones(len(age), np.float32)
+        shares = np.ones(len(age), np.float32)
         young = np.flatnonzero(age < self.ages[-1])
         names = pa.array(list(self.category), pa.string())
         place = pc.index_in(category.take(pa.array(young)), value_set=names)
         row = pc.fill_null(place, len(self.category)).to_numpy()
         for of_row in np.unique(row).tolist():
             here = young[row == of_row]
-            found[here] = np.interp(age[here], self.ages, self.shown[of_row])
-        return np.maximum(found, np.float32(LEAST))
+            shares[here] = np.interp(age[here], self.ages, self.shown[of_row])
+        return np.maximum(shares, np.float32(LEAST))
 
 
 def age_curve(delays: pa.Table, calendar: Calendar, attribution_days: int, day: int) -> AgeCurve:

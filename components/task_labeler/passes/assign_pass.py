@@ -7,7 +7,7 @@ Only sums per setup, day and delay are ever shuffled, never clicks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import apache_beam as beam
@@ -19,7 +19,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from common.arrays import Floats
-from common.days import SECONDS_PER_DAY, to_day
+from common.days import to_day
 from common.files.gfile import write_json, write_parquet, write_text
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign
@@ -31,7 +31,7 @@ from components.task_labeler.decide.context import (
     log_moments,
 )
 from components.task_labeler.passes.buckets import Shard, split_by_bucket
-from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.passes.clicks import ClickLog, ClickReader
 from components.task_labeler.passes.counts import (
     GROUP_KEYS,
     group_counts,
@@ -39,7 +39,6 @@ from components.task_labeler.passes.counts import (
     merge_delays,
 )
 from components.task_labeler.settings import LabellingSettings
-from schemas.contract import Contract
 
 Moments = list[list[list[float]]] | None
 """`context.log_moments` of all setups, nested lists; None where nothing is estimated."""
@@ -59,17 +58,13 @@ def calendar_of(groups: pa.Table, as_of: date) -> Calendar:
 
 
 def context_of(
-    groups: pa.Table,
-    moments: Moments,
-    as_of: date,
-    contract: Contract,
-    settings: LabellingSettings,
+    groups: pa.Table, moments: Moments, log: ClickLog, settings: LabellingSettings
 ) -> Context:
     """Priors and curves over the days from the log's first click to the as-of day."""
     return build_context(
         groups,
-        calendar_of(groups, as_of),
-        contract.attribution_window_days,
+        calendar_of(groups, log.as_of),
+        log.contract.attribution_window_days,
         settings,
         None if moments is None else np.array(moments),
     )
@@ -79,11 +74,11 @@ class CountShards(beam.DoFn):
     """Shards -> (bucket, counts of its setups), at most one element a bucket and bundle; the
     output `DELAYED` gets the bundle's delays."""
 
-    def __init__(self, contract: Contract, as_of: int, buckets: int) -> None:
-        self._contract, self._as_of, self._buckets = contract, as_of, buckets
+    def __init__(self, log: ClickLog, buckets: int) -> None:
+        self._log, self._buckets = log, buckets
 
     def setup(self) -> None:
-        self._reader = ClickReader(self._contract, self._as_of)
+        self._reader = ClickReader(self._log.contract, self._log.end)
 
     def start_bundle(self) -> None:
         self._counted: list[pa.Table] = []
@@ -138,17 +133,17 @@ class MergeDelays(beam.CombineFn):
 class BucketMoments(beam.DoFn):
     """(bucket, merged counts) -> (bucket, its setups' moments)."""
 
-    def __init__(self, contract: Contract, as_of: date, settings: LabellingSettings) -> None:
-        self._contract, self._as_of, self._settings = contract, as_of, settings
+    def __init__(self, log: ClickLog, settings: LabellingSettings) -> None:
+        self._log, self._settings = log, settings
         self._curves: Curves | None = None
 
     def process(
         self, element: tuple[int, pa.Table], groups: pa.Table
     ) -> Iterator[tuple[int, Floats]]:
         bucket, counts = element
-        window = self._contract.attribution_window_days
+        window = self._log.contract.attribution_window_days
         if self._curves is None:
-            calendar = calendar_of(groups, self._as_of)
+            calendar = calendar_of(groups, self._log.as_of)
             self._curves = build_curves(groups, calendar, window, self._settings)
         yield bucket, log_moments(counts, self._curves, window, self._settings)
 
@@ -162,11 +157,8 @@ def add_moments(parts: Iterable[tuple[int, Floats]]) -> Moments:
 class AssignBucket(beam.DoFn):
     """(bucket, merged counts) -> bucket; writes the bucket's history and totals."""
 
-    def __init__(
-        self, contract: Contract, as_of: date, settings: LabellingSettings, folder: str
-    ) -> None:
-        self._contract, self._as_of, self._settings = contract, as_of, settings
-        self._folder = folder
+    def __init__(self, log: ClickLog, settings: LabellingSettings, folder: str) -> None:
+        self._log, self._settings, self._folder = log, settings, folder
         self._context: Context | None = None
 
     def process(
@@ -174,8 +166,8 @@ class AssignBucket(beam.DoFn):
     ) -> Iterator[int]:
         bucket, counts = element
         if self._context is None:
-            self._context = context_of(groups, moments, self._as_of, self._contract, self._settings)
-        window = self._contract.attribution_window_days
+            self._context = context_of(groups, moments, self._log, self._settings)
+        window = self._log.contract.attribution_window_days
         history, totals = assign(counts, self._context, window, self._settings)
         write_parquet(history, f"{self._folder}/{HISTORY.format(bucket)}")
         text = json.dumps(
@@ -186,23 +178,17 @@ class AssignBucket(beam.DoFn):
 
 
 def assign_pass(
-    pipeline: beam.Pipeline,
-    shards: Sequence[Shard],
-    contract: Contract,
-    as_of: date,
-    settings: LabellingSettings,
-    folder: str,
+    pipeline: beam.Pipeline, log: ClickLog, settings: LabellingSettings, folder: str
 ) -> None:
     """Counts all shards and assigns all setups.
 
     `folder` gets `groups.parquet`, `delays.parquet`, `moments.json` and, for each bucket, its
     history and totals.
     """
-    as_of_second = to_day(as_of) * SECONDS_PER_DAY
-    count = CountShards(contract, as_of_second, settings.buckets)
+    count = CountShards(log, settings.buckets)
     counted = (
         pipeline
-        | "Shards" >> beam.Create(shards)
+        | "Shards" >> beam.Create(log.shards)
         | "CountShards" >> beam.ParDo(count).with_outputs(DELAYED, main="counts")
     )
     (
@@ -225,7 +211,7 @@ def assign_pass(
     if settings.prior_clicks == "estimate":
         moments = (
             merged
-            | "BucketMoments" >> beam.ParDo(BucketMoments(contract, as_of, settings), groups=shared)
+            | "BucketMoments" >> beam.ParDo(BucketMoments(log, settings), groups=shared)
             | "AllMoments" >> beam.combiners.ToList()
             | "AddMoments" >> beam.Map(add_moments)
         )
@@ -233,7 +219,7 @@ def assign_pass(
         moments = pipeline | "NoMoments" >> beam.Create([None])
     moments | "WriteMoments" >> beam.Map(write_json, f"{folder}/{MOMENTS}")
     merged | "AssignBucket" >> beam.ParDo(
-        AssignBucket(contract, as_of, settings, folder),
+        AssignBucket(log, settings, folder),
         groups=shared,
         moments=beam.pvalue.AsSingleton(moments),
     )

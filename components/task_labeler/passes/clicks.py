@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 
 import numpy as np
@@ -21,7 +23,8 @@ from common.clicks.columns import (
 from common.clicks.one_valued import single_values
 from common.clicks.rows import Fault, conversion_times, find_faults
 from common.clicks.tfrecords import BATCH, read_batches, read_records
-from common.days import SECONDS_PER_DAY
+from common.days import SECONDS_PER_DAY, to_day
+from components.task_labeler.passes.buckets import Shard
 from components.task_labeler.passes.counts import (
     count_clicks,
     count_delays,
@@ -35,6 +38,29 @@ from schemas.tfmd import log_schema
 
 KEYS_AT_ONCE = 65_536
 """Rows of key columns that are counted at once."""
+
+
+@dataclass(frozen=True)
+class ClickLog:
+    """The clicks of a run.
+
+    Attributes:
+      files: shards of tf.Examples with the contract's columns.
+      as_of: the first day whose events the run must not see.
+    """
+
+    files: Sequence[str]
+    contract: Contract
+    as_of: date
+
+    @property
+    def shards(self) -> list[Shard]:
+        return list(enumerate(self.files))
+
+    @property
+    def end(self) -> int:
+        """Where the as-of day begins, seconds since 1970-01-01."""
+        return to_day(self.as_of) * SECONDS_PER_DAY
 
 
 class ClickReader:
@@ -106,13 +132,13 @@ class ClickReader:
     def faults(self, path: str) -> list[tuple[Fault, int]]:
         """Broken rules of the shard's rows, each with the number of rows, for logs whose rows
         no earlier stage has checked."""
-        found: dict[tuple[str, str], tuple[Fault, int]] = {}
+        counted: dict[tuple[str, str], tuple[Fault, int]] = {}
         for records in read_batches(path):
             for fault in find_faults(self._parse(records), self._contract):
                 key = (fault.column, fault.wanted)
-                _, rows = found.get(key, (fault, 0))
-                found[key] = (fault, rows + int(fault.rows.sum()))
-        return list(found.values())
+                _, rows = counted.get(key, (fault, 0))
+                counted[key] = (fault, rows + int(fault.rows.sum()))
+        return list(counted.values())
 
     def counts(self, path: str) -> tuple[pa.Table, pa.Table]:
         """The shard's counts (`counts.SCHEMA`) and delays (`counts.DELAY_SCHEMA`)."""

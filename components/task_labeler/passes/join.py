@@ -6,7 +6,7 @@ history rows travel back; clicks stay where they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
@@ -17,9 +17,8 @@ from common.days import SECONDS_PER_DAY
 from common.files.gfile import read_parquet
 from components.task_labeler.decide.assign import HISTORY_SCHEMA
 from components.task_labeler.passes.buckets import Shard, split_by_bucket
-from components.task_labeler.passes.clicks import ClickReader
+from components.task_labeler.passes.clicks import ClickLog, ClickReader
 from components.task_labeler.passes.label import HistoryLookup
-from schemas.contract import Contract
 
 PAIRS = ("setup_id", "day")
 
@@ -27,17 +26,17 @@ PAIRS = ("setup_id", "day")
 class ShardPairs(beam.DoFn):
     """Shard -> (bucket, (shard, distinct setups and days)), at most one element a bucket."""
 
-    def __init__(self, contract: Contract, as_of: int, buckets: int) -> None:
-        self._contract, self._as_of, self._buckets = contract, as_of, buckets
+    def __init__(self, log: ClickLog, buckets: int) -> None:
+        self._log, self._buckets = log, buckets
 
     def setup(self) -> None:
-        self._reader = ClickReader(self._contract, self._as_of)
+        self._reader = ClickReader(self._log.contract, self._log.end)
 
     def process(self, shard: Shard) -> Iterator[tuple[int, tuple[Shard, pa.Table]]]:
-        found = [_distinct(keys) for keys in self._reader.keys(shard[1])]
-        if not found:
+        of_batches = [_distinct(keys) for keys in self._reader.keys(shard[1])]
+        if not of_batches:
             return
-        pairs = pa.concat_tables(found).group_by(list(PAIRS)).aggregate([]).select(list(PAIRS))
+        pairs = pa.concat_tables(of_batches).group_by(list(PAIRS)).aggregate([]).select(list(PAIRS))
         for bucket, part in split_by_bucket(pairs, self._buckets):
             yield bucket, (shard, part)
 
@@ -64,24 +63,18 @@ class BucketRows(beam.DoFn):
 
 
 def rows_of_shards(
-    pipeline: beam.Pipeline,
-    shards: Sequence[Shard],
-    contract: Contract,
-    as_of: int,
-    buckets: int,
-    history: str,
+    pipeline: beam.Pipeline, log: ClickLog, buckets: int, history: str
 ) -> beam.PCollection[tuple[Shard, pa.Table]]:
     """Each shard with the history rows (`HISTORY_SCHEMA`) of its clicks, sorted; shards without
     clicks are left out.
 
     Args:
-      as_of: seconds since 1970-01-01; clicks from then on are not there.
       history: path of a bucket's history, with a format field for its number.
     """
     return (
         pipeline
-        | "Shards" >> beam.Create(shards)
-        | "ShardPairs" >> beam.ParDo(ShardPairs(contract, as_of, buckets))
+        | "Shards" >> beam.Create(log.shards)
+        | "ShardPairs" >> beam.ParDo(ShardPairs(log, buckets))
         | "PairsByBucket" >> beam.GroupByKey()
         | "BucketRows" >> beam.ParDo(BucketRows(history))
         | "RowsByShard" >> beam.GroupByKey()

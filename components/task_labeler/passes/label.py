@@ -19,8 +19,9 @@ from common.clicks.parquet_shard import ParquetShard
 from common.clicks.tfrecords import ShardWriter
 from common.days import SECONDS_PER_DAY
 from components.task_labeler.calendar import Period
-from components.task_labeler.decide.stability import Reason
+from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.outputs import routed_to
+from components.task_labeler.passes.buckets import Shard
 from components.task_labeler.passes.clicks import ClickReader
 from components.task_labeler.passes.observed import Observer
 from components.task_labeler.settings import LabellingSettings
@@ -38,6 +39,14 @@ class SplitPlaces:
 
     examples: str
     columns: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Days of clicks, and where they are written."""
+
+    period: Period
+    places: SplitPlaces
 
 
 class HistoryLookup:
@@ -63,11 +72,14 @@ class HistoryLookup:
 class Appender:
     """The bytes that carry an assignment, to be put behind a serialized tf.Example.
 
+    `rows` is that of `HistoryLookup`.
+
     Concatenated protocol buffer messages merge, and a map field merges by key, so a record and
     these bytes together are one Example that holds the fields of both.
     """
 
     def __init__(self, history: pa.Table, settings: LabellingSettings) -> None:
+        self.rows = HistoryLookup(history).rows
         self._history, self._settings = history.combine_chunks(), settings
         self._encoder = example_coder.RecordBatchToExamplesEncoder()
         self._hard: npt.NDArray[np.bool_] = history["hard"].to_numpy()
@@ -148,17 +160,17 @@ class SplitWriter:
 
 
 def label_shard(
-    path: str,
-    shard: int,
+    shard: Shard,
     shards: int,
-    places: Mapping[str, SplitPlaces],
-    periods: Mapping[str, Period],
+    splits: Mapping[str, Split],
     reader: ClickReader,
-    lookup: HistoryLookup,
     appender: Appender,
     observer: Observer,
 ) -> Counter[tuple[str, str]]:
     """Writes one shard of every split.
+
+    Args:
+      shards: how many there are.
 
     Returns:
       Counts by (split, what): examples, positives and hard_examples, hard_positives by the label
@@ -166,26 +178,27 @@ def label_shard(
       observed when the eval period began; clicks outside every period count under the split `none`.
     """
     totals: Counter[tuple[str, str]] = Counter()
+    number, path = shard
     kept = reader.kept(path)
     if kept is not None and (span := reader.span_of(kept)) is not None:
         first, last = span
-        if not any(p.first <= last and first < p.end for p in periods.values()):
+        if not any(p.first <= last and first < p.end for p in (s.period for s in splits.values())):
             totals["none", "examples"] = kept.rows
             return totals
-    writers = {split: SplitWriter(place, shard, shards) for split, place in places.items()}
+    writers = {name: SplitWriter(s.places, number, shards) for name, s in splits.items()}
     try:
         for records, columns in reader.read(path, kept):
             keys = reader.keys_of(columns)
             day = keys.column("click_time").to_numpy() // SECONDS_PER_DAY
-            rows = lookup.rows(keys.column("setup_id"), day)
+            rows = appender.rows(keys.column("setup_id"), day)
             hard = appender.hard(rows)
             observed = observer.fields(keys, appender.category(rows))
             positive = observer.label(keys) == 1
             judged = observed.column(0).to_numpy() == 1
             records, columns = observer.hide(records, columns, observer.unseen(keys))
             outside = np.ones(len(records), bool)
-            for split, period in periods.items():
-                inside = (day >= period.first) & (day < period.end)
+            for name, split in splits.items():
+                inside = (day >= split.period.first) & (day < split.period.end)
                 outside &= ~inside
                 if inside.any():
                     suffixes, fields = appender.additions(rows[inside])
@@ -195,13 +208,12 @@ def label_shard(
                     parts = zip(here, suffixes, more, strict=True)
                     labelled_records = list(map(b"".join, parts))
                     beside = _beside(_beside(clicks_here, fields), observed_here)
-                    writers[split].write(labelled_records, beside)
+                    writers[name].write(labelled_records, beside)
                 for whose, which in (("", np.ones(len(hard), bool)), ("hard_", hard)):
-                    totals[split, f"{whose}examples"] += int((inside & which).sum())
-                    totals[split, f"{whose}positives"] += int((inside & which & positive).sum())
-                    totals[split, f"{whose}judged_positives"] += int(
-                        (inside & which & judged).sum()
-                    )
+                    chosen = inside & which
+                    totals[name, f"{whose}examples"] += int(chosen.sum())
+                    totals[name, f"{whose}positives"] += int((chosen & positive).sum())
+                    totals[name, f"{whose}judged_positives"] += int((chosen & judged).sum())
             totals["none", "examples"] += int(outside.sum())
     finally:
         for writer in writers.values():

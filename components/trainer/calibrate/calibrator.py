@@ -83,13 +83,13 @@ def fit_calibrators(
     if settings.method == NONE:
         return {}
     every = settings.method == Level.method
-    found = {}
+    fits = {}
     for tower in network.settings.towers if every else (network.serving_tower,):
         examples = _examples(columns, network.settings, tower, settings)
         if len(examples):
             z = TowerScorer(network, tower, batch_size).logits(examples)
-            found[tower] = fit_on(z, examples, settings)
-    return found
+            fits[tower] = fit_on(z, examples, settings)
+    return fits
 
 
 def fit_on(z: Floats32, columns: Columns, settings: CalibrationSettings) -> Fitted:

@@ -7,15 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 
 from common.arrays import Floats
 from components.trainer.wide.likelihood import derivatives, loss
 
-MAX_STEPS = 100
-CONVERGED = 1e-12
-"""Mean gradient, of targets minus probabilities, at which Newton's method ends."""
+CONVERGED = 1e-9
+"""Norm of the mean gradient, of targets minus probabilities, at which the fit ends."""
 
 HIGHEST_MEAN = 1 - 1e-9
 """Of a mean prediction: completeness that is too low can ask for more than 1."""
@@ -97,8 +96,7 @@ def fit_platt(
     the loss is that of p F, see `components.trainer.wide.likelihood`.
 
     Source: Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin
-    Classifiers, 1999; Newton's method with backtracking as Lin, Lin and Weng, "A Note on Platt's
-    Probabilistic Outputs", Machine Learning 68, 2007.
+    Classifiers, 1999; by Newton's method in a trust region, Fisher's information its curvature.
 
     Args:
       z: logits [n], n > 0.
@@ -112,7 +110,7 @@ def fit_platt(
     center = float(np.average(z, weights=weight))
     scale = float(np.sqrt(np.average((z - center) ** 2, weights=weight)))
     if scale > 0:
-        a, b = _newton((z - center) / scale, target, weight, completeness)
+        a, b = _maximum_likelihood((z - center) / scale, target, weight, completeness).tolist()
         if a > 0:
             return Platt(a / scale, b - a * center / scale)
     expected = weight if completeness is None else weight * completeness
@@ -120,34 +118,33 @@ def fit_platt(
     return Platt(1.0, mean_shift(z, np.full_like(z, min(share, HIGHEST_MEAN)), expected))
 
 
-def _newton(
+def _maximum_likelihood(
     x: Floats, target: Floats, weight: Floats, completeness: Floats | None
-) -> tuple[float, float]:
+) -> Floats:
     """Slope and intercept on logits of mean 0 and deviation 1."""
     share = weight / weight.sum()
     inputs = np.stack([x, np.ones_like(x)])
-    best = np.array([0.0, logit(np.sum(share * target))])
 
-    def mean_loss(at: Floats) -> float:
-        return float(np.sum(share * loss(at @ inputs, target, 0.0, completeness)))
+    def mean_loss(at: Floats) -> tuple[float, Floats]:
+        z = at @ inputs
+        slope = derivatives(z, target, 0.0, completeness).slope
+        return float(share @ loss(z, target, 0.0, completeness)), inputs @ (share * slope)
 
-    lowest = mean_loss(best)
-    for _ in range(MAX_STEPS):
-        slope, information = derivatives(best @ inputs, target, 0.0, completeness)
-        gradient = inputs @ (share * slope)
-        if np.abs(gradient).max() < CONVERGED:
-            break
-        step = np.linalg.solve((inputs * (share * information)) @ inputs.T, gradient)
-        length = 1.0
-        while length > 1e-10:
-            tried = best - length * step
-            if (reached := mean_loss(tried)) < lowest:
-                break
-            length /= 2
-        else:
-            break
-        best, lowest = tried, reached
-    return float(best[0]), float(best[1])
+    def curvature(at: Floats) -> Floats:
+        information = derivatives(at @ inputs, target, 0.0, completeness).information
+        return (inputs * (share * information)) @ inputs.T
+
+    start = np.array([0.0, logit(share @ target)])
+    fit = minimize(
+        mean_loss,
+        start,
+        jac=True,
+        hess=curvature,
+        method="trust-exact",
+        options={"gtol": CONVERGED},
+    )
+    best: Floats = fit.x
+    return best
 
 
 def mean_shift(z: Floats, target: Floats, weight: Floats) -> float:

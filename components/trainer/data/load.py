@@ -17,9 +17,8 @@ from common.days import SECONDS_PER_DAY
 from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Fit
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
-from components.transform.raw import feature_spec
 from schemas.contract import Contract, Roles
 from schemas.errors import InputError
 from schemas.labelled import (
@@ -139,8 +138,8 @@ def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> in
 
 def _matching(file_patterns: Sequence[str]) -> list[str]:
     """Files in the order of the patterns, then of their names, each once."""
-    found = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
-    files = list(dict.fromkeys(found))
+    matching = (file for pattern in file_patterns for file in sorted(tf.io.gfile.glob(pattern)))
+    files = list(dict.fromkeys(matching))
     if not files:
         raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
     return files
@@ -166,8 +165,8 @@ class _Reader:
         def pack(
             words: list[tf.Tensor], codes: list[tf.Tensor], floats: list[tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            found = [tf.gather(w, c) for w, c in zip(words, codes, strict=True)]
-            raw = dict(zip(self._strings, found, strict=True))
+            texts = [tf.gather(w, c) for w, c in zip(words, codes, strict=True)]
+            raw = dict(zip(self._strings, texts, strict=True))
             ids, nums = transform(raw | dict(zip(self._floats, floats, strict=True)))
             return tf.cast(ids, tf.int32), nums
 
@@ -188,12 +187,12 @@ class _Reader:
         Raises:
           InputError: see `load_columns`.
         """
-        found: list[Columns] = []
+        parts: list[Columns] = []
         row = 0
         for chunk in self._chunks(file):
             _check(chunk, file, row, self._contract.roles, self._source)
             row += len(chunk.label)
-            found.append(
+            parts.append(
                 Columns(
                     chunk.ids,
                     chunk.nums,
@@ -204,7 +203,7 @@ class _Reader:
                     chunk.completeness if self._source.completeness else None,
                 )
             )
-        return found
+        return parts
 
     def _chunks(self, file: str) -> Iterator[_Chunk]:
         try:
@@ -228,8 +227,8 @@ class _Reader:
 
     def _chunk(self, batch: pa.RecordBatch) -> _Chunk:
         def column(name: str, kind: pa.DataType, missing: object) -> pa.Array:
-            found = single_values(batch.column(batch.schema.get_field_index(name)))
-            return pc.fill_null(found.cast(kind), missing)
+            values = single_values(batch.column(batch.schema.get_field_index(name)))
+            return pc.fill_null(values.cast(kind), missing)
 
         def numbers(name: str) -> npt.NDArray[np.float32]:
             filled: npt.NDArray[np.float32] = column(name, pa.float32(), np.nan).to_numpy()

@@ -17,8 +17,7 @@ from common.versions.signatures import (
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
 from components.trainer.network.wide import WideTower
-from components.transform.graph import TransformGraph
-from components.transform.raw import feature_spec
+from components.transform.graph import TransformGraph, feature_spec
 from schemas.contract import Contract
 
 SERVING_DIRECTORY = "Format-Serving"
@@ -40,7 +39,28 @@ def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
     }
 
 
-class ServingGraph(tf.Module):
+class ExportedGraph(tf.Module):
+    """Parsing and transform, and what a kind of graph answers behind them."""
+
+    def __init__(self, name: str, transform: TransformGraph, contract: Contract) -> None:
+        super().__init__(name=name)
+        self.transform = transform
+        self._spec = feature_spec(contract)
+        self.from_examples = tf.function(
+            self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
+        )
+
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._from_raw(tf.io.parse_example(examples, self._spec))
+
+    def _from_raw(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._answer(*self.transform(raw))
+
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
+        raise NotImplementedError
+
+
+class ServingGraph(ExportedGraph):
     """Transform, a model, its calibration. Of the network the model is one tower's path, so that
     there is no variable of another tower (section 3.2.1)."""
 
@@ -51,25 +71,16 @@ class ServingGraph(tf.Module):
         contract: Contract,
         calibrator: Calibrator | None = None,
     ) -> None:
-        super().__init__(name="serving")
-        self.transform = transform
+        super().__init__("serving", transform, contract)
         self.path = path
         self._calibrator = calibrator
-        self._spec = feature_spec(contract)
-        self.from_examples = tf.function(
-            self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-        )
         self.from_raw = tf.function(self._from_raw, input_signature=[raw_signature(contract)])
 
-    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._from_raw(tf.io.parse_example(examples, self._spec))
-
-    def _from_raw(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        logit = self.path(*self.transform(raw))
-        return {PROBABILITY: probability(logit, self._calibrator)}
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {PROBABILITY: probability(self.path(ids, nums), self._calibrator)}
 
 
-class FullGraph(tf.Module):
+class FullGraph(ExportedGraph):
     """Transform and every tower, for study and as the reference of the pruning proof."""
 
     def __init__(
@@ -79,17 +90,11 @@ class FullGraph(tf.Module):
         contract: Contract,
         calibrators: Mapping[str, Calibrator],
     ) -> None:
-        super().__init__(name="full")
-        self.transform = transform
+        super().__init__("full", transform, contract)
         self.network = network
         self._calibrators = dict(calibrators)
-        self._spec = feature_spec(contract)
-        self.from_examples = tf.function(
-            self._from_examples, input_signature=[tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-        )
 
-    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids, nums = self.transform(tf.io.parse_example(examples, self._spec))
+    def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self.network.logits(ids, nums)
         serving = self.network.serving_tower
         towers = {t: self.network.tower_of(t) or serving for t in self.network.settings.tasks}

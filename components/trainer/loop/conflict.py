@@ -97,7 +97,7 @@ class GradientConflict:
         lookups = self._network.embedding.lookup(ids)
         seen = Observed(label, tf.range(tf.size(label)) < counts[0], weight, completeness)
         watched = [
-            [found.rows for found in lookups],
+            [lookup.rows for lookup in lookups],
             *(list(variables) for variables in self._shared.values()),
         ]
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
@@ -121,20 +121,20 @@ def _whole(
 ) -> list[tf.Tensor]:
     """Gradients of looked up rows, float32 [distinct, width], places used twice summed."""
     return [
-        tf.math.unsorted_segment_sum(g.values, g.indices, tf.size(found.unique))
+        tf.math.unsorted_segment_sum(g.values, g.indices, tf.size(lookup.unique))
         if isinstance(g, tf.IndexedSlices)
         else g
-        for g, found in zip(gradients, lookups, strict=True)
+        for g, lookup in zip(gradients, lookups, strict=True)
     ]
 
 
 def _inner(hard: Sequence[tf.Tensor], soft: Sequence[tf.Tensor]) -> tf.Tensor:
     """h . s, h . h and s . s over all tensors of a layer, float64 [3]."""
-    found = tf.zeros(3, tf.float64)
+    products = tf.zeros(3, tf.float64)
     for h, s in zip(hard, soft, strict=True):
         h, s = (tf.cast(g, tf.float64) for g in (h, s))
-        found += tf.stack([tf.reduce_sum(h * s), tf.reduce_sum(h * h), tf.reduce_sum(s * s)])
-    return found
+        products += tf.stack([tf.reduce_sum(h * s), tf.reduce_sum(h * h), tf.reduce_sum(s * s)])
+    return products
 
 
 def _shared_by_layer(network: TwoTowerDCN) -> dict[str, list[tf.Variable]]:

@@ -54,12 +54,12 @@ class OwnRows(NamedTuple):
 def own_rows(layout: FeatureLayout) -> dict[str, OwnRows]:
     """Where each feature's rows are, by feature, in the layout's order."""
     ends: dict[int, int] = {}
-    found = {}
+    own = {}
     for name, count, width in zip(layout.categorical, layout.rows, layout.widths, strict=True):
         first = ends.get(width, 0)
-        found[name] = OwnRows(_table_name(width), first, count)
+        own[name] = OwnRows(_table_name(width), first, count)
         ends[width] = first + count
-    return found
+    return own
 
 
 class EmbeddingTables(tf.Module):
@@ -96,11 +96,11 @@ class EmbeddingTables(tf.Module):
         A gradient with respect to `Lookup.rows` touches no other row and meets each row once,
         which a lazy update needs.
         """
-        found = []
+        lookups = []
         for table, row_ids in zip(self.tables, self._row_ids(ids), strict=True):
             unique, position = tf.unique(row_ids)
-            found.append(Lookup(unique, tf.gather(table, unique), position))
-        return found
+            lookups.append(Lookup(unique, tf.gather(table, unique), position))
+        return lookups
 
     def assemble(self, ids: tf.Tensor, lookups: Sequence[Lookup]) -> tf.Tensor:
         """As calling the tables, from the rows already looked up; in the type of `rows`."""
@@ -112,14 +112,14 @@ class EmbeddingTables(tf.Module):
         Args:
           ids: local ids of the examples, int32 [n, features].
         """
-        found = []
+        counted = []
         for table, block in zip(self.tables, self._blocks, strict=True):
             counts = np.zeros(table.shape[0], np.int64)
             for feature, first in zip(block.features, block.offsets, strict=True):
                 used = np.bincount(ids[:, feature])
                 counts[first : first + len(used)] += used
-            found.append(counts)
-        return found
+            counted.append(counts)
+        return counted
 
     def _row_ids(self, ids: tf.Tensor) -> list[tf.Tensor]:
         """Row numbers in each fused table, int64 [batch * features of the table]."""

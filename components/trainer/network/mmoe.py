@@ -29,7 +29,7 @@ class MultiGateMixture(tf.Module):
 
     @classmethod
     def build(cls, width: int, model: ModelSettings, seed: int) -> MultiGateMixture:
-        """With fresh variables, for an input of that width."""
+        """A trunk with fresh variables, for inputs of that width."""
         experts = [
             Stack(0, model.shared_layers, width, model, scope=f"shared/expert_{k}", seed=seed)
             for k in range(model.experts)

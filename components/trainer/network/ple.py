@@ -102,7 +102,7 @@ class ProgressiveExtraction(tf.Module):
 
     @classmethod
     def build(cls, width: int, model: ModelSettings, seed: int) -> ProgressiveExtraction:
-        """With fresh variables, for an input of that width."""
+        """A trunk with fresh variables, for inputs of that width."""
         widths, towers, levels = model.widths(width), model.towers, []
         for j, layers in enumerate(model.levels):
             following = len(model.levels) - 1 - j

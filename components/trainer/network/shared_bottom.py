@@ -25,7 +25,7 @@ class SharedBottom(tf.Module):
 
     @classmethod
     def build(cls, width: int, model: ModelSettings, seed: int) -> SharedBottom:
-        """With fresh variables, for an input of that width."""
+        """A trunk with fresh variables, for inputs of that width."""
         stack = Stack(0, model.shared_layers, width, model, scope="shared", seed=seed)
         return cls(stack, model.towers)
 

@@ -57,11 +57,11 @@ def parameters(settings: ModelSettings, layout: FeatureLayout) -> dict[str, int]
       `shared` (embedding tables included), each tower, `serving` (shared and the serving tower)
       and `full` (all).
     """
-    found = dict.fromkeys((SHARED, *settings.towers), 0)
+    held = dict.fromkeys((SHARED, *settings.towers), 0)
     for part in parts(settings, layout):
-        found[part.tower] += part.parameters
-    serving = found[SHARED] + found[settings.towers[0]]
-    return {**found, "serving": serving, "full": sum(found.values())}
+        held[part.tower] += part.parameters
+    serving = held[SHARED] + held[settings.towers[0]]
+    return {**held, "serving": serving, "full": sum(held.values())}
 
 
 def forward_flops(settings: ModelSettings, layout: FeatureLayout, tower: str | None = None) -> int:
@@ -135,15 +135,15 @@ def _scaled(settings: ModelSettings, width: int) -> list[ModelSettings]:
     inside = settings.shared_layers - cross
     rank = settings.rank(0) if cross else None
     steps = (rank or max(1, width // 2)) if cross else settings.hidden_units[0]
-    found = []
+    candidates = []
     for step in range(1, 2 * steps + 1):
         units = [max(1, round(u * step / steps)) for u in settings.hidden_units[:inside]]
         change = {
             "hidden_units": (*units, *settings.hidden_units[inside:]),
             "expert_rank": step if cross else settings.expert_rank,
         }
-        found.append(settings.model_copy(update=change))
-    return found
+        candidates.append(settings.model_copy(update=change))
+    return candidates
 
 
 def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int]:
@@ -188,19 +188,19 @@ def _mmoe(width: int, settings: ModelSettings) -> list[Part]:
 
 
 def _ple(width: int, settings: ModelSettings) -> list[Part]:
-    widths, towers, found = settings.widths(width), settings.towers, []
+    widths, towers, parts = settings.widths(width), settings.towers, []
     for j, layers in enumerate(settings.levels):
         following = len(settings.levels) - 1 - j
         expert = _stack(layers, width, settings)
         inputs, outputs = widths[layers.start], widths[layers.stop]
-        found += [Part(SHARED, *expert, True)] * settings.experts
+        parts += [Part(SHARED, *expert, True)] * settings.experts
         every = settings.experts + settings.own_experts * len(towers)
         if following:
-            found.append(Part(SHARED, *_gate(inputs, every, outputs), True))
+            parts.append(Part(SHARED, *_gate(inputs, every, outputs), True))
         gate = _gate(inputs, settings.experts + settings.own_experts, outputs)
         for tower in towers:
             of_experts = SHARED if following else tower
             of_gate = SHARED if following > 1 else tower
-            found += [Part(of_experts, *expert, following > 0)] * settings.own_experts
-            found.append(Part(of_gate, *gate, following > 0))
-    return found
+            parts += [Part(of_experts, *expert, following > 0)] * settings.own_experts
+            parts.append(Part(of_gate, *gate, following > 0))
+    return parts

@@ -161,15 +161,15 @@ def choose(devices: Devices, environment: Mapping[str, str] | None = None) -> Di
 
 def _gpus(devices: Devices) -> int:
     """Number of GPUs to train on; hides them from TensorFlow where none are wanted."""
-    found = len(tf.config.list_physical_devices("GPU"))
-    if devices == "cpu" and found:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if devices == "cpu" and gpus:
         tf.config.set_visible_devices([], "GPU")
         return 0
-    if devices == "gpu" and not found:
+    if devices == "gpu" and not gpus:
         _log.warning(
             "Trainer: training.devices is gpu, and TensorFlow finds no GPU: training on the CPU"
         )
-    return found
+    return gpus
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:

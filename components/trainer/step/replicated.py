@@ -145,7 +145,7 @@ def shares_of(batch: Batch, replicas: int, mine: Sequence[int]) -> list[Share]:
     ends = np.cumsum(batch.counts)
     starts = ends - batch.counts
     whole = _weights(batch)
-    found = []
+    shares = []
     for replica in mine:
         first = starts + batch.counts * replica // replicas
         last = starts + batch.counts * (replica + 1) // replicas
@@ -159,8 +159,8 @@ def shares_of(batch: Batch, replicas: int, mine: Sequence[int]) -> list[Share]:
             batch.completeness[rows],
             batch.offset[rows],
         )
-        found.append(Share(part, whole, np.int32(replica)))
-    return found
+        shares.append(Share(part, whole, np.int32(replica)))
+    return shares
 
 
 def _weights(batch: Batch) -> npt.NDArray[np.float32]:

@@ -29,11 +29,11 @@ class TowerScorer:
 
     def logits(self, columns: Columns) -> npt.NDArray[np.float32]:
         """Logits of the examples, float32 [n]."""
-        found = np.empty(len(columns), np.float32)
+        z = np.empty(len(columns), np.float32)
         for first in range(0, len(columns), self._batch_size):
             part = slice(first, first + self._batch_size)
-            found[part] = self._run(columns.ids[part], columns.nums[part]).numpy()
-        return found
+            z[part] = self._run(columns.ids[part], columns.nums[part]).numpy()
+        return z
 
 
 class OwnTowerScorer:
@@ -62,10 +62,10 @@ class OwnTowerScorer:
         ]
 
         def logits() -> npt.NDArray[np.float32]:
-            found = np.empty(len(columns), np.float32)
+            z = np.empty(len(columns), np.float32)
             for scorer, rows, part in parts:
-                found[rows] = scorer.logits(part)
-            return found
+                z[rows] = scorer.logits(part)
+            return z
 
         return logits
 

@@ -67,11 +67,11 @@ def row_pulls(network: TwoTowerDCN, ids: Ints32, batch_size: int) -> list[Floats
     l2, n = network.settings.embedding_l2, len(ids)
     if not l2:
         return None
-    found = []
+    pulls = []
     for uses in network.embedding.uses(ids):
         share = -np.expm1(batch_size * np.log1p(-np.minimum(uses / n, 1 - 1e-12)))
-        found.append((l2 / n / np.maximum(share, 1 / n)).astype(np.float32))
-    return found
+        pulls.append((l2 / n / np.maximum(share, 1 / n)).astype(np.float32))
+    return pulls
 
 
 class TrainStep(tf.Module):
@@ -135,7 +135,7 @@ class TrainStep(tf.Module):
         ids, nums, label, counts, weight, completeness, offset = batch
         dense = list(self.network.dense_variables)
         lookups = self.network.embedding.lookup(ids)
-        rows = [found.rows for found in lookups]
+        rows = [lookup.rows for lookup in lookups]
         if dropout_step is None:
             dropout_step = self.optimizer.step.read_value()
         forward = Forward(self._dtype, dropout_step)
@@ -146,11 +146,11 @@ class TrainStep(tf.Module):
             losses = multi_task_loss(logit + offset, seen, self._loss, self._shifts, whole)
         of_dense, of_rows = tape.gradient(losses.total, (dense, rows))
         of_tables = []
-        for found, slices in zip(lookups, of_rows, strict=True):
+        for lookup, slices in zip(lookups, of_rows, strict=True):
             values = tf.math.unsorted_segment_sum(
-                slices.values, slices.indices, tf.size(found.unique)
+                slices.values, slices.indices, tf.size(lookup.unique)
             )
-            of_tables.append(RowGradient(found.unique, values))
+            of_tables.append(RowGradient(lookup.unique, values))
         return losses, of_dense, of_tables
 
     def regularized(self, tables: Sequence[RowGradient]) -> list[RowGradient]:

@@ -68,7 +68,7 @@ class StartWeights:
 
     @classmethod
     def find(cls, serving_dir: str) -> StartWeights | None:
-        """Those of a serving SavedModel, if it has any."""
+        """What lies beside a serving SavedModel to start from, if anything does."""
         file = os.path.join(serving_dir, START, NETWORK_FILE)
         if not tf.io.gfile.exists(file):
             return None

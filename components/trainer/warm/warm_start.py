@@ -55,7 +55,7 @@ class Start:
     initialize: Callable[[TwoTowerDCN], None] | None = None
 
     def record(self) -> dict[str, Any]:
-        """What is written down about it."""
+        """The entry `warm_start` of `training.json`."""
         return {
             "warm": self.version is not None,
             "version": self.version,
@@ -228,7 +228,7 @@ def moves(
       old_words, new_words: a vocabulary feature's values in the order of their ids, by feature.
     """
     before, after = own_rows(old_layout), own_rows(new_layout)
-    found = {}
+    by_feature = {}
     for feature in features:
         old, new = before[feature.name], after[feature.name]
         if feature.vocabulary is None:
@@ -239,8 +239,8 @@ def moves(
             pairs = [(place[word], i) for i, word in words if word in place]
             pairs.append((old.size - 1, new.size - 1))
             taken, placed = np.array(pairs, np.int64).T
-        found[feature.name] = Move(new.table, old.first + taken, new.first + placed)
-    return found
+        by_feature[feature.name] = Move(new.table, old.first + taken, new.first + placed)
+    return by_feature
 
 
 FREE = frozenset({"dropout", "embedding_l2"})
@@ -272,8 +272,8 @@ def misfit(
             return f"model.{key} was {was}, is {now}"
     new_features = features.model_dump(mode="json")
     for kind in ("categorical", "numeric"):
-        if found := _difference(old_features[kind], new_features[kind]):
-            return f"features.{kind}: {found}"
+        if difference := _difference(old_features[kind], new_features[kind]):
+            return f"features.{kind}: {difference}"
     return None
 
 

@@ -86,7 +86,7 @@ def draw_context(settings: SimulatorSettings, users: Users, population: Populati
 
 
 def _styles(settings: SimulatorSettings) -> int:
-    """One where styles do nothing."""
+    """How many creative styles there are; one where their effect is zero."""
     return settings.context.styles if settings.context.style_sd else 1
 
 

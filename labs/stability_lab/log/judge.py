@@ -171,6 +171,6 @@ def fit_beta(clicks: Floats, conversions: Floats) -> tuple[float, float]:
 
     mean = c.sum() / n.sum()
     start = np.log([2 * mean, 2 * (1 - mean)])
-    found = minimize(loss, start, method="L-BFGS-B", bounds=LIMITS)
-    a, b = np.exp(found.x)
+    fit = minimize(loss, start, method="L-BFGS-B", bounds=LIMITS)
+    a, b = np.exp(fit.x)
     return float(a), float(b)

@@ -13,6 +13,7 @@ from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
 from common.files.arrow import parquet_table
 from common.files.local import read_local_json
+from common.runs.files import EvaluationFile
 from common.statistics.histogram import Histogram
 from common.statistics.sums import Sums
 from components.evaluator.scores.table import (
@@ -66,9 +67,9 @@ class Predictions:
         codes = log.cells.setup * days + log.cells.day - log.first_day
         wanted = setup.astype(np.int64) * days + day - log.first_day
         cell = np.searchsorted(codes, wanted).clip(max=len(codes) - 1)
-        found = (setup >= 0) & (codes[cell] == wanted)
-        if not found.all():
-            i = int((~found).argmax())
+        matches = (setup >= 0) & (codes[cell] == wanted)
+        if not matches.all():
+            i = int((~matches).argmax())
             raise InputError(
                 f"{path}: setup {table[labelled.SETUP_ID][i].as_py()!r} has no click on "
                 f"{to_date(day[i])} in the log of this config; wanted the predictions of a run on "
@@ -109,12 +110,12 @@ def find_predictions(out: Path, run_folder: Path) -> Path:
     Raises:
       InputError: there are none.
     """
-    wanted = read_local_json(run_folder / "metrics.json")
-    folders = [p.parent for p in (out / EVALUATIONS).glob("*/predictions.parquet")]
+    wanted = read_local_json(run_folder / EvaluationFile.METRICS)
+    folders = [p.parent for p in (out / EVALUATIONS).glob(f"*/{EvaluationFile.PREDICTIONS}")]
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
-        metrics = folder / "metrics.json"
+        metrics = folder / EvaluationFile.METRICS
         if metrics.is_file() and read_local_json(metrics) == wanted:
-            return folder / "predictions.parquet"
+            return folder / EvaluationFile.PREDICTIONS
     raise InputError(
         f"{out / EVALUATIONS}: no predictions.parquet beside the metrics of run "
         f"{run_folder.name}; wanted the artifacts of that run"

@@ -96,6 +96,6 @@ def _costs(point: Point) -> tuple[float, float]:
 
 
 def _with(values: Sequence[float], configured: float) -> tuple[float, ...]:
-    """Sorted, without near-duplicates of the configured value."""
+    """The values and the configured one, sorted; those that all but equal it are left out."""
     others = [v for v in values if abs(v - configured) > 1e-12]
     return tuple(sorted({*others, configured}))

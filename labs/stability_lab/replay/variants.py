@@ -34,7 +34,7 @@ def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant
     no_dwell: dict[str, object] = {"min_dwell_days": 0}
     no_prior: dict[str, object] = {"prior_clicks": NO_PRIOR}
     nothing = {**no_band, **no_dwell, **no_prior, "delay": "naive", "decide_by": "mean"}
-    found = [
+    tried = [
         Variant("as configured", settings),
         Variant("without band", changed(settings, **no_band)),
         Variant("without dwell", changed(settings, **no_dwell)),
@@ -45,7 +45,7 @@ def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant
     if settings.prior_clicks != "estimate":
         tenth = changed(settings, prior_clicks=settings.prior_clicks / 10)
         estimated = changed(settings, prior_clicks="estimate")
-        found += [
+        tried += [
             Variant("a tenth of the prior", tenth),
             Variant("estimated prior", estimated),
             Variant(
@@ -53,21 +53,21 @@ def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant
                 changed(estimated, decide_by="probability"),
             ),
         ]
-    found += [
+    tried += [
         Variant(f"delay {how}", changed(settings, delay=how))
         for how in ("naive", "mature", "corrected")
         if how != settings.delay and (how != "mature" or settings.window_days > attribution_days)
     ]
-    found.append(Variant("plain CVR against alpha", changed(settings, **nothing)))
+    tried.append(Variant("plain CVR against alpha", changed(settings, **nothing)))
     alone: dict[str, dict[str, object]] = {
         "band": {"band": settings.band},
         "dwell": {"min_dwell_days": settings.min_dwell_days},
         "prior": {"prior_clicks": settings.prior_clicks},
         f"delay {settings.delay}": {"delay": settings.delay},
     }
-    found += [
+    tried += [
         Variant(f"plain and {name}", changed(settings, **(nothing | kept)))
         for name, kept in alone.items()
         if nothing | kept != nothing
     ]
-    return found
+    return tried

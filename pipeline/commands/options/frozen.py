@@ -24,7 +24,7 @@ Command = Callable[..., None]
 
 @dataclass(frozen=True)
 class FrozenOptions:
-    """What is asked of the run."""
+    """Which finished run a study rests on, what of it is used, and what is trained otherwise."""
 
     out: Path
     run_id: str | None
@@ -33,7 +33,7 @@ class FrozenOptions:
     by: str
 
     def open(self) -> FrozenRun:
-        """The run.
+        """The run, frozen.
 
         Raises:
           InputError: it is not there, or an override is wrong or decides the data.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What every study is asked with."""
+    """The options that every study of the stability lab takes."""
 
     config_name: str
     overrides: tuple[str, ...]

@@ -19,9 +19,8 @@ from pipeline.kubeflow_settings import KfpTarget, KubeflowSettings, StepSettings
 from pipeline.pipeline import BIGQUERY, Places, create_pipeline, default_parameters
 from pipeline.runners.kubeflow import postprocess
 from pipeline.runners.kubeflow.compiled import Compiled
-from pipeline.runners.kubeflow.names import ENTRYPOINT, UNCACHED
 from pipeline.runners.kubeflow.platform import platform_document
-from pipeline.runners.kubeflow.targets import KFP, Target
+from pipeline.runners.kubeflow.targets import ENTRYPOINT, KFP, UNCACHED, Target
 from schemas.errors import InputError
 
 RUN_ID = "{{$.pipeline_job_uuid}}"

@@ -29,8 +29,7 @@ from pipeline.runners.kubeflow.invocation import (
     with_declared_types,
     with_plain_parameters,
 )
-from pipeline.runners.kubeflow.names import RUN_ID_ENV
-from pipeline.runners.kubeflow.targets import KFP, TARGETS, Target
+from pipeline.runners.kubeflow.targets import KFP, RUN_ID_ENV, TARGETS, Target
 from pipeline.runners.kubeflow.uris import artifacts_of
 from schemas.errors import InputError
 

@@ -78,8 +78,8 @@ def run_id_of(invocation: Json, environment: Mapping[str, str], variable: str) -
 
     Kubeflow puts outputs under `<root>/<pipeline>/<run id>/<task>/<id>/<output>`.
     """
-    if found := environment.get(variable):
-        return found
+    if run_id := environment.get(variable):
+        return run_id
     uris = [a["uri"] for a in artifacts_of(invocation.get("outputs", {})) if "uri" in a]
     parts = uris[0].split("/") if uris else []
     return parts[-4] if len(parts) > 4 else ""
@@ -93,8 +93,8 @@ def answered(answer: Json, invocation: Json, target: Target) -> Json:
     """
     sides = [invocation.get(side, {}) for side in ("inputs", "outputs")]
     uris = [a["uri"] for side in sides for a in artifacts_of(side) if "uri" in a]
-    found = {bucket_of(uri) for uri in uris} - {None}
-    buckets = frozenset(b for b in found if b and not (target == VERTEX and b.startswith("gs://")))
+    named = {bucket_of(uri) for uri in uris} - {None}
+    buckets = frozenset(b for b in named if b and not (target == VERTEX and b.startswith("gs://")))
     copy = deepcopy(answer)
     for artifact in artifacts_of(copy):
         if "uri" in artifact:

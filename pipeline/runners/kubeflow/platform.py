@@ -8,7 +8,7 @@ from typing import Any
 from kfp import kubernetes
 
 from pipeline.kubeflow_settings import StepSettings
-from pipeline.runners.kubeflow.names import RUN_ID_ENV
+from pipeline.runners.kubeflow.targets import RUN_ID_ENV
 
 RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.pages.intervals import FAR, Line, intervals
-from common.pages.sparkline import sparkline
+from common.pages.svg import sparkline
 
 
 def figure(*lines: Line, **how: object) -> ET.Element:

@@ -71,7 +71,7 @@ def test_unknown_modules_are_refused(toy: Callable[[str, str], str]) -> None:
         ("labs.experiment.trainings.training", "labs.experiment.studies.cuts"),
         ("labs.experiment.trainings.data", "components.trainer.data.load"),
         ("components.trainer.run_fn", "components.transform.layout"),
-        ("components.task_labeler.executor", "components.task_labeler.decide.stability"),
+        ("components.task_labeler.executor", "components.task_labeler.decide.hysteresis"),
         ("components.evaluator.executor", "common.statistics.bootstrap"),
         ("components.example_gen.executor", "components.example_gen.adapters.journey.features"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from common.clicks.tfrecords import read_batches, shard_files
-from components.evaluator.scores.scorer import ModelError, ServingGraph
+from components.evaluator.scores.scorer import GraphScorer, ModelError
 from components.evaluator.verdict.baseline import why_unusable
 from schemas.contract import Contract, parse_contract
 
@@ -44,18 +44,18 @@ def constant(path: Path, value: float, name: str = "probability", column: bool =
 
 
 def test_scores(model: str, records: list[bytes], log: Log) -> None:
-    scores = ServingGraph("candidate", model)(records)
+    scores = GraphScorer("candidate", model)(records)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, probability(log, 1.0, -3.0)[:50], rtol=1e-5)
 
 
 def test_tells_what_it_reads(model: str) -> None:
-    assert ServingGraph("candidate", model).raw_inputs == {"ad": tf.string, "price": tf.float32}
+    assert GraphScorer("candidate", model).raw_inputs == {"ad": tf.string, "price": tf.float32}
 
 
 def test_column_names_survive_the_signature(tmp_path: Path) -> None:
     TinyModel(1.0, -3.0, price="price.net").save(tmp_path)
-    assert ServingGraph("candidate", str(tmp_path)).raw_inputs == {
+    assert GraphScorer("candidate", str(tmp_path)).raw_inputs == {
         "ad": tf.string,
         "price.net": tf.float32,
     }
@@ -63,39 +63,39 @@ def test_column_names_survive_the_signature(tmp_path: Path) -> None:
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model one_task: .*nowhere cannot be loaded") as caught:
-        ServingGraph("one_task", str(tmp_path / "nowhere"))
+        GraphScorer("one_task", str(tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
 
 
 def test_another_output_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"to \['hard'\]; wanted from 'examples' to 'probability'"):
-        ServingGraph("candidate", constant(tmp_path, 0.5, "hard"))
+        GraphScorer("candidate", constant(tmp_path, 0.5, "hard"))
 
 
 def test_no_serving_signature(tmp_path: Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path))
     with pytest.raises(ModelError, match="has no signature 'serving_default'"):
-        ServingGraph("candidate", str(tmp_path))
+        GraphScorer("candidate", str(tmp_path))
 
 
 @pytest.mark.parametrize("value", [1.5, -0.25])
 def test_no_probability(tmp_path: Path, value: float) -> None:
     with pytest.raises(ModelError, match=rf"probability is {value}, wanted within \[0, 1\]"):
-        ServingGraph("candidate", constant(tmp_path, value))([b"", b""])
+        GraphScorer("candidate", constant(tmp_path, value))([b"", b""])
 
 
 def test_wrong_shape(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has shape \(2, 1\), wanted \(2,\)"):
-        ServingGraph("candidate", constant(tmp_path, 0.5, column=True))([b"", b""])
+        GraphScorer("candidate", constant(tmp_path, 0.5, column=True))([b"", b""])
 
 
 def test_nan_is_passed_on(tmp_path: Path) -> None:
-    assert np.isnan(ServingGraph("candidate", constant(tmp_path, math.nan))([b""])).all()
+    assert np.isnan(GraphScorer("candidate", constant(tmp_path, math.nan))([b""])).all()
 
 
 def test_records_that_are_no_examples(model: str) -> None:
     with pytest.raises(ModelError, match="model candidate refuses the examples") as caught:
-        ServingGraph("candidate", model)([b"no example"])
+        GraphScorer("candidate", model)([b"no example"])
     assert "\n" not in str(caught.value)
 
 

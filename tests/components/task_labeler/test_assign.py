@@ -16,8 +16,8 @@ from scipy.stats import beta
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign, assign_log
 from components.task_labeler.decide.context import build_context
+from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.decide.pins import Pin
-from components.task_labeler.decide.stability import Reason
 from components.task_labeler.passes.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.settings import LabellingSettings
 

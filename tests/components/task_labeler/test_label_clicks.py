@@ -27,9 +27,10 @@ from components.example_gen.encode import Encoder
 from components.task_labeler.calendar import Calendar, split_periods
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
+from components.task_labeler.passes.clicks import ClickLog
 from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
-from components.task_labeler.run import label_clicks, refuse_faults
+from components.task_labeler.run import Folders, label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from schemas.errors import InputError
 from schemas.labelled import SPLITS
@@ -117,15 +118,12 @@ def label_files(
     splits: SplitSettings = PERIODS,
 ) -> Labelled:
     (folder / "assignments").mkdir(parents=True)
+    places = {s: SplitPlaces(f"{folder}/Split-{s}", f"{folder}/columns-{s}") for s in SPLITS}
     identity = label_clicks(
-        files,
-        CONTRACT,
-        AS_OF,
+        ClickLog(files, CONTRACT, AS_OF),
         labelling,
         splits,
-        {s: SplitPlaces(str(folder / f"Split-{s}"), str(folder / f"columns-{s}")) for s in SPLITS},
-        str(folder / "assignments"),
-        str(folder / "temp"),
+        Folders(places, str(folder / "assignments"), str(folder / "temp")),
         lambda: beam.Pipeline(runner="DirectRunner"),
     )
     return Labelled(folder, identity)

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from components.transform.graph import TransformGraph
-from components.transform.raw import feature_spec
+from components.transform.graph import TransformGraph, feature_spec
 from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]

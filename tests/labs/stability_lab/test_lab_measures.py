@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lab_logs import FIRST, Clicks, lab_log, random_rows
 
-from components.task_labeler.decide.stability import Reason
+from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.judge import Truth
 from labs.stability_lab.replay.frontier import Grid, frontier

@@ -144,9 +144,9 @@ class KeyedTimes:
 def _search(past: Ints, places: Ints) -> Ints:
     """`np.searchsorted(past, places)`; looking up in order spares cache misses."""
     order = np.argsort(places)
-    found = np.empty(len(places), np.int64)
-    found[order] = np.searchsorted(past, places[order])
-    return found
+    ranks = np.empty(len(places), np.int64)
+    ranks[order] = np.searchsorted(past, places[order])
+    return ranks
 
 
 def _conversion_times(converted: pd.DataFrame, seen: pd.DataFrame) -> Ints:

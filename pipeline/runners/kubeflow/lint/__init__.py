@@ -44,6 +44,6 @@ def complaints(compiled: Compiled) -> list[str]:
 
 def require_sound(compiled: Compiled) -> None:
     """Raises InputError: a rule is broken; the message lists every complaint."""
-    if found := complaints(compiled):
-        lines = "\n  ".join(found)
+    if problems := complaints(compiled):
+        lines = "\n  ".join(problems)
         raise InputError(f"the compiled pipeline would not run on {compiled.target}:\n  {lines}")

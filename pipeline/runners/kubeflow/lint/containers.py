@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.runners.kubeflow.compiled import Compiled
-from pipeline.runners.kubeflow.names import ENTRYPOINT, UNCACHED
 from pipeline.runners.kubeflow.postprocess import all_tasks
-from pipeline.runners.kubeflow.targets import KFP
+from pipeline.runners.kubeflow.targets import ENTRYPOINT, KFP, UNCACHED
 
 WHEELS = ("module_file", "module_path")
 RESOURCES = {

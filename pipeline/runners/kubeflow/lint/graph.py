@@ -101,15 +101,15 @@ def exit_handlers(compiled: Compiled) -> Iterator[str]:
 
 
 def _parameters(holder: dict[str, Any], side: str) -> dict[str, Any]:
-    found: dict[str, Any] = holder.get(side, {}).get("parameters", {})
-    return found
+    parameters: dict[str, Any] = holder.get(side, {}).get("parameters", {})
+    return parameters
 
 
 def _sources(task: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Input, producing task and output of each input that another task makes."""
     for key, source in task.get("inputs", {}).get("artifacts", {}).items():
-        if (found := source.get("taskOutputArtifact")) is not None:
-            yield key, found["producerTask"], found["outputArtifactKey"]
+        if (output := source.get("taskOutputArtifact")) is not None:
+            yield key, output["producerTask"], output["outputArtifactKey"]
     for key, source in _parameters(task, "inputs").items():
-        if (found := source.get("taskOutputParameter")) is not None:
-            yield key, found["producerTask"], found["outputParameterKey"]
+        if (output := source.get("taskOutputParameter")) is not None:
+            yield key, output["producerTask"], output["outputParameterKey"]

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from components.trainer.data import load
 from components.trainer.data.load import load_columns
-from components.transform.graph import TransformGraph
-from components.transform.raw import feature_spec
+from components.transform.graph import TransformGraph, feature_spec
 from schemas.contract import Contract
 from schemas.errors import InputError
 

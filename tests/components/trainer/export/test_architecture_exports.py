@@ -16,9 +16,8 @@ from components.trainer.export.pruning import PruningProof, prove_pruning
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.network.size import parameters
 from components.trainer.settings import ModelSettings
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
-from components.transform.raw import feature_spec
 from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]

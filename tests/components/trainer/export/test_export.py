@@ -20,9 +20,8 @@ from components.trainer.export.export import export_full, export_serving, raw_si
 from components.trainer.export.pruning import PruningError, prove_pruning
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import Mode, ModelSettings
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
-from components.transform.raw import feature_spec
 from schemas.contract import Contract
 
 Rows = list[dict[str, Any]]

@@ -20,9 +20,8 @@ from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings, TrainingSettings, WideSettings
 from components.trainer.warm.start_weights import SavedVariables, name_of, write_start
 from components.trainer.warm.warm_start import Start, choose_start
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
-from components.transform.raw import feature_spec
 from components.transform.vocabulary_file import read_vocabularies
 from schemas.contract import Contract
 

@@ -11,7 +11,7 @@ from common.runs.info import RunInfo
 from pipeline.config import load_config
 
 
-def staged_run(config: str, overrides: list[str], out: str) -> dict[str, Any]:
+def whole_run(config: str, overrides: list[str], out: str) -> dict[str, Any]:
     """Runs the whole pipeline in an empty folder.
 
     Returns:

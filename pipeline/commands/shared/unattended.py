@@ -1,4 +1,4 @@
-"""What `schedule --local` and `backfill --local` share."""
+"""Runs that nobody watches: what `schedule --local` and `backfill --local` share."""
 
 from __future__ import annotations
 
