@@ -50,14 +50,14 @@ MOST_TREES, PATIENCE = 1000, 50
 def main() -> None:
     _, data = frozen_data(__doc__)
     train, held_out, judged = (_hard(data.columns(s)) for s in (TRAIN, CALIBRATION, EVAL))
-    hard = np.asarray(data.columns(EVAL).hard)
+    hard, truth = np.asarray(data.columns(EVAL).hard), data.truth(EVAL)
     table = Table(title=f"{len(judged):,} hard eval examples")
     for name in ("prediction", "expected RIG", "RIG", "calibration"):
         table.add_column(name, justify="left" if name == "prediction" else "right")
 
     def add(name: str, probability: Floats) -> None:
         label = judged.label.astype(np.float64)
-        expected = "" if data.truth is None else f"{rig(data.truth[hard], probability):.4f}"
+        expected = "" if truth is None else f"{rig(truth[hard], probability):.4f}"
         level = f"{calibration(label, probability):.2f}"
         table.add_row(name, expected, f"{rig(label, probability):.4f}", level)
 
@@ -71,8 +71,8 @@ def main() -> None:
     add("logistic, all, and weights of hard's own", shared)
     for on, columns in (("hard", train), ("all", data.columns(TRAIN))):
         add(f"LightGBM, {on}", _boosted(columns, held_out, judged))
-    if data.truth is not None:
-        add("true probabilities", data.truth[hard])
+    if truth is not None:
+        add("true probabilities", truth[hard])
     Console(highlight=False).print(table)
 
 

@@ -26,7 +26,26 @@ if TYPE_CHECKING:
     show_default=True,
     help="Processes that train at the same time.",
 )
-def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, jobs: int) -> None:
+@click.option(
+    "--dates",
+    type=click.IntRange(1, 100),
+    help="freshness: as-of days, each trained for anew. 3 by default.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 366),
+    help="freshness: days after each as-of day that are judged, and between two of them. 7 by "
+    "default.",
+)
+def experiment(
+    asked: FrozenOptions,
+    name: str | None,
+    show: bool,
+    seeds: int,
+    jobs: int,
+    dates: int | None,
+    days: int | None,
+) -> None:
     """Train a named set of networks on a finished run's data, and compare them.
 
     Finished trainings are kept: the same command goes on where it was interrupted.
@@ -44,9 +63,12 @@ def experiment(asked: FrozenOptions, name: str | None, show: bool, seeds: int, j
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
     frozen = asked.open()
 
-    from pipeline.studies.experiment import conduct
+    from pipeline.studies.experiment import Rolling, conduct
 
-    conduct(name, frozen, seeds, asked.sample, jobs, " ".join(["hardtower", *sys.argv[1:]]), _tell)
+    given = {key: value for key, value in (("dates", dates), ("days", days)) if value is not None}
+    rolling = Rolling(**given) if given else None
+    command = " ".join(["hardtower", *sys.argv[1:]])
+    conduct(name, frozen, seeds, asked.sample, jobs, rolling, command, _tell)
 
 
 def _tell(progress: Progress) -> None:

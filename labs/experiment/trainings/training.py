@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from common.days import SECONDS_PER_DAY
-from components.evaluator.scores.table import CLICK_TIME, LABEL
 from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
-from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 if TYPE_CHECKING:
@@ -45,7 +42,6 @@ class Job:
       assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
         the frozen assignment.
       assignment_digest: of those arrays.
-      final_labels, older_by: see `Arm`.
       folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
     """
 
@@ -58,8 +54,6 @@ class Job:
     swapped: bool = False
     folds: int = 0
     fold: int = 0
-    final_labels: bool = False
-    older_by: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Everything but the code that decides the outcome, as JSON holds it."""
@@ -75,7 +69,6 @@ class Job:
             "assignment": self.assignment_digest,
             "swapped": self.swapped,
             "left_out": [self.fold, self.folds] if self.folds else None,
-            "knows": [self.final_labels, self.older_by],
         }
 
     def key(self, code: str) -> str:
@@ -104,12 +97,7 @@ class Outcome:
 
 def columns_of(job: Job, split: str) -> Columns:
     """The columns that the job trains on or scores."""
-    if job.older_by and split != EVAL:
-        return _older_columns(job, split)
     columns = job.data.columns(split)
-    if job.final_labels and split != EVAL:
-        final = job.data.facts(split)[LABEL].to_numpy().astype(np.float32)
-        columns = replace(columns, label=final, completeness=None)
     if job.assignment is not None:
         hard = np.load(job.assignment / f"{split}.npy")
         columns = replace(columns, hard=hard)
@@ -123,26 +111,6 @@ def columns_of(job: Job, split: str) -> Columns:
     if job.folds and split != EVAL:
         rows = rows & (advertiser_fold(facts, job.folds) != job.fold)
     return columns if rows.all() else columns.take(rows)
-
-
-def _older_columns(job: Job, split: str) -> Columns:
-    """The train split up to some days before the eval period, the last of these days being the
-    calibration period, as long as the run's."""
-    days = {
-        name: job.data.facts(name)[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
-        for name in (TRAIN, CALIBRATION, EVAL)
-    }
-    end = days[EVAL].min() - job.older_by
-    middle = end - (days[CALIBRATION].max() - days[CALIBRATION].min() + 1)
-    here = days[TRAIN] < middle
-    if split == CALIBRATION:
-        here = (days[TRAIN] >= middle) & (days[TRAIN] < end)
-    if not here.any():
-        raise InputError(
-            f"{split}: no click is {job.older_by} days older than the eval period; wanted a run "
-            "of a longer log"
-        )
-    return columns_of(replace(job, older_by=0), TRAIN).take(here)
 
 
 def learned_from(job: Job, split: str) -> Columns:
@@ -165,7 +133,7 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
     train_columns, calibration = (learned_from(job, split) for split in (TRAIN, CALIBRATION))
-    splits = Splits(train_columns, calibration, job.data.layout)
+    splits = Splits(train_columns, calibration, job.data.layout, job.data.held_out)
     result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
@@ -238,6 +206,6 @@ def exported(
 
 def held_out(job: Job) -> Columns:
     """The sampled calibration examples that the frozen assignment calls hard."""
-    frozen = replace(job, assignment=None, swapped=False, folds=0, older_by=0)
+    frozen = replace(job, assignment=None, swapped=False, folds=0)
     judged = columns_of(frozen, CALIBRATION)
     return judged.take(judged.hard)
