@@ -213,8 +213,8 @@ def freshness(settings: Settings, facts: RunFacts) -> Experiment:
             "For each of several as-of days every arm is fitted on what was known on that day, and "
             f"scores the days after it. {judged_by}",
             f"`{JUDGED_SERVED}` is what the gate would have judged on that day, put to service: "
-            f"its newest click is {facts.unjudged_days + 1} days older than the first that it "
-            "answers.",
+            f"the newest click that it knows is {facts.unjudged_days + 1} days older than the "
+            "first that it answers.",
             "The refits learn from all clicks before the as-of day: from labels as observed by "
             "then, taken as they are or corrected by each click's completeness as known on that "
             "day, and from final ones, which nobody can have (the ceiling).",
