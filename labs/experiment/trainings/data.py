@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +100,17 @@ class FrozenData:
     def facts(self, split: str) -> pa.Table:
         """Who and when of a split's examples (`examples.read_facts`); of a simulated log, labels
         are those of the end."""
-        return parquet_table(self.folder / split / FACTS)
+        return _kept_facts(self.folder / split / FACTS)
 
     def truth(self, split: str) -> Floats | None:
         """True probabilities of a split's examples, where the log is simulated."""
         file = self.folder / split / TRUTH
         return np.load(file) if file.is_file() else None
+
+
+@lru_cache(maxsize=len(SPLITS))
+def _kept_facts(file: Path) -> pa.Table:
+    return parquet_table(file)
 
 
 def keep(source: Source, folder: Path) -> FrozenData:
