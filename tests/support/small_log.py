@@ -160,10 +160,10 @@ class Project:
                 cwd=self.folder,
             )
 
-    def waits_for(self, stage: str) -> RunRecord:
-        """The record of the run that has come to a stage."""
+    def waits_for(self, stage: str, process: subprocess.Popen[bytes]) -> RunRecord:
+        """The record of the run that has come to a stage, begun by a process that goes on."""
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
+        while time.monotonic() < until and process.poll() is None:
             for record in records(self.out):
                 if record.status == "running" and record.stage == stage:
                     return record

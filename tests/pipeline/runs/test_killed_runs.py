@@ -28,7 +28,7 @@ def served(first_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def kill_at(project: Project, stage: str) -> None:
     process = project.begins(*ANOTHER)
-    record = project.waits_for(stage)
+    record = project.waits_for(stage, process)
     os.kill(record.pid, signal.SIGKILL)
     assert process.wait(PATIENCE) == -signal.SIGKILL
 

@@ -63,7 +63,7 @@ def test_a_scheduled_run_that_is_killed_leaves_serving_alone(served: Project) ->
             stderr=subprocess.STDOUT,
             cwd=served.folder,
         )
-        training = served.waits_for("Trainer")
+        training = served.waits_for("Trainer", scheduler)
         # Nobody else may run into the folder meanwhile.
         busy = served.run()
         os.kill(training.pid, signal.SIGKILL)
