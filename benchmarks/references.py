@@ -91,6 +91,7 @@ def main() -> None:
     _, data = frozen_data(__doc__)
     task = Task.of(data)
     hard, label = np.asarray(data.columns(EVAL).hard), task.judged.label.astype(np.float64)
+    truth = data.truth(EVAL)
     table = Table(title=f"{len(label):,} hard eval examples")
     for name in ("prediction", "expected RIG", "RIG", "calibration", "seconds"):
         table.add_column(name, justify="left" if name == "prediction" else "right")
@@ -102,7 +103,7 @@ def main() -> None:
         show(name, fitted.calibrator.probability(logits.judged), time.perf_counter() - began)
 
     def show(name: str, probability: Floats, seconds: float) -> None:
-        expected = "" if data.truth is None else f"{rig(data.truth[hard], probability):.4f}"
+        expected = "" if truth is None else f"{rig(truth[hard], probability):.4f}"
         level = f"{calibration(label, probability):.2f}"
         figures = (expected, f"{rig(label, probability):.4f}", level, f"{seconds:.0f}")
         table.add_row(name, *figures)
@@ -115,8 +116,8 @@ def main() -> None:
     add(shared, partial(_logistic, task.everyone, task, with_ids=True, own=True))
     for on, columns in (("hard", task.hard), ("all", task.everyone)):
         add(f"LightGBM, {on}", partial(_boosted, columns, task))
-    if data.truth is not None:
-        show("true probabilities", data.truth[hard], 0.0)
+    if truth is not None:
+        show("true probabilities", truth[hard], 0.0)
     Console(highlight=False, width=100).print(table)
 
 

@@ -22,7 +22,7 @@ from schemas.labelled import EVAL, SETUP_ID, TRAIN
 
 def main() -> None:
     folder, data = frozen_data(__doc__)
-    truth = data.truth
+    truth = data.truth(EVAL)
     if truth is None:
         sys.exit(f"{folder}: no true probabilities; wanted a simulated log")
     known = pc.unique(data.facts(TRAIN)[SETUP_ID].cast("string"))

@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 from common.arrays import Bools, Floats, Ints
 from common.clicks.tfrecords import read_records
 from common.days import to_day
-from common.statistics.bootstrap import resampled, summarised
+from common.statistics.poisson import level_interval
 from components.pusher.record import RefitCheck
 from components.pusher.settings import RefitSettings
 from schemas import labelled
@@ -32,8 +32,6 @@ from schemas.contract import Contract
 BATCH = 2048
 WEEK = 7
 SMALLEST_ODDS = 1e-9
-RULE_OF_THREE = 3.0
-"""Expected conversions up to which none at all is no surprise (95 %)."""
 
 
 @dataclass(frozen=True)
@@ -114,42 +112,24 @@ def level_check(
     name: str, clicks: NewClicks, rows: Bools, predictions: Floats, settings: RefitSettings
 ) -> RefitCheck:
     """Sum of p F over the conversions observed, on some of the clicks."""
-    expected = (predictions * clicks.completeness)[rows]
-    setup, label = clicks.setup[rows], clicks.label[rows]
-    columns = [np.bincount(setup, expected), np.bincount(setup, label)]
-    sums: Floats = np.stack(columns, axis=1).astype(np.float64)
-    sums = sums[np.bincount(setup) > 0] if len(setup) else np.empty((0, 2))
-    total, observed = (float(it) for it in sums.sum(axis=0))
-
-    def ratio(counts: Ints) -> Floats:
-        drawn = counts @ sums
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return drawn[:, :1] / drawn[:, 1:]
-
-    figures: dict[str, float | None] = {
-        "expected": total,
-        "observed": observed,
-        "clicks": len(label),
-    }
-    low, high = 1 / (1 + settings.level_tolerance), 1 + settings.level_tolerance
-    wanted = f"{low:.2f} .. {high:.2f} within reach of the interval"
-    if observed == 0:
-        passed = total <= RULE_OF_THREE
-        detail = f"{total:.1f} conversions expected of {len(label):,} clicks, none observed"
-        return RefitCheck(name=name, passed=passed, wanted=wanted, detail=detail, figures=figures)
-    drawn = resampled(len(sums), settings.resamples, 1, ratio)
-    level = summarised(total / observed, drawn[:, 0], settings.confidence, len(sums))
-    # Too few conversions for an interval say too little against a level.
-    passed = not (level.low > high or level.high < low)
-    detail = (
-        f"{level.estimate:.3f} [{level.low:.3f}, {level.high:.3f}]: {total:.1f} conversions "
-        f"expected of {len(label):,} clicks, {observed:.0f} observed"
+    expected, label = (predictions * clicks.completeness)[rows], clicks.label[rows]
+    total, observed = float(expected.sum()), float(label.sum())
+    tail = (1.0 - settings.confidence) / 2.0
+    low, high = level_interval(label, expected, clicks.setup[rows], tail)
+    level = total / observed if observed else math.inf if total else math.nan
+    least, most = 1 / (1 + settings.level_tolerance), 1 + settings.level_tolerance
+    shown = f"{level:.3f} [{low:.3f}, {high:.3f}]: " if observed else ""
+    figures = {"level": level, "low": low, "high": high}
+    return RefitCheck(
+        name=name,
+        # Too few conversions for a narrow interval say too little against a level.
+        passed=not (low > most or high < least),
+        wanted=f"{least:.2f} .. {most:.2f} within reach of the interval",
+        detail=f"{shown}{total:.1f} conversions expected of {len(label):,} clicks, "
+        f"{observed:.0f} observed",
+        figures={"expected": total, "observed": observed, "clicks": len(label)}
+        | {key: value if math.isfinite(value) else None for key, value in figures.items()},
     )
-    figures |= {
-        name: value if math.isfinite(value) else None
-        for name, value in (("level", level.estimate), ("low", level.low), ("high", level.high))
-    }
-    return RefitCheck(name=name, passed=passed, wanted=wanted, detail=detail, figures=figures)
 
 
 def distance_check(predictions: Floats, judged: Floats, settings: RefitSettings) -> RefitCheck:

@@ -20,9 +20,8 @@ class RefitSettings(Frozen):
     """Expected over observed conversions, on hard clicks and on all, may be off by this share: the
     check fails when the whole interval lies beyond 1 + tolerance, or below 1 / (1 + tolerance)."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Two-sided level of the interval."""
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    """Of setups, for the interval."""
+    """Two-sided level of the interval: a fit whose true level is on the edge of the tolerance is
+    refused with a probability of (1 - confidence) / 2, one whose level is 1 with far less."""
     max_distance: PositiveFloat = 2.0
     """Largest mean absolute difference of log-odds to the judged fit's on the same clicks. A sound
     refit that has met a quarter of its setups since is about 1 away; one that has learned its

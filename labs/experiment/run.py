@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.days import to_date
 from common.statistics.bootstrap import Draws
 from labs.experiment.judging.judge import Bench, Trained
 from labs.experiment.judging.results import SetResults, measure
-from labs.experiment.studies.arms import Experiment
+from labs.experiment.studies.arms import Arm, Experiment
 from labs.experiment.studies.assignments import Log, assigned
 from labs.experiment.studies.cuts import Sample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.queue import Progress, work_off
+from labs.experiment.trainings.rolling import Rolled
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import Job, check
 
@@ -26,6 +28,7 @@ class Plan:
       seeds: of the trainings, at least one.
       code: fingerprint of the trainer's sources.
       jobs: processes that train.
+      rolled: the as-of days of a rolling experiment.
     """
 
     experiment: Experiment
@@ -36,6 +39,13 @@ class Plan:
     draws: Draws
     code: str
     jobs: int
+    rolled: tuple[Rolled, ...] = ()
+
+    def data_of(self, arm: Arm) -> tuple[FrozenData, ...]:
+        """What an arm is trained on, once each."""
+        if arm.knows is None:
+            return (self.data,)
+        return tuple(rolled.known(arm.knows) for rolled in self.rolled)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def run_experiment(
         for seed in plan.seeds:
             jobs = [
                 Job(
-                    plan.data,
+                    data,
                     arm.settings,
                     seed,
                     plan.sample,
@@ -91,10 +101,9 @@ def run_experiment(
                     arm.swapped,
                     arm.folds,
                     fold,
-                    arm.final_labels,
-                    arm.older_by,
                     arm.hard_kept,
                 )
+                for data in plan.data_of(arm)
                 for fold in range(arm.folds or 1)
             ]
             keyed = tuple((job.key(plan.code), job) for job in jobs)
@@ -104,12 +113,13 @@ def run_experiment(
         for name, seeds in trained.items():
             for key, job in seeds[turn].jobs:
                 fold = f", fold {job.fold + 1}" if job.folds else ""
-                queue.setdefault(key, (f"{name}, seed {job.seed}{fold}", job))
+                day = f", as of {to_date(job.data.day)}" if isinstance(job.data, Rolled) else ""
+                queue.setdefault(key, (f"{name}{day}, seed {job.seed}{fold}", job))
     for key, (_, job) in queue.items():
         if not store.has(key):
             check(job)
     work_off(queue, store, plan.jobs, report)
-    bench = Bench(plan.data, [job for _, job in queue.values()])
+    bench = Bench(plan.rolled or (plan.data,), [job for _, job in queue.values()])
     sets = measure(
         plan.experiment,
         bench,

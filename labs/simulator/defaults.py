@@ -39,6 +39,11 @@ class DelayMixture(Frozen):
             )
         return self
 
+    def slower(self, quick: float) -> DelayMixture:
+        """With the shares within minutes and hours multiplied by a factor of at most 1."""
+        shares = {name: getattr(self, name) * quick for name in ("within_minutes", "within_hours")}
+        return self.model_copy(update=shares)
+
 
 class ConversionType(Frozen):
     """A kind of conversion."""

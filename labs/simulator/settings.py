@@ -162,6 +162,9 @@ class SimulatorSettings(Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     attribution_window_days: Annotated[int, Field(ge=1, le=366)] = 30
     """Longest time from click to conversion that counts."""
+    quick_conversions: Share = 1.0
+    """Factor on every type's shares of conversions within minutes and hours; the others take days.
+    0.1 makes a slow world, in which a sixth of the conversions come within a day."""
     rows_per_file: PositiveInt = 2_000_000
     """Most clicks in one Parquet file; a busier day has several."""
     rows_per_chunk: Annotated[int, Field(ge=1, le=10**8)] = 65_536

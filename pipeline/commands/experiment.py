@@ -51,6 +51,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="Between what moves soft and hard conversions in a world. Repeatable.",
 )
+@click.option(
+    "--dates",
+    type=click.IntRange(1, 100),
+    help="freshness: as-of days, each trained for anew. 3 by default.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 366),
+    help="freshness: days after each as-of day that are judged, and between two of them. 7 by "
+    "default.",
+)
 def experiment(
     asked: FrozenOptions,
     name: str | None,
@@ -60,6 +71,8 @@ def experiment(
     worlds: int | None,
     clicks: int,
     correlations: tuple[float, ...],
+    dates: int | None,
+    days: int | None,
 ) -> None:
     """Train a named set of networks on a finished run's data, and compare them.
 
@@ -77,10 +90,12 @@ def experiment(
         raise InputError(f"experiment: no name; wanted one of {', '.join(EXPERIMENTS)}")
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
-    from pipeline.studies.experiment import Asked, conduct
+    from pipeline.studies.experiment import Asked, Rolling, conduct
 
     command = " ".join(["hardtower", *sys.argv[1:]])
-    wanted = Asked(name, seeds, asked.sample, jobs)
+    given = {key: value for key, value in (("dates", dates), ("days", days)) if value is not None}
+    rolling = Rolling(**given) if given else None
+    wanted = Asked(name, seeds, asked.sample, jobs, rolling)
     if worlds is None:
         conduct(wanted, asked.open(), command, _tell)
         return

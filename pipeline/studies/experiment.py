@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import yaml
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from pipeline.studies.frozen_run import FrozenRun
 
 
+class Rolling(NamedTuple):
+    """As-of days of a rolling experiment: how many, and how many days each is followed by."""
+
+    dates: int = 3
+    days: int = 7
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked of an experiment, whatever the run.
@@ -30,12 +37,14 @@ class Asked:
       name: of the registry.
       seeds: how many.
       jobs: processes that train.
+      rolling: the as-of days, where the experiment has them; None takes the default.
     """
 
     name: str
     seeds: int
     sample: Sample
     jobs: int
+    rolling: Rolling | None = None
 
 
 def planned(asked: Asked, frozen: FrozenRun) -> Plan:
@@ -44,16 +53,27 @@ def planned(asked: Asked, frozen: FrozenRun) -> Plan:
     Raises:
       InputError: the run, a setting or the data is not fit for it.
     """
+    from common.days import to_date
     from components.transform.layout import FeatureLayout
+    from labs.experiment.judging.judge import ON_DAY
     from labs.experiment.judging.truth import has_truth
     from labs.experiment.run import Plan
     from labs.experiment.studies.assignments import Log
     from labs.experiment.studies.facts import RunFacts
-    from labs.experiment.studies.registry import build
+    from labs.experiment.studies.registry import EXPERIMENTS, build
+    from labs.experiment.trainings.rolling import Rolled, roll
 
     run, settings = frozen.run, frozen.settings
     contract, root = run.config.data_contract, Path(run.config.input.root)
     labelling = run.config.labelling
+    log = Log(run.examples, contract, run.as_of, labelling, root)
+    rolled: tuple[Rolled, ...] = ()
+    if EXPERIMENTS[asked.name].rolling and contract.roles.conversion_timestamp is not None:
+        rolled = roll(frozen.data, log, run.config.splits, *(asked.rolling or Rolling()))
+    elif asked.rolling is not None:
+        raise InputError(
+            f"--dates, --days: {asked.name} has no as-of days; wanted them for freshness"
+        )
     facts = RunFacts(
         contract.name,
         FeatureLayout.from_contract(contract),
@@ -63,16 +83,18 @@ def planned(asked: Asked, frozen: FrozenRun) -> Plan:
         contract.roles.advertiser is not None,
         contract.attribution_window_days + run.config.splits.eval_days,
         contract.roles.conversion_timestamp is not None,
+        tuple(f"{ON_DAY}{to_date(it.day)}" for it in rolled),
     )
     return Plan(
         build(asked.name, settings, facts),
         frozen.data,
-        Log(run.examples, contract, run.as_of, labelling, root),
+        log,
         tuple(settings.training.seed + turn for turn in range(asked.seeds)),
         asked.sample,
         frozen.draws,
         frozen.code,
         asked.jobs,
+        rolled,
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from pipeline.runs.record import RunRecord, records
+
 FIRST = date(2024, 1, 1)
 DAYS = 50
 CLICKS_A_DAY = 1200
 WINDOW = 5
+PATIENCE = 900
+"""Seconds; a run takes minutes where the machine is shared."""
 
 CONTRACT: dict[str, Any] = {
     "name": "small",
@@ -136,13 +141,34 @@ class Project:
         """Runs the command in a process of its own."""
         command = [str(Path(sys.executable).parent / "hardtower"), *arguments]
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=900, cwd=self.folder
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=self.folder
         )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.hardtower(
             "run", "--config", str(self.config), "--out", str(self.out), *arguments
         )
+
+    def begins(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A run in a process of its own that is not waited for; what it says is in `run.log`."""
+        command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(self.config)]
+        with (self.folder / "run.log").open("wb") as log:
+            return subprocess.Popen(
+                [*command, "--out", str(self.out), *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+
+    def waits_for(self, stage: str, process: subprocess.Popen[bytes]) -> RunRecord:
+        """The record of the run that has come to a stage, begun by a process that goes on."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and process.poll() is None:
+            for record in records(self.out):
+                if record.status == "running" and record.stage == stage:
+                    return record
+            time.sleep(0.1)
+        raise AssertionError(f"no run came to {stage}")
 
     def runs(self) -> list[Path]:
         return sorted((self.out / "runs").iterdir())

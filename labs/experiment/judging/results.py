@@ -12,7 +12,7 @@ import numpy as np
 from common.arrays import Floats
 from common.statistics.bootstrap import Estimate
 from labs.experiment.judging.expected_auc import expected_auc
-from labs.experiment.judging.judge import SETS, Bench, Trained
+from labs.experiment.judging.judge import Bench, Trained, what_is
 from labs.experiment.judging.statistics import (
     Areas,
     Difference,
@@ -22,6 +22,7 @@ from labs.experiment.judging.statistics import (
     auc_difference,
     calibration,
     expected_areas,
+    level,
     rig,
     rig_difference,
 )
@@ -97,6 +98,8 @@ class SetResults:
     Attributes:
       oracle: metrics of the true probabilities themselves, where they are known.
       arms: metric -> figure by arm.
+      levels: by arm, mean prediction over the mean true probability where that is known, else over
+        the mean label.
     """
 
     name: str
@@ -107,6 +110,7 @@ class SetResults:
     oracle: Mapping[str, float]
     arms: Mapping[str, Mapping[str, Figure]]
     findings: tuple[Finding, ...]
+    levels: Mapping[str, Estimate]
 
     def dump(self) -> dict[str, object]:
         """As JSON holds it."""
@@ -127,7 +131,7 @@ def measure(
     draws: Draws,
     progress: Callable[[str], None],
 ) -> list[SetResults]:
-    """Every set's figures.
+    """The figures of every set that holds an example.
 
     Args:
       trained: trainings of each seed by arm, in the same order of seeds.
@@ -136,8 +140,10 @@ def measure(
     """
     found = []
     for name in experiment.sets:
-        progress(name)
         rows = bench.rows(name, root, alpha)
+        if not rows.any():
+            continue
+        progress(name)
         predictions = {
             arm: [bench.predictions(store, t, rows) for t in seeds]
             for arm, seeds in trained.items()
@@ -199,6 +205,8 @@ def _of_set(
         findings += [
             Finding.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
         ]
+    target = label if truth is None else truth
+    levels = {arm: level(judged, target, seeds, draws) for arm, seeds in predictions.items()}
     oracle = {}
     if truth is not None:
         oracle = {
@@ -210,13 +218,14 @@ def _of_set(
         }
     return SetResults(
         name,
-        SETS[name],
+        what_is(name),
         len(judged),
         round(float(label.sum())),
         judged.setups,
         oracle,
         arms,
         tuple(findings),
+        levels,
     )
 
 

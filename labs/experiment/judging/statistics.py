@@ -88,6 +88,30 @@ def calibration(target: Floats, prediction: Floats) -> float:
     return float(prediction.sum()) / total if total > 0 else math.nan
 
 
+def level(judged: Judged, target: Floats, predictions: Sequence[Floats], draws: Draws) -> Estimate:
+    """Mean prediction over mean target, averaged over seeds; the interval is over setups and seeds.
+
+    Args:
+      target: labels or true probabilities.
+      predictions: [n] of each seed.
+    """
+    expected = np.stack([_by_setup(judged, p) for p in predictions], axis=1)
+    observed = _by_setup(judged, target)
+    seeds = np.random.default_rng([draws.seed, SEED_STREAM])
+
+    def ratios(counts: Ints) -> Floats:
+        shares = _seed_shares(seeds, len(predictions), len(counts))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = (((counts @ expected) * shares).sum(axis=1) / (counts @ observed))[
+                :, None
+            ]
+        return found
+
+    drawn = resampled(judged.setups, draws.resamples, draws.seed, ratios)
+    estimate = float(np.mean([calibration(target, p) for p in predictions]))
+    return summarised(estimate, drawn[:, 0], draws.confidence, judged.setups)
+
+
 def rig_difference(
     judged: Judged,
     target: Floats,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
-from components.evaluator.scores.table import CLICK_TIME
+from components.evaluator.scores.table import CLICK_TIME, LABEL
 from labs.simulator.log.truth import read_setups, read_truth
 from labs.simulator.simulate import SETUPS
 from schemas import labelled
@@ -24,8 +25,15 @@ def has_truth(root: Path) -> bool:
     return (root / SETUPS).is_file()
 
 
-def true_probabilities(root: Path, facts: pa.Table, label: npt.NDArray[np.float32]) -> Floats:
-    """The probability with which each example's click converts, float64 [n].
+class Truth(NamedTuple):
+    """Of examples [n]: the probability with which each click converts, and whether it does."""
+
+    probability: Floats
+    label: npt.NDArray[np.int64]
+
+
+def join_truth(root: Path, facts: pa.Table, mature: bool = True) -> Truth:
+    """What a simulated log hides of examples.
 
     Examples do not carry the click's number: they are told apart by setup, second and label, and
     within those by their order, which is the log's.
@@ -33,7 +41,7 @@ def true_probabilities(root: Path, facts: pa.Table, label: npt.NDArray[np.float3
     Args:
       root: folder of the simulated log.
       facts: as `examples.read_facts` returns them, of whole days.
-      label: 0 or 1 [n].
+      mature: whether all conversions had been observed; otherwise labels tell no examples apart.
 
     Raises:
       InputError: the days' clicks are not those of the examples.
@@ -42,9 +50,14 @@ def true_probabilities(root: Path, facts: pa.Table, label: npt.NDArray[np.float3
     first, last = (to_date(int(t) // SECONDS_PER_DAY) for t in (time.min(), time.max()))
     truth = read_truth(root, first, last + timedelta(days=1))
     names = pa.array(sorted(pc.unique(truth["setup_id"]).to_pylist()))
-    mine = _keys(facts[labelled.SETUP_ID].cast(pa.string()), names, time, label)
+    label, in_the_end = facts[LABEL].to_numpy(), truth["label"].to_numpy()
+    setup = facts[labelled.SETUP_ID].cast(pa.string())
+    mine = _keys(setup, names, time, label if mature else None)
     theirs = _keys(
-        truth["setup_id"], names, truth["timestamp"].to_numpy(), truth["label"].to_numpy()
+        truth["setup_id"],
+        names,
+        truth["timestamp"].to_numpy(),
+        in_the_end if mature else None,
     )
     my_order, their_order = (np.lexsort(keys) for keys in (mine, theirs))
     same = len(my_order) == len(their_order) and all(
@@ -55,9 +68,9 @@ def true_probabilities(root: Path, facts: pa.Table, label: npt.NDArray[np.float3
             f"{root}: the {len(their_order):,} clicks of {first} .. {last} are not those of the "
             f"{len(my_order):,} examples; wanted the log that the run was made from"
         )
-    probability = np.empty(len(time))
-    probability[my_order] = truth["probability"].to_numpy()[their_order]
-    return probability
+    place = np.empty(len(time), np.int64)
+    place[my_order] = their_order
+    return Truth(truth["probability"].to_numpy()[place], in_the_end[place].astype(np.int64))
 
 
 def true_sides(root: Path, facts: pa.Table, alpha: float) -> npt.NDArray[np.bool_]:
@@ -91,9 +104,10 @@ def true_types(root: Path) -> dict[str, str]:
 
 
 def _keys(
-    setup: pa.ChunkedArray, names: pa.Array, time: Ints, label: npt.NDArray[np.generic]
+    setup: pa.ChunkedArray, names: pa.Array, time: Ints, label: npt.NDArray[np.generic] | None
 ) -> tuple[Ints, Ints, Ints]:
-    return label.astype(np.int64), time.astype(np.int64), _places(setup, names)
+    told = np.zeros(len(time), np.int64) if label is None else label.astype(np.int64)
+    return told, time.astype(np.int64), _places(setup, names)
 
 
 def _places(values: pa.ChunkedArray, names: pa.Array) -> Ints:

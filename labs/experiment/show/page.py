@@ -12,6 +12,9 @@ from labs.experiment.show import tables
 from labs.experiment.show.plot import differences
 from labs.experiment.studies.arms import Experiment
 
+FEW_SETS = 3
+"""Sets of examples up to which a page needs no table of them all."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -31,7 +34,7 @@ class Origin:
 
 def sections(plan: Plan, ended: Ended) -> list[Section]:
     """All that the page shows below its cards."""
-    seeds = len(plan.seeds)
+    seeds, confidence = len(plan.seeds), plan.draws.confidence
     how = [
         *plan.experiment.notes,
         f"All arms share the run's transformed examples and {seeds} seed"
@@ -60,10 +63,12 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
             f"On {one.name.replace('_', ' ')} examples",
             [],
             differences(one),
-            [*tables.claims(one, plan.draws.confidence), tables.figures(one)],
+            [*tables.claims(one, confidence), tables.figures(one)],
         )
         for one in ended.sets
     ]
+    if len(found) > FEW_SETS:
+        found.insert(0, Section("In short", [], [], [tables.overview(ended.sets, confidence)]))
     more: list[Table] = [tables.trainings(ended.trainings)]
     if (assigned := tables.assignments(ended.assignments)) is not None:
         more.insert(0, assigned)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Table
+from common.statistics.bootstrap import Estimate
 from labs.experiment.judging.results import (
     AUC,
     CALIBRATION,
@@ -47,19 +48,46 @@ OTHER_DATA = "paper (other data)"
 def figures(found: SetResults) -> Table:
     """Every metric of every arm: mean over seeds, and their standard deviation."""
     columns = [m for m in (*METRICS, CALIBRATION) if any(m in a for a in found.arms.values())]
-    head = ["arm", *(f"#{METRICS[m][0] if m in METRICS else m}" for m in columns)]
+    level = "true level" if found.oracle else "level"
+    head = ["arm", *(f"#{METRICS[m][0] if m in METRICS else m}" for m in columns), f"#{level}"]
     rows = [
-        [arm, *(_with_spread(values.get(m), m) for m in columns)]
+        [arm, *(_with_spread(values.get(m), m) for m in columns), _within(found.levels[arm])]
         for arm, values in found.arms.items()
     ]
     if found.oracle:
         oracle = [number(found.oracle[m], m) if m in found.oracle else "" for m in columns]
+        oracle.append("1.000")
         rows.append(["true probabilities (ceiling)", *oracle])
     caption = (
         f"{found.what}: {found.examples:,} examples, {found.positives:,} conversions, "
-        f"{found.setups:,} setups; mean over seeds ± their standard deviation"
+        f"{found.setups:,} setups; mean over seeds ± their standard deviation; {level}: mean "
+        f"prediction over mean {'true probability' if found.oracle else 'label'}, with its interval"
     )
     return Table(caption, head, rows)
+
+
+def overview(sets: Sequence[SetResults], confidence: float) -> Table:
+    """Each claim on each set of examples, by the metric that says most."""
+    metric = EXPECTED_RIG if sets[0].oracle else RIG
+    rows = [
+        [
+            one.name.replace("_", " "),
+            f"{one.positives:,}",
+            finding.claim.arm,
+            finding.claim.against,
+            number(one.arms[finding.claim.arm][metric].value, metric),
+            signed(finding.difference.estimate, metric),
+            interval(finding, metric),
+            _within(one.levels[finding.claim.arm]),
+        ]
+        for one in sets
+        for finding in one.findings
+        if finding.metric == metric
+    ]
+    name = METRICS[metric][0]
+    head = ["examples", "#conversions", "arm", "against", f"#{name}", "#difference"]
+    head += [f"#{confidence:.0%} interval", "#level of the arm"]
+    return Table(f"{name} on all sets of examples", head, rows)
 
 
 def claims(found: SetResults, confidence: float) -> list[Table]:
@@ -143,6 +171,15 @@ def number(value: float, metric: str) -> str:
     """A value of a metric."""
     digits = 3 if metric == CALIBRATION else 4
     return f"{value:.{digits}f}" if math.isfinite(value) else "not defined"
+
+
+def _within(level: Estimate) -> str:
+    if not math.isfinite(level.estimate):
+        return "not defined"
+    between = (
+        f" [{level.low:.3f}, {level.high:.3f}]" if math.isfinite(level.low + level.high) else ""
+    )
+    return f"{level.estimate:.3f}{between}"
 
 
 def _with_spread(figure: Figure | None, metric: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from components.trainer.settings import Recipe
+from components.trainer.settings import Fit, Recipe
 from schemas.base import Frozen
 from schemas.checked import checked
 
@@ -69,6 +69,20 @@ Scoring = Literal["hard_tower", "own_tower"]
 
 
 @dataclass(frozen=True)
+class Knowledge:
+    """What a fit of some as-of day knows.
+
+    Attributes:
+      fit: `judged` knows what was known when that day's eval period began; `served`, all up to the
+        day itself.
+      final: whether it is told what its clicks came to in the end, and not what had been observed.
+    """
+
+    fit: Fit
+    final: bool = False
+
+
+@dataclass(frozen=True)
 class Arm:
     """One way to train, once a seed.
 
@@ -77,10 +91,9 @@ class Arm:
       swapped: tasks change places, so that a network of the hard task learns the soft one.
       folds: advertisers are left out of training in this many turns, and each evaluated example
         is scored by the network that has not seen its advertiser; 0 leaves nobody out.
-      final_labels: whether it is told what clicks came to, and not what had been observed when the
-        eval period began.
-      older_by: days before the eval period that nothing is learned from.
       hard_kept: share of the hard examples that it learns from, see `cuts.thinned`. All are judged.
+      knows: what it learns from on each as-of day of a rolling experiment; None is what the run's
+        judged fit knows.
       scoring: `hard_tower` scores every example by the served tower; `own_tower` by the tower of
         the task that the arm's own assignment gives the example.
     """
@@ -90,9 +103,8 @@ class Arm:
     assignment: Assignment | None = None
     swapped: bool = False
     folds: int = 0
-    final_labels: bool = False
-    older_by: int = 0
     hard_kept: float = 1.0
+    knows: Knowledge | None = None
     scoring: Scoring = "hard_tower"
 
 
@@ -118,7 +130,7 @@ class Experiment:
     Attributes:
       question: one sentence.
       notes: what a reader must know to read the tables right.
-      sets: the examples that arms are compared on: names of `judging.SETS`.
+      sets: the examples that arms are compared on, see `judging.judge.what_is`.
     """
 
     name: str

@@ -30,7 +30,7 @@ from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.labelled import JUDGED_SPLITS, TRAIN
 
-COUNTS = "counts.parquet"
+COUNTS, DELAYS = "counts.parquet", "delays.parquet"
 FACTS = "assignment.json"
 
 
@@ -114,7 +114,7 @@ def _by_history(
     from components.task_labeler.settings import with_pins
     from labs.stability_lab.replay.replay import without_context
 
-    counts = _counts(data, log)
+    counts, _ = log_counts(data, log)
     settings = changed(with_pins(log.labelling), **dict(rule.changes))
     first, as_of = int(pc.min(counts["day"]).as_py()), to_day(log.as_of)
     if not rule.context:
@@ -133,34 +133,34 @@ def _by_history(
     return sides, {name: whole[name] for name in ("flips", "churned_clicks")}
 
 
-def _counts(data: FrozenData, log: Log) -> pa.Table:
-    """The log's clicks summed by setup, day and delay; read once."""
+def log_counts(data: FrozenData, log: Log) -> tuple[pa.Table, pa.Table]:
+    """The log's clicks summed by setup, day and delay, and its conversions by how long they took
+    (`task_labeler.passes.counts`); read once and kept in the data set's folder.
+
+    Raises:
+      InputError: the log is not there.
+    """
     from common.clicks.tfrecords import shard_files
     from components.task_labeler.passes.clicks import ClickReader
-    from components.task_labeler.passes.counts import count_clicks, merge_counts
+    from components.task_labeler.passes.counts import merge_counts, merge_delays
 
-    file = data.folder / COUNTS
-    if file.is_file():
-        return parquet_table(file)
+    files = data.folder / COUNTS, data.folder / DELAYS
+    if all(file.is_file() for file in files):
+        return parquet_table(files[0]), parquet_table(files[1])
     if log.examples is None:
         raise InputError(
             "the run's log was read by another component than ClickLogGen, which keeps no columns "
             "of its clicks; wanted a run on files"
         )
     reader = ClickReader(log.contract, to_day(log.as_of) * SECONDS_PER_DAY)
-    parts = [
-        count_clicks(
-            *(keys.column(name) for name in ("setup_id", "category", "advertiser_type")),
-            *(keys.column(name).to_numpy() for name in ("click_time", "conversion_time")),
-        )
-        for shard in shard_files(f"{log.examples}/Split-log")
-        for keys in reader.keys(shard)
-    ]
-    counts = merge_counts(parts)
-    staging = file.with_suffix(".partial")
-    pq.write_table(counts, staging)
-    os.replace(staging, file)
-    return counts
+    parts = [reader.counts(shard) for shard in shard_files(f"{log.examples}/Split-log")]
+    counts = merge_counts([of_clicks for of_clicks, _ in parts])
+    delays = merge_delays([of_delays for _, of_delays in parts])
+    for file, table in zip(files, (counts, delays), strict=True):
+        staging = file.with_suffix(".partial")
+        pq.write_table(table, staging)
+        os.replace(staging, file)
+    return counts, delays
 
 
 def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bools]:

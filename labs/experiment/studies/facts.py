@@ -20,6 +20,7 @@ class RunFacts:
       unjudged_days: from the first day that the run's fits are judged on to the as-of day: eval
         period and attribution window.
       timed: whether the log tells when clicks converted.
+      day_sets: names of the sets of examples after each as-of day of a rolling experiment.
     """
 
     contract: str
@@ -30,3 +31,4 @@ class RunFacts:
     advertisers: bool
     unjudged_days: int = 0
     timed: bool = True
+    day_sets: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from components.trainer.network.size import matched, parameters
 from components.trainer.settings import ModelSettings
-from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
+from labs.experiment.studies.arms import Arm, Claim, Experiment, Knowledge, Settings
 from labs.experiment.studies.facts import RunFacts
 from schemas.errors import InputError
 
@@ -24,7 +24,8 @@ TABLE_3 = ("+4.08%", "+0.69%")
 CROSS_LAYERS = FEED_FORWARD = 4
 """The stack of the depth experiments, cross layers first: eight layers."""
 
-JUDGED_SERVED = "judged fit served"
+JUDGED_SERVED, REFIT_NAIVE = "judged fit served", "refit, labels as observed"
+REFIT_CORRECTED, REFIT_FINAL = "refit, corrected", "refit, final labels"
 
 HARD_KEPT = (1.0, 0.5, 0.25, 0.1)
 """Shares of the hard examples that are learned from."""
@@ -184,25 +185,23 @@ def architectures(settings: Settings, facts: RunFacts) -> Experiment:
 
 
 def freshness(settings: Settings, facts: RunFacts) -> Experiment:
-    """What a served fit would answer on the days after its as-of day, by what it had learned from.
-
-    The run's eval period stands for the days after an as-of day, its first day being that day: what
-    had been observed when it began is what a served fit of that day knows.
-    """
+    """What is served on the days after an as-of day, by what it had learned from."""
     if not facts.timed:
         raise InputError(f"freshness: contract {facts.contract} has no conversion time")
     two = settings.but(model={"mode": TWO_TOWER})
-
-    def labels(how: str, **others: float) -> Settings:
-        return two.but(training={"labels": how, **others})
-
-    older = Arm(JUDGED_SERVED, labels("mature"), older_by=facts.unjudged_days)
-    final = labels("mature", min_completeness=1.0)
+    naive, corrected = (two.but(training={"labels": how}) for how in ("observed", "corrected"))
     arms = (
-        older,
-        Arm("refit, labels as observed", labels("observed")),
-        Arm("refit, corrected", labels("corrected")),
-        Arm("refit, final labels", final, final_labels=True),
+        _fresh(JUDGED_SERVED, corrected, Knowledge("judged")),
+        _fresh(REFIT_NAIVE, naive, Knowledge("served")),
+        _fresh(REFIT_CORRECTED, corrected, Knowledge("served")),
+        _fresh(REFIT_FINAL, corrected, Knowledge("served", final=True)),
+    )
+    judged_by = (
+        "Judged by the simulator's true probabilities; RIG, AUC and calibration by the labels that "
+        "it drew."
+        if facts.truth
+        else "No truth is known of this log: the judged days are those whose labels are mature, "
+        "and all figures rest on the conversions that happened to be drawn."
     )
     return Experiment(
         "freshness",
@@ -210,22 +209,28 @@ def freshness(settings: Settings, facts: RunFacts) -> Experiment:
         arms,
         (
             *(Claim(arm.name, JUDGED_SERVED) for arm in arms[1:]),
-            Claim("refit, corrected", "refit, labels as observed"),
-            Claim("refit, corrected", "refit, final labels"),
+            Claim(REFIT_CORRECTED, REFIT_NAIVE),
+            Claim(REFIT_CORRECTED, REFIT_FINAL),
         ),
         (
-            "The eval period stands for the days after an as-of day. All arms are scored on it, "
-            "with the run's assignment and feature graph.",
-            f"`{JUDGED_SERVED}` learns from clicks at least {facts.unjudged_days} days older: what "
-            "a model that is judged on final labels has learned from by the time it serves. By the "
-            "as-of day its labels have become final, which is in its favour.",
-            "The refits learn from all clicks before that day: with labels as observed by then, "
-            "taken as they are or corrected by each click's completeness, and with final ones, "
-            "which nobody can have (the ceiling).",
-            "With `splits.eval_days: 7`, and a run for each of several as-of days (`hardtower "
-            "backfill`, then `--run-id`), this is a rolling study.",
+            "For each of several as-of days every arm is fitted on what was known on that day, and "
+            f"scores the days after it. {judged_by}",
+            f"`{JUDGED_SERVED}` is what the gate would have judged on that day, put to service: "
+            f"the newest click that it knows is {facts.unjudged_days + 1} days older than the "
+            "first that it answers.",
+            "The refits learn from all clicks before the as-of day: from labels as observed by "
+            "then, taken as they are or corrected by each click's completeness as known on that "
+            "day, and from final ones, which nobody can have (the ceiling).",
+            "Tasks are those of the labeller on each click's day, and each example is scored by "
+            "the tower of its task. The feature graph is the run's for all arms and days: its "
+            "vocabularies are of the run's train split.",
         ),
+        ("hard", "all", "hard_quick", "hard_slow", "hard_known", "hard_new", *facts.day_sets),
     )
+
+
+def _fresh(name: str, settings: Settings, knows: Knowledge) -> Arm:
+    return Arm(name, settings, scoring="own_tower", knows=knows)
 
 
 def dose_response(settings: Settings, facts: RunFacts) -> Experiment:

@@ -19,10 +19,13 @@ class Named:
     Attributes:
       about: one line for the list.
       build: makes it for a run.
+      rolling: whether arms are trained anew for each of several as-of days and judged on the days
+        after it, and not on the run's eval period.
     """
 
     about: str
     build: Callable[[Settings, RunFacts], Experiment]
+    rolling: bool = False
 
 
 EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
@@ -40,7 +43,9 @@ EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
             model_studies.architectures,
         ),
         "tiers": Named("two, three and five CVR tiers", model_studies.tiers),
-        "freshness": Named("what learning from yesterday is worth", model_studies.freshness),
+        "freshness": Named(
+            "what learning from yesterday is worth", model_studies.freshness, rolling=True
+        ),
         "dose_response": Named(
             "two towers by the share of hard examples that is learned from",
             model_studies.dose_response,

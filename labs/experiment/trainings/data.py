@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import pyarrow.parquet as pq
 from common.arrays import Floats
 from common.files.arrow import parquet_table
 from common.runs.provenance import code_fingerprint
+from components.evaluator.scores.table import LABEL
 from components.trainer.data.columns import Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
-from schemas.labelled import EVAL, JUDGED_SPLITS
+from schemas.labelled import JUDGED_SPLITS, SPLITS
 
 FACTS = "facts.parquet"
 TRUTH = "truth.npy"
@@ -59,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True)
 class FrozenData:
-    """The three splits of a run as they lie in a folder.
+    """The splits of a run as they lie in a folder, with what its judged fit knew of them.
 
     Attributes:
       key: see `Source`.
@@ -69,6 +71,16 @@ class FrozenData:
     folder: Path
     key: str
     record: Mapping[str, Any]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the calibration split is not in the train split."""
+        return True
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those with clicks, in their order."""
+        return tuple(split for split in SPLITS if (self.folder / split).is_dir())
 
     @property
     def layout(self) -> FeatureLayout:
@@ -86,14 +98,19 @@ class FrozenData:
         return Columns(**arrays)
 
     def facts(self, split: str) -> pa.Table:
-        """Who and when of a split's examples (`examples.read_facts`)."""
-        return parquet_table(self.folder / split / FACTS)
+        """Who and when of a split's examples (`examples.read_facts`); of a simulated log, labels
+        are those of the end."""
+        return _kept_facts(self.folder / split / FACTS)
 
-    @property
-    def truth(self) -> Floats | None:
-        """True probabilities of the eval split, where the log is simulated."""
-        file = self.folder / EVAL / TRUTH
+    def truth(self, split: str) -> Floats | None:
+        """True probabilities of a split's examples, where the log is simulated."""
+        file = self.folder / split / TRUTH
         return np.load(file) if file.is_file() else None
+
+
+@lru_cache(maxsize=len(SPLITS))
+def _kept_facts(file: Path) -> pa.Table:
+    return parquet_table(file)
 
 
 def keep(source: Source, folder: Path) -> FrozenData:
@@ -115,26 +132,32 @@ def keep(source: Source, folder: Path) -> FrozenData:
 
 
 def _write(source: Source, folder: Path) -> None:
+    from components.task_labeler.calendar import split_names
     from components.trainer.data.load import load_columns
-    from labs.experiment.judging.truth import has_truth, true_probabilities
+    from labs.experiment.judging.truth import has_truth, join_truth
     from labs.experiment.trainings.examples import read_facts
 
     counts = {}
-    for split in JUDGED_SPLITS:
-        place = folder / split
-        place.mkdir(parents=True)
+    for split in split_names(source.contract):
         found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
         files = [str(file) for file in sorted(found)]
+        facts = read_facts(files, source.contract)
+        if not len(facts):
+            continue
+        place = folder / split
+        place.mkdir(parents=True)
         columns = load_columns(files, source.transform_graph, source.contract, fit="judged")
         for field in fields(Columns):
             values = getattr(columns, field.name)
             if values is not None:
                 np.save(place / f"{field.name}.npy", values)
-        facts = read_facts(files, source.contract)
-        pq.write_table(facts, place / FACTS)
         counts[split] = count(columns)
-        if split == EVAL and has_truth(source.root):
-            np.save(place / TRUTH, true_probabilities(source.root, facts, columns.label))
+        if has_truth(source.root):
+            truth = join_truth(source.root, facts, split in JUDGED_SPLITS)
+            np.save(place / TRUTH, truth.probability)
+            column = facts.schema.get_field_index(LABEL)
+            facts = facts.set_column(column, LABEL, pa.array(truth.label))
+        pq.write_table(facts, place / FACTS)
     record = {
         "contract": source.contract.model_dump_json(),
         "assignment_id": source.assignment_id,

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.clicks.one_valued import single_values
+from common.clicks.rows import NO_CONVERSION
 from common.files.arrow import parquet_file
 from components.evaluator.scores.table import CLICK_TIME, LABEL
 from schemas import labelled
 from schemas.contract import Contract
 
-ADVERTISER = "advertiser"
+ADVERTISER, CONVERSION_TIME = "advertiser", "conversion_time"
 
 
 def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
@@ -26,8 +27,9 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
 
     Returns:
       `setup_id`, `setup_category`, `advertiser` (dictionary-encoded strings, the empty string
-      where there is none), `click_time` (int64, seconds since 1970-01-01) and `label` (int64, what
-      had been observed by the run's as-of day).
+      where there is none), `click_time` (int64, seconds since 1970-01-01), `label` (int64, what
+      had been observed by the run's as-of day) and, where the contract has it, `conversion_time`
+      (int64, -1 where none had been observed).
     """
     roles = contract.roles
     columns = {labelled.SETUP_ID: labelled.SETUP_ID, labelled.CATEGORY: labelled.CATEGORY}
@@ -35,7 +37,8 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
         columns[ADVERTISER] = roles.advertiser
     parts = []
     for file in files:
-        wanted = list(dict.fromkeys([*columns.values(), roles.timestamp, roles.label]))
+        times = [name for name in (roles.timestamp, roles.conversion_timestamp) if name]
+        wanted = list(dict.fromkeys([*columns.values(), *times, roles.label]))
         for batch in parquet_file(file).iter_batches(columns=wanted):
             found = {name: _text(batch, column) for name, column in columns.items()}
             if roles.advertiser is None:
@@ -43,6 +46,9 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
                 found[ADVERTISER] = pa.DictionaryArray.from_arrays(blank, pa.array([""]))
             found[CLICK_TIME] = single_values(batch[roles.timestamp])
             found[LABEL] = single_values(batch[roles.label])
+            if roles.conversion_timestamp is not None:
+                time = pc.fill_null(single_values(batch[roles.conversion_timestamp]), NO_CONVERSION)
+                found[CONVERSION_TIME] = pc.if_else(pc.equal(found[LABEL], 1), time, NO_CONVERSION)
             parts.append(pa.table(found))
     return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
 

@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from common.arrays import Bools
-from common.days import SECONDS_PER_DAY
-from components.evaluator.scores.table import CLICK_TIME, LABEL
 from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
 from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
-from schemas.errors import InputError
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
 if TYPE_CHECKING:
@@ -46,7 +42,7 @@ class Job:
       assignment: folder with `<split>.npy`, the hard examples of each split as bool [n]; None is
         the frozen assignment.
       assignment_digest: of those arrays.
-      final_labels, older_by, hard_kept: see `Arm`.
+      hard_kept: see `Arm`.
       folds, fold: leave the advertisers of this fold out of training; folds 0 leaves nobody out.
     """
 
@@ -59,8 +55,6 @@ class Job:
     swapped: bool = False
     folds: int = 0
     fold: int = 0
-    final_labels: bool = False
-    older_by: int = 0
     hard_kept: float = 1.0
 
     def identity(self) -> dict[str, Any]:
@@ -77,7 +71,6 @@ class Job:
             "assignment": self.assignment_digest,
             "swapped": self.swapped,
             "left_out": [self.fold, self.folds] if self.folds else None,
-            "knows": [self.final_labels, self.older_by],
             "hard_kept": self.hard_kept,
         }
 
@@ -106,55 +99,22 @@ class Outcome:
 
 
 def columns_of(job: Job, split: str) -> Columns:
-    """The columns that the job trains on or scores.
-
-    Raises:
-      InputError: none are left.
-    """
+    """The columns that the job trains on or scores."""
     learns = split != EVAL
-    older = job.older_by > 0 and learns
-    # Days that are old enough are all of the train split.
-    source = TRAIN if older else split
-    columns = job.data.columns(source)
-    if job.final_labels and learns:
-        final = job.data.facts(source)[LABEL].to_numpy().astype(np.float32)
-        columns = replace(columns, label=final, completeness=None)
+    columns = job.data.columns(split)
     if job.assignment is not None:
-        columns = replace(columns, hard=np.load(job.assignment / f"{source}.npy"))
+        columns = replace(columns, hard=np.load(job.assignment / f"{split}.npy"))
     rows = np.ones(len(columns), bool)
     if learns and job.hard_kept < 1:
-        rows &= thinned(columns.hard, source, job.hard_kept, job.seed)
+        rows &= thinned(columns.hard, split, job.hard_kept, job.seed)
     if job.sample.share < 1:
-        kept = sampled(job.data.facts(source), source, job.sample)
+        kept = sampled(job.data.facts(split), split, job.sample)
         rows &= True if kept is None else kept
     if learns and job.folds:
-        rows &= advertiser_fold(job.data.facts(source), job.folds) != job.fold
-    if older:
-        rows &= _old_enough(job, split)
+        rows &= advertiser_fold(job.data.facts(split), job.folds) != job.fold
     if job.swapped:
         columns = replace(columns, hard=~columns.hard)
     return columns if rows.all() else columns.take(rows)
-
-
-def _old_enough(job: Job, split: str) -> Bools:
-    """Rows of the train split up to some days before the eval period, bool [n]; the last of these
-    days are the calibration period, as long as the run's."""
-    days = {
-        name: job.data.facts(name)[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
-        for name in (TRAIN, CALIBRATION, EVAL)
-    }
-    end = days[EVAL].min() - job.older_by
-    middle = end - (days[CALIBRATION].max() - days[CALIBRATION].min() + 1)
-    here = days[TRAIN] < middle
-    if split == CALIBRATION:
-        here = (days[TRAIN] >= middle) & (days[TRAIN] < end)
-    if not here.any():
-        raise InputError(
-            f"{split}: no click is {job.older_by} days older than the eval period; wanted a run "
-            "of a longer log"
-        )
-    found: Bools = here
-    return found
 
 
 def learned_from(job: Job, split: str) -> Columns:
@@ -177,7 +137,7 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     settings = job.settings.but(training={"seed": job.seed})
     began = time.perf_counter()
     train_columns, calibration = (learned_from(job, split) for split in (TRAIN, CALIBRATION))
-    splits = Splits(train_columns, calibration, job.data.layout)
+    splits = Splits(train_columns, calibration, job.data.layout, job.data.held_out)
     result = train(splits, settings)
     return result.network, {
         "seconds": time.perf_counter() - began,
@@ -250,6 +210,6 @@ def exported(
 
 def held_out(job: Job) -> Columns:
     """The sampled calibration examples that the frozen assignment calls hard."""
-    frozen = replace(job, assignment=None, swapped=False, folds=0, older_by=0, hard_kept=1.0)
+    frozen = replace(job, assignment=None, swapped=False, folds=0, hard_kept=1.0)
     judged = columns_of(frozen, CALIBRATION)
     return judged.take(judged.hard)

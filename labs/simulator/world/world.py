@@ -60,7 +60,10 @@ def build_world(settings: SimulatorSettings) -> World:
         users=users,
         loadings=loadings,
         context=context,
-        delays=Delays([kind.delay for kind in settings.types], settings.attribution_window_days),
+        delays=Delays(
+            [kind.delay.slower(settings.quick_conversions) for kind in settings.types],
+            settings.attribution_window_days,
+        ),
         categories=product_categories(settings),
         creative=creative,
         cvr=expit(wanted),

@@ -420,15 +420,36 @@ def test_a_bad_value_costs_its_row(tmp_path: Path, case: str) -> None:
     assert report["first_fault"].endswith(aside["fault"])
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv"])
-def test_a_conversion_after_the_window_is_named_with_its_click(tmp_path: Path, form: str) -> None:
-    rows = many("label", 1 if form == "parquet" else "1", form)
-    rows["converted"][2] = LATE
-    write(tmp_path, form, rows)
+WRONG_CONVERSIONS: dict[str, tuple[int | None, int, list[str]]] = {
+    "after the window": (LATE, 1, [f"seen {LATE} beside time {NOON + 2}", "at most 30 days"]),
+    "before the click": (NOON - 9, 1, [f"seen {NOON - 9} beside time {NOON + 2}", "no earlier"]),
+    "in milliseconds": (
+        (NOON + 99) * 1000, 1,
+        [f"seen {(NOON + 99) * 1000} beside time {NOON + 2}", "in the unit of time"],
+    ),
+    "of a label 0": (NOON + 99, 0, [f"seen 0 beside converted {NOON + 99}", "wanted 1"]),
+    "that is missing": (None, 1, ["wanted a time of the conversion where label is 1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "tfrecord"])
+@pytest.mark.parametrize("case", WRONG_CONVERSIONS)
+def test_a_wrong_conversion_is_named_in_every_format(tmp_path: Path, case: str, form: str) -> None:
+    """The row is set aside and counted; past the share one line ends the run."""
+    conversion, label, words = WRONG_CONVERSIONS[case]
+    rows = many("label", label, "parquet")
+    rows["converted"][2] = conversion
+    few, none = tmp_path / "few", tmp_path / "none"
+    for folder in (few, none):
+        folder.mkdir()
+        path = write(folder, form, rows)
+    examples, report = run(few, contract(form), share=0.01)
+    assert (len(examples), report["rejected"]) == (MANY - 1, 1)
     with pytest.raises(InputError) as caught:
-        run(tmp_path, spending(form))
-    for word in ["row 3", f"seen {LATE} beside time {NOON + 2}", "at most 30 days after the click"]:
+        run(none, contract(form))
+    for word in [f"{path}: row 3, column ", *words]:
         assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_conversion_on_the_last_second_of_the_window_counts(tmp_path: Path) -> None:

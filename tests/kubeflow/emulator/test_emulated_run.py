@@ -72,7 +72,7 @@ def first(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Finishe
 
 
 def test_every_step_succeeds(first: Finished) -> None:
-    assert len(first.states) == 15
+    assert len(first.states) == 18
     assert set(first.states.values()) == {SUCCEEDED}
 
 
@@ -91,6 +91,17 @@ def test_the_parameters_of_the_run_reach_the_steps_that_record_them(
     assert json.loads(last.read_text())["as_of"] == "2024-02-20"
 
 
+def test_the_served_fit_goes_by_the_blessing_and_knows_yesterday(
+    first: Finished, cluster: Cluster
+) -> None:
+    manifest = first.json("manifest.json")
+    assert manifest["served_fit"]["newest_trained_day"] == "2024-02-19"
+    assert manifest["judged_fit"]["newest_trained_day"] < "2024-02-10"
+    bucket = cluster.buckets / "minio" / "mlpipeline" / "v2" / "artifacts" / "small"
+    for node in ("ServedTrainer", "ServedOneTaskTrainer"):
+        assert len(list(bucket.glob(f"*/{node}/*/model_run/training.json"))) == 1
+
+
 def test_the_report_lies_in_the_bucket_for_the_pages_to_show(
     first: Finished, cluster: Cluster
 ) -> None:
@@ -103,7 +114,7 @@ def test_the_report_lies_in_the_bucket_for_the_pages_to_show(
 
 def test_no_artifact_is_recorded_by_a_local_path(first: Finished, cluster: Cluster) -> None:
     recorded = [json.loads(p.read_text()) for p in cluster.folder.glob("*.result.json")]
-    assert len(recorded) == 14
+    assert len(recorded) == 17
     for artifact in (a for outputs in recorded for a in outputs.values()):
         assert artifact["uri"].startswith(ROOT)
         assert "/minio/" not in json.dumps(artifact["metadata"])

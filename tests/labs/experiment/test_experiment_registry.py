@@ -6,8 +6,8 @@ import pytest
 
 from components.trainer.network.size import parameters
 from components.transform.layout import FeatureLayout
-from labs.experiment.judging.judge import SETS
-from labs.experiment.studies.arms import ByCategory, Experiment, Settings
+from labs.experiment.judging.judge import what_is
+from labs.experiment.studies.arms import ByCategory, Experiment, Knowledge, Settings
 from labs.experiment.studies.facts import RunFacts
 from labs.experiment.studies.registry import EXPERIMENTS, build
 from schemas.errors import InputError
@@ -33,9 +33,10 @@ def test_claims_are_about_arms(name: str, settings: Settings) -> None:
     assert len(set(names)) == len(names)
     assert experiment.claims
     assert {n for c in experiment.claims for n in (c.arm, c.against)} <= set(names)
-    assert set(experiment.sets) <= set(SETS)
+    assert all(what_is(name) for name in experiment.sets)
     distinct = {
-        repr((a.settings, a.assignment, a.swapped, a.folds, a.hard_kept)) for a in experiment.arms
+        repr((a.settings, a.assignment, a.swapped, a.folds, a.hard_kept, a.knows))
+        for a in experiment.arms
     }
     assert len(distinct) == len(names)
 
@@ -80,11 +81,11 @@ def test_table3(settings: Settings) -> None:
 def test_freshness_differs_in_what_was_known(settings: Settings) -> None:
     facts = RunFacts("c", LAYOUT, 0.01, True, True, True, unjudged_days=37)
     arms = {arm.name: arm for arm in made("freshness", settings, facts).arms}
-    assert {name: (arm.older_by, arm.final_labels) for name, arm in arms.items()} == {
-        "judged fit served": (37, False),
-        "refit, labels as observed": (0, False),
-        "refit, corrected": (0, False),
-        "refit, final labels": (0, True),
+    assert {name: (arm.knows, arm.settings.training.labels) for name, arm in arms.items()} == {
+        "judged fit served": (Knowledge("judged"), "corrected"),
+        "refit, labels as observed": (Knowledge("served"), "observed"),
+        "refit, corrected": (Knowledge("served"), "corrected"),
+        "refit, final labels": (Knowledge("served", final=True), "corrected"),
     }
     assert {arm.settings.model for arm in arms.values()} == {
         arms["judged fit served"].settings.model

@@ -68,7 +68,7 @@ def test_arms_share_trainings(ended: Ended) -> None:
 
 
 def test_figures_are_of_the_predictions(plan: Plan, ended: Ended, store: Store) -> None:
-    columns, truth = plan.data.columns("eval"), plan.data.truth
+    columns, truth = plan.data.columns("eval"), plan.data.truth("eval")
     assert truth is not None
     fold = advertiser_fold(plan.data.facts("eval"), 2)
     assert set(fold) == {0, 1}

@@ -59,8 +59,6 @@ def test_the_key_follows_what_decides_the_outcome(job: Job) -> None:
         "sample": replace(job, sample=Sample(share=0.5)),
         "assignment": replace(job, assignment_digest="b"),
         "swapped": replace(job, swapped=True),
-        "final labels": replace(job, final_labels=True),
-        "older": replace(job, older_by=7),
         "folds": replace(job, folds=3, fold=1),
         "fold": replace(job, folds=3, fold=2),
     }
@@ -71,25 +69,6 @@ def test_the_key_follows_what_decides_the_outcome(job: Job) -> None:
 def test_wrong_settings_are_refused(tiny_settings: Settings) -> None:
     with pytest.raises(InputError, match=r"loss: .*weight_hard 0 leaves the served tower"):
         tiny_settings.but(loss={"weight_hard": 0})
-
-
-def test_what_an_arm_knows(job: Job) -> None:
-    """Train is of the days 0-29, calibration of 30-59, eval from 60 on."""
-    for split in ("train", "calibration"):
-        told = columns_of(replace(job, final_labels=True), split)
-        assert np.array_equal(told.label, job.data.facts(split)["label"].to_numpy())
-        assert told.completeness is None
-    evaluated = columns_of(replace(job, final_labels=True, older_by=40), "eval")
-    assert np.array_equal(evaluated.label, job.data.columns("eval").label)
-    day = job.data.facts("train")["click_time"].to_numpy() // 86_400
-    whole = job.data.columns("train")
-    length = np.ptp(job.data.facts("calibration")["click_time"].to_numpy() // 86_400) + 1
-    older = replace(job, older_by=32)
-    with pytest.raises(InputError, match="train: no click is 32 days older"):
-        columns_of(older, "train")
-    assert length == 30
-    later = columns_of(older, "calibration")
-    assert np.array_equal(later.label, whole.label[day < 28])
 
 
 def test_labels_that_say_too_little_are_left_out(job: Job) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labs.experiment.judging.truth import has_truth, true_probabilities, true_sides, true_types
+from labs.experiment.judging.truth import has_truth, join_truth, true_sides, true_types
 from labs.simulator.settings import parse_settings
 from labs.simulator.simulate import simulate
 from schemas.errors import InputError
@@ -35,8 +35,8 @@ def days(log: Path, name: str) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def examples(log: Path) -> tuple[pa.Table, np.ndarray, np.ndarray]:
-    """Facts in another order of setups, each setup's clicks in the log's; labels; click numbers."""
+def examples(log: Path) -> tuple[pa.Table, np.ndarray]:
+    """Facts in another order of setups, each setup's clicks in the log's; click numbers."""
     clicks = days(log, "clicks")
     setup = setup_ids([clicks[c].combine_chunks() for c in ("campaign_id", "conversion_goal")])
     order = np.argsort([s[::-1] for s in setup.to_pylist()], kind="stable")
@@ -44,39 +44,55 @@ def examples(log: Path) -> tuple[pa.Table, np.ndarray, np.ndarray]:
         {
             "setup_id": setup.take(pa.array(order)).dictionary_encode(),
             "click_time": clicks["timestamp"].take(pa.array(order)),
+            "label": clicks["label"].take(pa.array(order)),
         }
     )
-    label = clicks["label"].to_numpy()[order].astype(np.float32)
-    return facts, label, clicks["click_id"].to_numpy()[order]
+    return facts, clicks["click_id"].to_numpy()[order]
 
 
 def test_each_example_gets_the_probability_of_its_click(
-    log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]
+    log: Path, examples: tuple[pa.Table, np.ndarray]
 ) -> None:
-    facts, label, click_id = examples
-    seconds = facts["click_time"].to_numpy()
+    facts, click_id = examples
+    seconds, label = facts["click_time"].to_numpy(), facts["label"].to_pylist()
     ties = len(facts) - len({*zip(facts["setup_id"].to_pylist(), seconds, label, strict=True)})
     assert ties > 50, "clicks that setup, second and label do not tell apart"
     truth = days(log, "truth")
     known = dict(zip(truth["click_id"].to_pylist(), truth["probability"].to_pylist(), strict=True))
-    found = true_probabilities(log, facts, label)
-    assert found.tolist() == [known[c] for c in click_id.tolist()]
+    found = join_truth(log, facts)
+    assert found.probability.tolist() == [known[c] for c in click_id.tolist()]
+    assert found.label.tolist() == label
+
+
+def test_labels_to_come_tell_no_clicks_apart(
+    log: Path, examples: tuple[pa.Table, np.ndarray]
+) -> None:
+    """Nothing had been observed yet: the order in the log does."""
+    facts, _ = examples
+    nothing = pa.array(np.zeros(len(facts), np.int64))
+    unseen = facts.set_column(facts.schema.get_field_index("label"), "label", nothing)
+    found, whole = join_truth(log, unseen, mature=False), join_truth(log, facts)
+    assert found.probability.tolist() == whole.probability.tolist()
+    assert found.label.tolist() == facts["label"].to_pylist()
+    with pytest.raises(InputError, match="are not those of"):
+        join_truth(log, unseen)
 
 
 def test_examples_of_another_log_are_refused(
-    log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]
+    log: Path, examples: tuple[pa.Table, np.ndarray]
 ) -> None:
-    facts, label, _ = examples
-    wrong = label.copy()
-    wrong[0] = 1 - wrong[0]
+    facts, _ = examples
+    label = facts["label"].to_numpy().copy()
+    label[0] = 1 - label[0]
+    wrong = facts.set_column(facts.schema.get_field_index("label"), "label", pa.array(label))
     with pytest.raises(InputError, match="are not those of the 20,000 examples"):
-        true_probabilities(log, facts, wrong)
+        join_truth(log, wrong)
     with pytest.raises(InputError, match="are not those of the 19,999 examples"):
-        true_probabilities(log, facts.slice(1), label[1:])
+        join_truth(log, facts.slice(1))
 
 
-def test_true_sides(log: Path, examples: tuple[pa.Table, np.ndarray, np.ndarray]) -> None:
-    facts, _, _ = examples
+def test_true_sides(log: Path, examples: tuple[pa.Table, np.ndarray]) -> None:
+    facts, _ = examples
     setups = pq.read_table(log / "truth" / "setups.parquet")
     cvr = {(row["setup_id"], row["date"].toordinal()): row["cvr"] for row in setups.to_pylist()}
     epoch = 719_163

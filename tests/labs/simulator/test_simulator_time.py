@@ -55,6 +55,17 @@ def test_a_third_converts_within_an_hour_and_half_within_a_day(simulated) -> Non
     assert (simulated.log.conversion_timestamp[simulated.log.label == 0] == -1).all()
 
 
+def test_a_slow_world_keeps_a_share_of_the_quick_conversions() -> None:
+    """Landing views: of .36 within minutes and .10 within hours a tenth; the others take 7 days."""
+    fast = CONVERSION_TYPES[0].delay
+    slow = fast.slower(0.1)
+    assert (slow.within_minutes, slow.within_hours) == pytest.approx((0.036, 0.010))
+    assert fast.slower(1.0) == fast
+    delays = Delays([slow], window_days=30)
+    # .046 and 954 thousandths of (1 - e^(-1/7)) / (1 - e^(-30/7)).
+    assert delays.cdf(0, DAY) == pytest.approx(0.1748, abs=1e-3)
+
+
 def test_drift_is_the_ar1_it_says() -> None:
     settings = Drift(rho=0.6, innovation_sd=0.12, jump_rate=0)
     wave, jumps = drift_paths(settings, 7, np.zeros(2000, dtype=np.int32), weeks=30)

@@ -8,19 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
-from small_log import CONFIG, FinishedRun, Project, contents
+from small_log import CONFIG, PATIENCE, FinishedRun, Project, contents
 
 from pipeline.runs.history import local_runs
-from pipeline.runs.record import read_record, records
+from pipeline.runs.record import read_record
 
 pytestmark = pytest.mark.tfx
-
-PATIENCE = 900
-"""Seconds; a run takes minutes where the machine is shared."""
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +33,6 @@ def listed(project: Project) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
-
-
-def waited_for(project: Project, stage: str) -> Any:
-    """The record of the run that has come to a stage."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        for record in records(project.out):
-            if record.status == "running" and record.stage == stage:
-                return record
-        time.sleep(0.1)
-    raise AssertionError(f"no run came to {stage}")
 
 
 def test_a_finished_run_has_a_record(first_run: FinishedRun) -> None:
@@ -78,7 +63,7 @@ def test_a_scheduled_run_that_is_killed_leaves_serving_alone(served: Project) ->
             stderr=subprocess.STDOUT,
             cwd=served.folder,
         )
-        training = waited_for(served, "Trainer")
+        training = served.waits_for("Trainer", scheduler)
         # Nobody else may run into the folder meanwhile.
         busy = served.run()
         os.kill(training.pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from html_pages import balanced
-from small_log import FinishedRun
+from small_log import CLICKS_A_DAY, DAYS, FIRST, WINDOW, FinishedRun
 
 from labs.experiment.studies.arms import ByCategory, ByHistory
 from labs.experiment.studies.assignments import Log, assigned
@@ -154,11 +155,33 @@ def test_mistakes_are_one_line_each(first_run: FinishedRun) -> None:
         (("table3", "--set", "model.width=3"), "--set: model.width"),
         (("table3", "--run-id", "none"), "no finished run 'none'"),
         (("transfer",), "contract small has no advertiser role"),
+        (("table3", "--dates", "2"), "table3 has no as-of days"),
+        (("freshness", "--dates", "20"), "--dates 20, --days 7: of the as-of day "),
     ):
         done = experiment(first_run, *arguments)
         assert done.exit_code == 2, done.output
         assert message in done.output
         assert done.output.count("\n") == 1
+
+
+def test_freshness_on_a_log_without_truth(first_run: FinishedRun) -> None:
+    """Two weeks whose labels are mature, each after an as-of day of its own."""
+    done = experiment(first_run, "freshness", "--seeds", "1", "--dates", "2")
+    assert done.exit_code == 0, done.output
+    assert "8 of 8 trainings done" in done.output
+    found, folder = results(first_run, "freshness")
+    last = FIRST + timedelta(days=DAYS - WINDOW - 7)
+    days = [f"hard_after_{last - timedelta(days=7)}", f"hard_after_{last}"]
+    sets = {one["name"]: one for one in found["sets"]}
+    assert set(days) <= set(sets)
+    assert sets["all"]["examples"] == 2 * 7 * CLICKS_A_DAY
+    assert sets["hard"]["examples"] == sum(sets[day]["examples"] for day in days)
+    # All setups run from the first day on.
+    assert "hard_new" not in sets
+    levels = sets["all"]["levels"]
+    assert levels["refit, labels as observed"]["estimate"] < levels["refit, corrected"]["estimate"]
+    assert levels["refit, corrected"]["estimate"] == pytest.approx(1, abs=0.15)
+    assert "No truth is known of this log" in (folder / "results.md").read_text()
 
 
 def test_the_list() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.versions.reference import JUDGED_FIT
 from components.task_labeler.calendar import split_periods
 from components.task_labeler.settings import SplitSettings
 from components.trainer.export.export import export_serving
@@ -83,10 +84,11 @@ def start(exported: Path, log_contract: Contract, transform_graph_dir: str) -> C
         model: ModelSettings = MODEL,
         graph_dir: str = transform_graph_dir,
         eval_days: int = EVAL_DAYS,
+        served: bool = False,
         **settings: object,
     ) -> Start:
         training = TrainingSettings.model_validate({"warm_start": "last_blessed"} | settings)
-        return choose_start(str(base), contract, model, training, graph_dir, eval_days)
+        return choose_start(str(base), contract, model, training, graph_dir, eval_days, served)
 
     return choose
 
@@ -96,6 +98,29 @@ def begun(start: Start, contract: Contract, model: ModelSettings = MODEL) -> Two
     assert start.initialize is not None
     start.initialize(network)
     return network
+
+
+def test_each_fit_goes_on_from_its_own_kind(
+    start: Callable[..., Start],
+    old: dict[str, TwoTowerDCN],
+    exported: Path,
+    log_contract: Contract,
+    transform_graph_dir: str,
+    tmp_path: Path,
+) -> None:
+    """A version holds its judged fit beside the served one. What the latter knew of days that an
+    older eval period is of keeps no served fit from going on from it."""
+    version = tmp_path / "last_blessed" / "Format-Serving"
+    shutil.copytree(exported.parent, version.parent)
+    judged = network_of(log_contract, MODEL, seed=3)
+    export(judged, transform_graph_dir, log_contract, version / JUDGED_FIT)
+    for served, network in ((True, old["two_tower"]), (False, judged)):
+        found = begun(start(base=version, served=served), log_contract)
+        for new, before in zip(found.variables, network.variables, strict=True):
+            np.testing.assert_array_equal(new, before, err_msg=new.name)
+    late = EVAL_DAYS + 30
+    assert not start(base=version, eval_days=late).record()["warm"]
+    assert start(base=version, eval_days=late, served=True).record()["warm"]
 
 
 @pytest.mark.parametrize("mode", ["two_tower", "one_task"])
