@@ -20,7 +20,8 @@ Rows = list[dict[str, Any]]
 MODEL = {"cross_layers": 1, "hidden_units": [4], "shared_layers": 1}
 WIDTH = (3 + 2 + 3) + 2 * 6
 SHARED = 3 * (11 + 10007) + 2 * 3 + WIDTH * WIDTH + WIDTH
-WIDE = (11 + 10007 + 3) + 2 * 6 + 1
+WIDE = 3 * (11 + 10007 + 3) + 2 * (2 * 6 + 1)
+"""For each id a weight, one for newcomers, and what makes a click one."""
 TOWER = WIDTH * 4 + 4 + 4 + 1 + WIDE
 
 

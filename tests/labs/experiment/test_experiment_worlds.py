@@ -20,7 +20,7 @@ from labs.experiment.run import Plan, run_experiment
 from labs.experiment.show import worlds as page
 from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample, sampled, thinned
+from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import Job, columns_of, held_out
@@ -60,17 +60,18 @@ def test_an_arm_learns_from_fewer_and_is_judged_on_all(
     assert half.key("c") != whole.key("c")
 
 
-def test_days_and_setups_are_cut_together(tiny_data: FrozenData, tiny_settings: Settings) -> None:
-    """Eval begins on day 60; calibration has 30 days, and so takes all that is old enough."""
+def test_setups_and_advertisers_are_cut_together(
+    tiny_data: FrozenData, tiny_settings: Settings
+) -> None:
     sample = Sample(share=0.5)
-    job = Job(tiny_data, tiny_settings, 3, sample, older_by=32)
+    job = Job(tiny_data, tiny_settings, 3, sample, folds=2, fold=1)
     facts, whole = tiny_data.facts("train"), tiny_data.columns("train")
     kept = sampled(facts, "train", sample)
     assert kept is not None
-    old = facts["click_time"].to_numpy() // 86_400 < 28
-    found = columns_of(job, "calibration")
-    assert 0 < len(found) < old.sum()
-    assert np.array_equal(found.nums, whole.nums[old & kept])
+    seen = advertiser_fold(facts, 2) != 1
+    found = columns_of(job, "train")
+    assert 0 < len(found) < min(kept.sum(), seen.sum())
+    assert np.array_equal(found.nums, whole.nums[kept & seen])
 
 
 def test_one_world_speaks_for_itself() -> None:
