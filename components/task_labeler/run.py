@@ -162,6 +162,8 @@ def label_clicks(
         "as_of": as_of.isoformat(),
         "contract": contract.name,
         "setup": list(contract.roles.setup),
+        "category": contract.roles.conversion_category,
+        "advertiser_type": contract.roles.advertiser_type,
         "alpha": labelling.alpha,
         "online_alpha": labelling.online_alpha,
         "labelling": labelling.model_dump(mode="json"),

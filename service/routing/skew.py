@@ -18,11 +18,20 @@ import pandas as pd
 
 from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
+from common.routing.rules import UNKNOWN, UNKNOWN_CATEGORY, UNKNOWN_TYPE
 from schemas.base import Frozen
 from schemas.errors import InputError
 from schemas.labelled import HARD
 
-Cause = Literal["other_assignment", "unknown_setup", "fallback", "threshold_band", "rest"]
+Cause = Literal[
+    "unknown_category",
+    "unknown_type",
+    "other_assignment",
+    "unknown_setup",
+    "fallback",
+    "threshold_band",
+    "rest",
+]
 
 _COLUMNS = ("setup_id", "first_day", "last_day", "task", "reason", "historical_cvr")
 
@@ -36,7 +45,9 @@ class Mismatches(Frozen):
     """`none` where the offline assignment does not know the setup."""
     offline_reason: str
     cause: Cause
-    """`other_assignment`: the service had the table of another assignment. `unknown_setup`: one of
+    """`unknown_category`, `unknown_type`: a setup that the service did not know came with a
+    category or advertiser type that its table has no rule for, or none, and went by a wider rule.
+    `other_assignment`: the service had the table of another assignment. `unknown_setup`: one of
     the two did not know the setup. `fallback`: sent to the one-task model by the cold-start policy.
     `threshold_band`: between the online threshold and alpha, where the two differ by design."""
     decisions: int
@@ -115,8 +126,10 @@ def _causes(wrong: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
     alpha, online_alpha = settings.get("alpha", np.nan), settings.get("online_alpha", np.nan)
     between = (wrong["offline_task"] == HARD) & (cvr > online_alpha) & (cvr <= alpha)
     causes = {
+        UNKNOWN_CATEGORY: wrong["reason"] == UNKNOWN_CATEGORY,
+        UNKNOWN_TYPE: wrong["reason"] == UNKNOWN_TYPE,
         "other_assignment": wrong["assignment_id"] != settings.get("assignment_id"),
-        "unknown_setup": (wrong["offline_task"] == "none") | (wrong["reason"] == "unknown"),
+        "unknown_setup": (wrong["offline_task"] == "none") | (wrong["reason"] == UNKNOWN),
         "fallback": wrong["task"] == "fallback",
         "threshold_band": between,
     }

@@ -56,14 +56,16 @@ def test_mismatches_by_cause(tmp_path: Path, assignments: Path) -> None:
                 line("2026-02-03", [("b", "hard", "history"), ("b", "soft", "history")]),
                 line("2026-01-20", [("b", "soft", "history")] * 3, "y"),
                 line("2026-01-20", [("b", "fallback", "cold_start")]),
+                line("2026-01-20", [("b", "soft", "unknown_category")], "y"),
+                line("2026-01-20", [("c", "soft", "unknown_type")]),
                 '{"time": "2026-01-20T10:00',
                 "[1]",
             ]
         )
     )
     skew = compare(log, assignments)
-    assert (skew.decisions, skew.mismatches, skew.beyond, skew.bad_lines) == (12, 8, 2, 2)
-    assert skew.share == pytest.approx(8 / 12)
+    assert (skew.decisions, skew.mismatches, skew.beyond, skew.bad_lines) == (14, 10, 2, 2)
+    assert skew.share == pytest.approx(10 / 14)
     found = {
         (k.online_task, k.online_reason, k.offline_task, k.offline_reason, k.cause): k.decisions
         for k in skew.by_kind
@@ -75,6 +77,8 @@ def test_mismatches_by_cause(tmp_path: Path, assignments: Path) -> None:
         ("fallback", "unknown", "none", "none", "unknown_setup"): 1,
         ("soft", "history", "hard", "history", "rest"): 1,
         ("fallback", "cold_start", "hard", "history", "fallback"): 1,
+        ("soft", "unknown_category", "hard", "history", "unknown_category"): 1,
+        ("soft", "unknown_type", "none", "none", "unknown_type"): 1,
     }
     assert skew.by_kind[0].decisions == 3
     assert sum(k.share for k in skew.by_kind) == pytest.approx(skew.share)
