@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
-import pyarrow.parquet as pq
 
-from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
+from common.clicks.rows import LONGEST_SHOWN
+from common.files.apart import foreign_batches
+from common.files.arrow import open_parquet
 from components.example_gen.readers.fingerprint import file_fingerprint
 from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
-from components.example_gen.readers.source import Source, Window
+from components.example_gen.readers.source import TORN, Source, Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -79,25 +81,14 @@ class ParquetSource(FileSource):
     def _check(self, files: tuple[str, ...]) -> None:
         rows = 0
         for path in files:
-            file = self._open(path)
+            file = open_parquet(path)
             check_columns(path, file.schema_arrow.names, self._contract.log_columns)
             rows += file.metadata.num_rows
         if not rows:
             raise InputError(f"{files[0]}: no row in this file or any other; wanted at least one")
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        columns = self._contract.log_columns
-        yield from parquet_batches(shard, self._open(shard), columns, BATCH_ROWS)
-
-    @staticmethod
-    def _open(path: str) -> pq.ParquetFile:
-        try:
-            file = parquet_file(path)
-            file.schema_arrow  # noqa: B018  # where names that are no text come to light
-            return file
-        except UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: not a Parquet file: {reason}") from error
+        yield from foreign_batches(shard, self._contract.log_columns, BATCH_ROWS)
 
 
 class CsvSource(FileSource):
@@ -116,6 +107,7 @@ class CsvSource(FileSource):
         form = self._contract.input.csv
         names = list(self._contract.log_columns)
         check_columns(shard, self._names(shard), names)
+        torn = TornRows(before=0 if form.columns else 1)
         try:
             with pc_csv.open_csv(
                 shard,
@@ -126,7 +118,7 @@ class CsvSource(FileSource):
                     column_names=list(form.columns) or None,
                 ),
                 parse_options=pc_csv.ParseOptions(
-                    delimiter=form.delimiter, newlines_in_values=True
+                    delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=torn
                 ),
                 convert_options=pc_csv.ConvertOptions(
                     include_columns=names,
@@ -135,7 +127,9 @@ class CsvSource(FileSource):
                     strings_can_be_null=True,
                 ),
             ) as reader:
-                yield from reader
+                for batch in reader:
+                    yield torn.put_back(batch)
+            yield from torn.rest(names)
         except (pa.ArrowException, OSError, EOFError, KeyError) as error:
             raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
@@ -148,6 +142,56 @@ class CsvSource(FileSource):
                 return next(csv.reader(file, delimiter=form.delimiter), [])
         except (OSError, EOFError, csv.Error) as error:
             raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
+
+
+class TornRows:
+    """Rows of a CSV file that Arrow leaves out, as they have another number of fields than columns.
+
+    Args:
+      before: rows that Arrow counts before the first one, of which a header is one.
+    """
+
+    def __init__(self, before: int) -> None:
+        self._before = before
+        self._done = 0
+        """Rows given out so far, torn ones among them."""
+        self._places: list[int] = []
+        self._seen: list[str] = []
+
+    def __call__(self, row: pc_csv.InvalidRow) -> str:
+        text = row.text
+        lines = len(text.splitlines())
+        shown = repr(text[:LONGEST_SHOWN]) + ("..." if len(text) > LONGEST_SHOWN else "")
+        over = f" over {lines} lines" if lines > 1 else ""
+        self._places.append(row.number - self._before - 1)
+        self._seen.append(
+            f"{row.actual_columns} fields for {row.expected_columns} columns{over}: {shown}"
+        )
+        return "skip"
+
+    def put_back(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with the torn ones among them, in `TORN`."""
+        places = np.array(self._places, np.int64) - self._done
+        # Sound rows of the batch before each torn one.
+        sound = places - np.arange(len(places))
+        here = int(np.searchsorted(sound, batch.num_rows, "right"))
+        self._done += batch.num_rows + here
+        if not here:
+            return batch
+        order = np.insert(np.arange(batch.num_rows), sound[:here], -1)
+        words = np.full(len(order), None, object)
+        words[places[:here]] = self._seen[:here]
+        del self._places[:here], self._seen[:here]
+        whole = batch.take(pa.array(order, mask=order < 0))
+        return pa.RecordBatch.from_arrays(
+            [*whole.columns, pa.array(words, pa.string())], [*whole.schema.names, TORN]
+        )
+
+    def rest(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Those after the last sound row."""
+        if self._places:
+            none = pa.array([], pa.binary())
+            yield self.put_back(pa.RecordBatch.from_arrays([none] * len(columns), list(columns)))
 
 
 def open_text(path: str) -> io.TextIOWrapper:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.days import SECONDS_PER_DAY
-from common.files.arrow import parquet_file
+from common.files.apart import foreign_table
+from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_columns
 from schemas.errors import InputError
 
@@ -132,9 +133,8 @@ def load_tables(folder: Path, stamp: str) -> Tables:
     for name, columns in COLUMNS.items():
         path = folder / f"{name}.parquet"
         try:
-            file = parquet_file(path)
-            check_columns(str(path), file.schema_arrow.names, columns)
-            frames[name] = file.read(list(columns)).to_pandas()
+            check_columns(str(path), open_parquet(str(path)).schema_arrow.names, columns)
+            frames[name] = foreign_table(str(path), columns).to_pandas()
         except InputError:
             raise
         except (OSError, ValueError, KeyError) as error:
