@@ -85,8 +85,14 @@ class CriteoPrivateAd:
             *self._numeric,
         ]
         check_columns(str(path), open_parquet(str(path)).schema_arrow.names, columns)
-        for batch in foreign_batches(str(path), columns, BATCH_ROWS):
-            yield self._examples(batch, first_second(self._day(day)), path)
+        clicked = first_second(self._day(day))
+        try:
+            for batch in foreign_batches(str(path), columns, BATCH_ROWS):
+                yield self._examples(batch, clicked, path)
+        except (pa.ArrowException, TypeError) as error:
+            # A column of another type than the log's.
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: {reason}; wanted a Parquet file of the log") from error
 
     def fingerprint(self) -> str:
         return self._opening.fingerprint(VERSION, self._options, self._files())
