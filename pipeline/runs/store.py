@@ -18,6 +18,9 @@ ARTIFACTS = "artifacts"
 CHECKPOINTS = "checkpoints"
 """The one folder among the artifacts whose subfolders no execution names."""
 
+PATIENCE = 10.0
+"""Seconds to wait for a process that writes to the store."""
+
 
 def check_store(out: Path) -> None:
     """Refuses a folder whose store is damaged, or does not know results that lie there.
@@ -52,7 +55,8 @@ def _last_execution(store: Path) -> int:
     """The highest number of an execution; 0 where there is none yet."""
     try:
         # Not read-only: of a process that was killed, SQLite first takes back the half transaction.
-        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as opened:
+        place = f"{store.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(place, timeout=PATIENCE, uri=True)) as opened:
             if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
                 return 0
             [found] = opened.execute("PRAGMA quick_check(1)").fetchone()
@@ -64,6 +68,10 @@ def _last_execution(store: Path) -> int:
             ).fetchone()
             return int(last or 0)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise InputError(
+                f"{store}: locked by another process for {PATIENCE:g} s; wanted it free"
+            ) from None
         reason = " ".join(str(error).split())
         raise InputError(
             f"{store}: not a sound metadata store: {reason}; wanted a copy of it put back, or it "
