@@ -122,7 +122,7 @@ def test_a_store_that_stays_locked_is_not_called_damaged(
     with closing(sqlite3.connect(out / "metadata.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(
-            InputError, match=r"metadata\.sqlite: locked by another process for 0.1"
+            InputError, match=r"metadata\.sqlite: locked by another process for 0"
         ):
             check_store(out)
     check_store(out)
