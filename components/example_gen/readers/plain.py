@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from schemas.errors import InputError
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 """Of text, read at a time; the longest row that can be."""
+LINE_BREAK = re.compile(r"\r\n?|\n")
 LONGEST_REASON = 300
 """Characters of a reason of Arrow's, which quotes the row."""
 
@@ -105,12 +107,14 @@ class CsvSource(FileSource):
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
         form = self._contract.input.csv
-        names = list(self._contract.log_columns)
-        check_columns(shard, self._names(shard), names)
-        torn = TornRows(before=0 if form.columns else 1)
+        names, columns = list(self._contract.log_columns), self._names(shard)
+        check_columns(shard, columns, names)
+        end = END + form.delimiter * len(columns)
+        torn = TornRows(end, before=0 if form.columns else 1)
         try:
+            stream = WithEnd(pa.input_stream(shard, compression="detect"), f"\n{end}\n".encode())
             with pc_csv.open_csv(
-                shard,
+                pa.PythonFile(stream, "r"),
                 # One thread, so that errors name the row.
                 read_options=pc_csv.ReadOptions(
                     use_threads=False,
@@ -130,6 +134,8 @@ class CsvSource(FileSource):
                 for batch in reader:
                     yield torn.put_back(batch)
             yield from torn.rest(names)
+            if not torn.ended:
+                raise EOFError("ends within quotes; wanted each quoted value closed")
         except (pa.ArrowException, OSError, EOFError, KeyError) as error:
             raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
@@ -144,15 +150,54 @@ class CsvSource(FileSource):
             raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
 
 
+END = "\x1e"
+"""Begins the torn row that is added to every file."""
+
+
+class WithEnd:
+    """A stream, then some bytes more.
+
+    A quote that nobody closes takes in all that follows. Arrow says nothing of it; that the row
+    behind the file's last one did not come tells.
+    """
+
+    closed = False
+
+    def __init__(self, stream: pa.NativeFile, end: bytes) -> None:
+        self._stream, self._end = stream, end
+
+    def read(self, size: int) -> bytes:
+        # In one piece, since Arrow wants the header within the first.
+        parts, left = [], size
+        while left and (data := self._stream.read(left)):
+            parts.append(data)
+            left -= len(data)
+        parts.append(self._end[:left])
+        self._end = self._end[left:]
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 class TornRows:
     """Rows of a CSV file that Arrow leaves out, as they have another number of fields than columns.
 
+    One over several lines counts for as many rows: a stray quote takes in the rows after it.
+
     Args:
+      end: the row behind the last one.
       before: rows that Arrow counts before the first one, of which a header is one.
+
+    Attributes:
+      ended: whether the end has been seen.
     """
 
-    def __init__(self, before: int) -> None:
+    def __init__(self, end: str, before: int) -> None:
+        self.ended = False
+        self._end = end
         self._before = before
+        """What Arrow's number of a row is greater by than its place."""
         self._done = 0
         """Rows given out so far, torn ones among them."""
         self._places: list[int] = []
@@ -160,13 +205,18 @@ class TornRows:
 
     def __call__(self, row: pc_csv.InvalidRow) -> str:
         text = row.text
-        lines = len(text.splitlines())
+        if text == self._end:
+            self.ended = True
+            return "skip"
+        lines = 1 + len(LINE_BREAK.findall(text))
         shown = repr(text[:LONGEST_SHOWN]) + ("..." if len(text) > LONGEST_SHOWN else "")
         over = f" over {lines} lines" if lines > 1 else ""
-        self._places.append(row.number - self._before - 1)
-        self._seen.append(
+        first = row.number - self._before - 1
+        self._before -= lines - 1
+        self._places += range(first, first + lines)
+        self._seen += [
             f"{row.actual_columns} fields for {row.expected_columns} columns{over}: {shown}"
-        )
+        ] * lines
         return "skip"
 
     def put_back(self, batch: pa.RecordBatch) -> pa.RecordBatch:

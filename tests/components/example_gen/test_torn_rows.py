@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import random
 from datetime import date
@@ -76,11 +77,17 @@ def test_torn_rows_stand_where_python_reads_them(
     layout = {} if header else {"columns": COLUMNS}
     rows, words = read(contract("csv", **layout), tmp_path)
     wanted = [r for r in csv.reader(io.StringIO(text.getvalue(), newline="")) if r][header:]
-    assert rows == [
-        (int(r[1]), int(r[2]), r[3]) if len(r) == len(COLUMNS) else None for r in wanted
-    ]
-    counts = [int(line.split()[1]) for line in words]
-    assert counts == [len(r) for r in wanted if len(r) != len(COLUMNS)]
+    lines = [1 + sum(value.count("\n") for value in r) for r in wanted]
+    parted: list[Any] = []
+    counts: list[int] = []
+    for row, n in zip(wanted, lines, strict=True):
+        if len(row) == len(COLUMNS):
+            parted.append((int(row[1]), int(row[2]), row[3]))
+        else:
+            parted += [None] * n
+            counts += [len(row)] * n
+    assert rows == parted
+    assert [int(line.split()[1]) for line in words] == counts
 
 
 def test_a_torn_row_is_counted_named_and_written_aside(tmp_path: Path) -> None:
@@ -93,15 +100,15 @@ def test_a_torn_row_is_counted_named_and_written_aside(tmp_path: Path) -> None:
         open_source(terms, tmp_path, WINDOW), str(path), 0, 1, terms, WINDOW,
         str(tmp_path / "Split-log"), str(tmp_path / "rejected"),
     )  # fmt: skip
-    assert (report.rows, report.rejected, report.outside) == (20, 2, 0)
-    assert report.rules == {"row: wanted one value for each column": 2}
+    assert (report.rows, report.rejected, report.outside) == (21, 3, 0)
+    assert report.rules == {"row: wanted one value for each column": 3}
     assert report.first_fault == (
         f"{path}: row 3, seen 2 fields for 4 columns over 2 lines: 'y,\"1\\n2\"', "
         "wanted one value for each column"
     )
     aside = pa.parquet.read_table(tmp_path / "rejected").to_pylist()
-    assert [row["row"] for row in aside] == [3, 20]
-    assert aside[1]["fault"] == (
+    assert [row["row"] for row in aside] == [3, 4, 21]
+    assert aside[2]["fault"] == (
         f"seen 1 fields for 4 columns: '{'z' * 80}'..., wanted one value for each column"
     )
 
@@ -112,6 +119,24 @@ def test_a_torn_row_that_is_not_text_is_refused_in_one_line(tmp_path: Path) -> N
     path.write_bytes(b"note,time,label,shop\nx,%d,0,a\n\xff\n" % NOON)
     with pytest.raises(InputError, match=r"clicks.csv: .*Row #3: Expected 4 columns, got 1"):
         read(contract("csv"), tmp_path)
+
+
+@pytest.mark.parametrize("row", ['"x,1,0,a', 'x,{time},0,"a', '"'])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_ends_within_quotes_is_refused(tmp_path: Path, row: str, packed: bool) -> None:
+    rows = [",".join(COLUMNS), *(f"x,{NOON + i},0,a" for i in range(9))]
+    rows[5] = row.format(time=NOON)
+    text = "\n".join(rows).encode()
+    path = tmp_path / f"clicks.csv{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(InputError, match=rf"{path.name}: ends within quotes"):
+        read(contract("csv"), tmp_path)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_file_of_names_alone_holds_no_row(tmp_path: Path, end: str) -> None:
+    (tmp_path / "clicks.csv").write_text(",".join(COLUMNS) + end, newline="")
+    assert read(contract("csv"), tmp_path) == ([], [])
 
 
 def test_two_values_of_a_feature_cost_their_example(tmp_path: Path) -> None:

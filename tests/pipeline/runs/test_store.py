@@ -121,9 +121,7 @@ def test_a_store_that_stays_locked_is_not_called_damaged(
     monkeypatch.setattr("pipeline.runs.store.PATIENCE", 0.1)
     with closing(sqlite3.connect(out / "metadata.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(
-            InputError, match=r"metadata\.sqlite: locked by another process for 0"
-        ):
+        with pytest.raises(InputError, match=r"metadata\.sqlite: locked by another process for 0"):
             check_store(out)
     check_store(out)
 
