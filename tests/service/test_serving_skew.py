@@ -125,7 +125,7 @@ ROW = dict(zip(NAMES, RUNS[0], strict=True))
         (ROW | {"first_day": "soon"}, "{}", r"assignments\.parquet: not a table of task assign"),
         (ROW | {"historical_cvr": "x"}, "{}", r"assignments\.parquet: not a table of task assign"),
         (ROW, "[1", r"settings\.json: not JSON"),
-        (ROW, "[1]", r"settings\.json: Input should be a valid dictionary"),
+        (ROW, "[1]", r"settings\.json: holds a list; wanted a dict"),
         (ROW, '{"alpha": "x"}', r"settings\.json: alpha: Input should be a valid number"),
     ],
 )
