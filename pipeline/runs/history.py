@@ -22,8 +22,8 @@ class RunLine:
     """A run as lists show it; empty where nothing is known.
 
     Attributes:
-      state: `queued`, `running`, `succeeded`, `failed`, `stopped` or `killed`; `unreadable` where the
-        files of a run are damaged.
+      state: `queued`, `running`, `succeeded`, `failed`, `stopped` or `killed`; `unreadable` where
+        files of the run are damaged.
       verdict: `blessed` or `not blessed`.
       version: the serving version that holds its model.
       stage: the last stage that began, of a run that did not succeed.
