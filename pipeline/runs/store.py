@@ -7,6 +7,7 @@ new results would land among old ones.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from schemas.errors import InputError
 
 STORE_FILE = "metadata.sqlite"
 ARTIFACTS = "artifacts"
+FOLDERS = (ARTIFACTS, "serving")
 CHECKPOINTS = "checkpoints"
 """The one folder among the artifacts whose subfolders no execution names."""
 
@@ -23,12 +25,17 @@ PATIENCE = 10.0
 
 
 def check_store(out: Path) -> None:
-    """Refuses a folder whose store is damaged, or does not know results that lie there.
+    """Refuses a folder whose store is damaged, or does not know results that lie there, and one in
+    which something else lies where the run is going to write.
 
     Raises:
       InputError: the message says what to move; nothing has been changed.
     """
     store = out / STORE_FILE
+    for place, right in ((store, store.is_file), *((out / n, (out / n).is_dir) for n in FOLDERS)):
+        if os.path.lexists(place) and not right():
+            kind = "file" if place == store else "folder"
+            raise InputError(f"{place}: not a {kind}; wanted one, or nothing in this place")
     last = _last_execution(store) if store.is_file() else 0
     results = [(int(path.name), path) for path in _numbered(out / ARTIFACTS)]
     unknown = [path for number, path in results if number > last]

@@ -106,6 +106,24 @@ def test_after_what_the_message_says_the_folder_is_new(out: Path) -> None:
     check_store(out)
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "kind"),
+    [
+        ("metadata.sqlite", Path.mkdir, "file"),
+        ("metadata.sqlite", lambda path: path.symlink_to("nowhere"), "file"),
+        ("artifacts", Path.touch, "folder"),
+        ("serving", Path.touch, "folder"),
+        ("serving", lambda path: path.symlink_to("nowhere"), "folder"),
+    ],
+)
+def test_what_is_in_the_way_of_a_run_is_named(
+    tmp_path: Path, name: str, make: Callable[[Path], None], kind: str
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}: not a {kind}; wanted one, or nothing"):
+        check_store(tmp_path)
+
+
 def test_later_readers_of_a_broken_store_get_one_line(out: Path) -> None:
     refuse_broken(out / "metadata.sqlite")
     cut(out / "metadata.sqlite", 0.5)
