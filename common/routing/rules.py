@@ -71,6 +71,9 @@ class RoutingSettings(BaseModel):
         return {rule.key: rule for rule in self.unknown_setups}
 
 
+_FIELDS = ("category", "advertiser_type")
+
+
 class ContradictionError(InputError):
     """A candidate's category or advertiser type is not the one in its setup id.
 
@@ -94,15 +97,17 @@ class UnknownSetups:
     """
 
     def __init__(self, settings: RoutingSettings) -> None:
-        self._settings = settings
+        self._setup = settings.setup
+        self._places = tuple(
+            self._setup.index(column) if column in self._setup else None
+            for column in (settings.category, settings.advertiser_type)
+        )
         self._rules = settings.rules()
         self.categories = {key[0] for key in self._rules if key[0] is not None}
         self.advertiser_types = {key[1] for key in self._rules if key[1] is not None}
 
-    def rule(
-        self, setup_id: str, category: str | None, advertiser_type: str | None
-    ) -> tuple[UnknownRule, str]:
-        """The rule that holds for a setup, and the reason to give.
+    def key(self, setup_id: str, category: str | None, advertiser_type: str | None) -> RuleKey:
+        """Category and advertiser type of a setup.
 
         A value whose column is one of the setup's own is taken from the id. One that is not known,
         or whose column the log does not have, is the empty string, as in training.
@@ -113,28 +118,33 @@ class UnknownSetups:
         Raises:
           ContradictionError: one of them is not the one in the id.
         """
-        known = self._value("category", self._settings.category, setup_id, category)
-        kind = self._value(
-            "advertiser_type", self._settings.advertiser_type, setup_id, advertiser_type
-        )
-        reason = UNKNOWN
-        if self.categories and known not in self.categories:
-            reason = UNKNOWN_CATEGORY
-        elif self.advertiser_types and kind not in self.advertiser_types:
-            reason = UNKNOWN_TYPE
-        return find_rule(self._rules, known, kind), reason
-
-    def _value(self, field: str, column: str | None, setup_id: str, given: str | None) -> str:
-        setup = self._settings.setup
-        if column not in setup:
-            return given or ""
+        given = (category or "", advertiser_type or "")
+        if self._places == (None, None):
+            return given
         values = setup_values(setup_id)
-        if len(values) != len(setup):
-            return given or ""
-        own = values[setup.index(column)]
-        if given and given != own:
-            raise ContradictionError(field, f"{given!r}; wanted {own!r}, as in setup {setup_id!r}")
+        if len(values) != len(self._setup):
+            return given
+        own_category, own_type = (
+            known if place is None else values[place]
+            for known, place in zip(given, self._places, strict=True)
+        )
+        own = (own_category, own_type)
+        for field, seen, wanted in zip(_FIELDS, given, own, strict=True):
+            if seen and seen != wanted:
+                raise ContradictionError(
+                    field, f"{seen!r}; wanted {wanted!r}, as in setup {setup_id!r}"
+                )
         return own
+
+    def rule(self, key: RuleKey) -> tuple[UnknownRule, str]:
+        """The rule that holds for a key, and the reason to give."""
+        category, advertiser_type = key
+        reason = UNKNOWN
+        if self.categories and category not in self.categories:
+            reason = UNKNOWN_CATEGORY
+        elif self.advertiser_types and advertiser_type not in self.advertiser_types:
+            reason = UNKNOWN_TYPE
+        return find_rule(self._rules, category, advertiser_type), reason
 
 
 def find_rule(

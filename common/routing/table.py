@@ -148,14 +148,22 @@ class RoutingTable:
         task = self._task_names[self._task[row]]
         reason = self._reason_names[self._reason[row]]
         cvr = self._cvr[row]
-        for i in np.flatnonzero(row < 0).tolist():
-            rule, reason[i] = self.unknown.rule(
-                setup_ids[i],
-                None if categories is None else categories[i],
-                None if advertiser_types is None else advertiser_types[i],
-            )
-            task[i] = rule.task
-            cvr[i] = np.nan if rule.prior_cvr is None else rule.prior_cvr
+        unknown = np.flatnonzero(row < 0)
+        if unknown.size:
+            keys = [
+                self.unknown.key(
+                    setup_ids[i],
+                    None if categories is None else categories[i],
+                    None if advertiser_types is None else advertiser_types[i],
+                )
+                for i in unknown.tolist()
+            ]
+            rules = {key: self.unknown.rule(key) for key in set(keys)}
+            priors = {key: rule.prior_cvr for key, (rule, _) in rules.items()}
+            task[unknown] = [rules[key][0].task for key in keys]
+            reason[unknown] = [rules[key][1] for key in keys]
+            # None becomes NaN.
+            cvr[unknown] = np.array([priors[key] for key in keys], np.float64)
         return Routed(task, reason, cvr)
 
     def _find(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
