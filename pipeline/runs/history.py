@@ -12,7 +12,6 @@ from common.files.local import read_local_json
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
 from schemas.checked import checked
-from schemas.errors import InputError
 
 BLESSED = {True: "blessed", False: "not blessed", None: ""}
 
@@ -22,8 +21,7 @@ class RunLine:
     """A run as lists show it; empty where nothing is known.
 
     Attributes:
-      state: `queued`, `running`, `succeeded`, `failed`, `stopped` or `killed`; `unreadable` where
-        files of the run are damaged.
+      state: `queued`, `running`, `succeeded`, `failed`, `stopped` or `killed`.
       verdict: `blessed` or `not blessed`.
       version: the serving version that holds its model.
       stage: the last stage that began, of a run that did not succeed.
@@ -46,7 +44,7 @@ class RunLine:
 
 
 def local_runs(out: Path) -> list[RunLine]:
-    """Runs of an output folder, newest first."""
+    """Runs of an output folder, newest first; raises `InputError` for a manifest that is none."""
     alive = running_in(out)
     lines = [_line(folder, alive) for folder in sorted(out.glob("runs/*")) if folder.is_dir()]
     return sorted(lines, key=lambda line: (line.started, line.run_id), reverse=True)
@@ -105,12 +103,8 @@ class _Ending(BaseModel):
 def _unrecorded(folder: Path) -> RunLine:
     """A run of Kubeflow, told by what its last steps wrote."""
     files = folder / "manifest.json", folder / "verdict.json"
-    try:
-        manifest = checked(_Manifest, read_local_json(files[0], {}), str(files[0]))
-        ending = checked(_Ending, read_local_json(files[1], {}), str(files[1]))
-    except InputError as error:
-        # One damaged run must not hide the others.
-        return RunLine(folder.name, "unreadable", reason=str(error))
+    manifest = checked(_Manifest, read_local_json(files[0], {}), str(files[0]))
+    ending = checked(_Ending, read_local_json(files[1], {}), str(files[1]))
     blessed = manifest.verdict.blessed
     return RunLine(
         run_id=folder.name,

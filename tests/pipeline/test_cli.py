@@ -71,7 +71,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "octal": (["window_days=050"], ["--set window_days", "050", "octal"]),
     "NUL": (['input.root="a\\0b"'], ["--set input.root", "NUL"]),
     "brackets": (["push=" + "[" * 3000], ["nested too deeply"]),
-    "half a partition": (["input.pattern=a/{YYYY}/*"], ["config: input", "wanted all of {YYYY}"]),
+    "half a partition": (["input.pattern=a/{YYYY}/*"], ["input: ", "wanted all of {YYYY}"]),
     "a name that ends in a dash": (["name=clicks-"], ["name", "'clicks-'"]),
     "unknown contract": (["contract=nothing"], ["contract", "nothing", "complete_journey"]),
 }

@@ -155,9 +155,8 @@ def test_a_killed_run_is_listed_as_such_before_anybody_comes_next(tmp_path: Path
 
 
 def test_runs_without_a_record_are_told_by_what_they_wrote(tmp_path: Path) -> None:
-    names = ("old", "kubeflow", "broken", "list", "odd")
-    old, kubeflow, broken, listed, odd = (tmp_path / "runs" / name for name in names)
-    for folder in (old, kubeflow, broken, listed, odd):
+    old, kubeflow, broken = (tmp_path / "runs" / name for name in ("old", "kubeflow", "broken"))
+    for folder in (old, kubeflow, broken):
         folder.mkdir(parents=True)
     verdict = {"blessed": False, "summary": "rig fell", "baseline": None}
     manifest = {"verdict": verdict, "version": None, "data": {"as_of": "2026-02-01"}}
@@ -165,16 +164,22 @@ def test_runs_without_a_record_are_told_by_what_they_wrote(tmp_path: Path) -> No
     ending = {"status": "FAILED", "error": "out of memory", "written": "2026-02-03"}
     (kubeflow / "verdict.json").write_text(json.dumps(ending))
     (broken / "run.json").write_text("{")
-    (listed / "manifest.json").write_text("[1]")
-    (odd / "manifest.json").write_text('{"data": 3}')
     found = {line.run_id: line for line in local_runs(tmp_path)}
     assert (found["old"].state, found["old"].verdict) == ("succeeded", "not blessed")
     assert (found["old"].as_of, found["old"].reason) == ("2026-02-01", "rig fell")
     assert (found["kubeflow"].state, found["kubeflow"].reason) == ("failed", "out of memory")
     assert found["broken"].state == ""
-    assert found["list"].state == found["odd"].state == "unreadable"
-    assert "list/manifest.json: holds a list" in found["list"].reason
-    assert "odd/manifest.json: data: Input should be a valid dict" in found["odd"].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[1]", "holds a list; wanted a dict"), ('{"data": 3}', "data: Input should be a valid dict")],
+)
+def test_a_manifest_of_other_things_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "runs" / "odd").mkdir(parents=True)
+    (tmp_path / "runs" / "odd" / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match=rf"odd/manifest\.json: {message}"):
+        local_runs(tmp_path)
 
 
 SCHEDULER = """
