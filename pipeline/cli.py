@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 
-from pipeline.terminal.quiet import silence_late_deletions
+from pipeline.terminal.quiet import silence_unraisable
 from schemas.errors import InputError, RunError
 
 FAILED = 1
@@ -61,7 +61,7 @@ class CommandGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        silence_late_deletions()
+        silence_unraisable()
         try:
             return super().invoke(ctx)
         except InputError as error:

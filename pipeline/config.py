@@ -103,7 +103,7 @@ class PipelineConfig(Frozen):
         form["options"] = {**form["options"], **self.input.options}
         if self.input.pattern:
             form["pattern"] = self.input.pattern
-        return checked(Contract, contract.model_dump() | {"input": form}, "config: input")
+        return checked(Contract, contract.model_dump() | {"input": form}, "input")
 
 
 def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineConfig:
@@ -122,7 +122,10 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
         known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
         raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
     config = checked(PipelineConfig, with_overrides(read_yaml(path), overrides), str(path))
-    window = config.data_contract.attribution_window_days
+    try:
+        window = config.data_contract.attribution_window_days
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if config.labelling.delay == "mature" and config.labelling.window_days <= window:
         raise InputError(
             f"{path}: labelling.window_days: seen {config.labelling.window_days}, wanted above the "

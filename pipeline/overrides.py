@@ -27,13 +27,18 @@ def with_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
     """A copy of `raw` in which each `key.subkey=value` is set, values in YAML.
 
     Raises:
-      InputError: an override is not of that form, or goes below a key that holds a value.
+      InputError: an override is not of that form, goes below a key that holds a value, or undoes
+        one before it.
     """
     changed = deepcopy(raw)
+    before: list[str] = []
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise InputError(f"--set: seen {override!r}, wanted key=value")
+        if undone := [k for k in before if f"{k}.".startswith(f"{key}.")]:
+            raise InputError(f"--set {override}: {undone[0]!r} is set twice; wanted once")
+        before.append(key)
         *parents, leaf = key.split(".")
         place = changed
         for parent in parents:

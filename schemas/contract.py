@@ -19,7 +19,8 @@ from schemas.checked import checked_yaml
 from schemas.errors import InputError
 
 SCHEMA_DIR = Path(__file__).parent
-Column = Annotated[str, Field(min_length=1)]
+Column = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A name without line breaks and other control characters."""
 
 
 class CsvFormat(Frozen):
@@ -159,6 +160,7 @@ class Contract(Frozen):
                 "differ in a letter or digit"
             )
         r = self.roles
+        self._one_role_each()
         after_the_click = {*self.leaks, r.label, r.conversion_timestamp, r.weight} - {None}
         if leaking := [n for n in names if n in after_the_click]:
             raise ValueError(
@@ -176,6 +178,24 @@ class Contract(Frozen):
                 f"roles.weight: column {r.weight!r} has another role; wanted a column of its own"
             )
         return self
+
+    def _one_role_each(self) -> None:
+        """Refuses columns whose roles contradict each other."""
+        r = self.roles
+        keys = (*r.setup, r.advertiser, r.advertiser_type, r.conversion_category)
+        if twice := sorted({c for c in r.setup if r.setup.count(c) > 1}):
+            raise ValueError(f"roles.setup: listed twice: {', '.join(twice)}")
+        own = [c for c in (r.timestamp, r.label, r.conversion_timestamp, r.spend) if c is not None]
+        if shared := sorted({c for c in own if own.count(c) > 1}):
+            raise ValueError(
+                f"roles: {', '.join(shared)} is more than one of timestamp, label, "
+                "conversion_timestamp and spend; wanted a column of its own for each"
+            )
+        if known_later := sorted({*own, *self.leaks} & {c for c in keys if c is not None}):
+            raise ValueError(
+                f"roles: {', '.join(known_later)} is part of the setup or its context; wanted "
+                "columns that name it and are known at the click"
+            )
 
     @property
     def string_columns(self) -> tuple[str, ...]:

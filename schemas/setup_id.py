@@ -1,5 +1,6 @@
 """The canonical id of a conversion setup: its column values in contract order."""
 
+import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -7,6 +8,8 @@ import pyarrow.compute as pc
 
 SEPARATOR = "|"
 ESCAPE = "\\"
+
+_TOKEN = re.compile(r"\\.|.", re.DOTALL)
 
 
 def setup_id(values: Sequence[str]) -> str:
@@ -18,6 +21,23 @@ def setup_id(values: Sequence[str]) -> str:
     return SEPARATOR.join(
         value.replace(ESCAPE, ESCAPE * 2).replace(SEPARATOR, ESCAPE + SEPARATOR) for value in values
     )
+
+
+def setup_values(setup: str) -> list[str]:
+    """The values that `setup_id` joined.
+
+    >>> setup_values("acme|buy\\\\|now")
+    ['acme', 'buy|now']
+    """
+    if ESCAPE not in setup:
+        return setup.split(SEPARATOR)
+    values = [""]
+    for token in _TOKEN.findall(setup):
+        if token == SEPARATOR:
+            values.append("")
+        else:
+            values[-1] += token[-1]
+    return values
 
 
 def setup_ids(columns: Sequence[pa.Array]) -> pa.Array:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.routing.rules import ContradictionError
+from common.versions.signatures import input_names
 from schemas.labelled import HISTORICAL_CVR
 from schemas.setup_id import setup_id
 from service.decoding.request import BadFieldError, Request, Texts
@@ -52,13 +54,17 @@ def answer(
       ScoringError: a model does not answer.
     """
     bundle, columns = loaded.contents, request.columns
-    ids = _setup_ids(request, bundle.schema, bundle.table.settings.setup)
-    decisions = Router(bundle.table, experiment).route(
-        ids,
-        request.fields.get("category"),
-        request.fields.get("advertiser_type"),
-        _keys(request, experiment),
+    settings = bundle.table.settings
+    ids = _setup_ids(request, bundle.schema, settings.setup)
+    contexts = (
+        _declared(request, bundle.schema, "category", settings.category),
+        _declared(request, bundle.schema, "advertiser_type", settings.advertiser_type),
     )
+    router = Router(bundle.table, experiment)
+    try:
+        decisions = router.route(ids, *contexts, _keys(request, experiment))
+    except ContradictionError as error:
+        raise BadFieldError(f"candidates.{error.field}", error.message) from None
     fill_in(columns, bundle.schema, HISTORICAL_CVR, decisions.cvr)
     scorers = {HARD_TOWER_MODEL: bundle.models.hard, ONE_TASK_MODEL: bundle.models.one_task}
     return Answer(
@@ -89,9 +95,7 @@ def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) ->
     given = request.field("setup_id")
     if None not in given:
         return [s for s in given if s is not None]
-    columns = [
-        request.columns.text[schema.text.index(n)] if n in schema.text else None for n in setup
-    ]
+    columns = [_text(request, schema, column) for column in setup]
 
     def joined(i: int) -> str:
         values = ["" if column is None else column[i] for column in columns]
@@ -104,6 +108,34 @@ def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) ->
         return setup_id(values)
 
     return [joined(i) if s is None else s for i, s in enumerate(given)]
+
+
+def _text(request: Request, schema: InputSchema, column: str) -> npt.NDArray[np.object_] | None:
+    """The feature of a column of the contract, str [n]; None where no text feature is of it."""
+    name = input_names([column])[column]
+    return request.columns.text[schema.text.index(name)] if name in schema.text else None
+
+
+def _declared(
+    request: Request, schema: InputSchema, field: str, column: str | None
+) -> Texts | None:
+    """The candidates' category or advertiser type: as its field says, or else the feature.
+
+    Raises:
+      BadFieldError: a field says something else than the feature.
+    """
+    given = request.fields.get(field)
+    feature = None if column is None else _text(request, schema, column)
+    if feature is None:
+        return given
+    if given is None or not any(given):
+        return feature.tolist()
+    for i, (value, other) in enumerate(zip(given, feature, strict=True)):
+        if value and other and value != other:
+            raise BadFieldError(
+                f"candidates.{i}.{field}", f"{value!r}; wanted {other!r}, as in feature {column!r}"
+            )
+    return [value or other for value, other in zip(given, feature, strict=True)]
 
 
 def _keys(request: Request, experiment: AbTest | None) -> list[str] | None:

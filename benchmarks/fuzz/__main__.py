@@ -23,6 +23,7 @@ from benchmarks.fuzz.documents import INPUTS, try_document
 from benchmarks.fuzz.outcomes import FAULTS, Outcome
 from benchmarks.fuzz.requests import Requests
 from benchmarks.fuzz.shards import FORMATS, try_shard
+from pipeline.terminal.quiet import silence_unraisable
 
 Try = Callable[[int, Path], Outcome]
 
@@ -53,6 +54,7 @@ def outcomes(tries: dict[str, Try], inputs: int, seed: int) -> Iterator[tuple[st
 def main(inputs: int, seed: int) -> None:
     """Break inputs at random and count what is not refused in one line that names the file."""
     began = time.monotonic()
+    silence_unraisable()
     seen: Counter[tuple[str, str]] = Counter()
     with Requests() as requests:
         tries = kinds(requests)

@@ -17,9 +17,9 @@ from pipeline.config import CONFIG_DIR, PipelineConfig, load_config
 from schemas.contract import SCHEMA_DIR, Contract, load_contract
 
 NO_NUMBERS = (
-    ".nan", ".inf", "-.inf", "1e308", "-1e308", "1e400", str(10**30), "-1", "050", "-007", "true",
-    "yes", "[1]", "{a: 1}", "soon", "12:30", "2026-01-01", "''", '"1\\0"', "!!python/name:os.abc",
-    "&a [*a]", "[" * 3000,
+    ".nan", ".inf", "-.inf", "1e308", "-1e308", "1e400", str(10**30), "-12345", "050", "-007",
+    "true", "yes", "[1]", "{a: 1}", "soon", "12:30", "2026-01-01", "''", '"1\\0"',
+    "!!python/name:os.abc", "&a [*a]", "[" * 3000,
 )  # fmt: skip
 """None of these is a value of any number of a config or contract."""
 

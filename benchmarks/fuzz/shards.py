@@ -83,12 +83,14 @@ class Planted:
       rows: the columns, changed.
       bad: rows that must be set aside; None where the file must be refused.
       arrange: what is done to the table besides.
+      torn: rows that get a value too many, or one too few, in CSV and TFRecord files.
     """
 
     what: str
     rows: dict[str, list[Any]]
     bad: frozenset[int] | None
     arrange: Callable[[pa.Table], pa.Table] = lambda table: table
+    torn: frozenset[int] = frozenset()
 
 
 BAD_VALUES: dict[str, tuple[Any, ...]] = {
@@ -113,7 +115,18 @@ BAD_TEXT: dict[str, tuple[str, ...]] = {
 def plant(rng: random.Random, form: str) -> Planted:
     """One change at random."""
     rows = sound_rows(rng)
-    kinds = ("value", "value", "value", "late", "early", "unlabelled", "twice", "gone", "same")
+    kinds = (
+        "value",
+        "value",
+        "value",
+        "late",
+        "early",
+        "unlabelled",
+        "twice",
+        "gone",
+        "same",
+        "torn",
+    )
     kind = rng.choice(kinds)
     some = sorted(rng.sample(range(ROWS), rng.randrange(1, 6)))
     if kind == "value":
@@ -129,6 +142,9 @@ def plant(rng: random.Random, form: str) -> Planted:
             rows[CONVERSION][row] = rows[TIME][row] + shift
             rows[LABEL][row] = int(kind != "unlabelled")
         return Planted(f"conversions {kind} in rows {some}", rows, frozenset(some))
+    if kind == "torn" and form != "parquet":
+        bad = frozenset(some)
+        return Planted(f"rows {some} torn", rows, bad, torn=bad)
     column = rng.choice([*rows])
     if kind == "gone":
         # A feature that no tf.Example has is a column that is not there.
@@ -172,18 +188,29 @@ def write(planted: Planted, form: str, folder: Path, rng: random.Random) -> Path
     if form == "csv":
         sink = pa.BufferOutputStream()
         pyarrow.csv.write_csv(table, sink)
-        data = sink.getvalue().to_pybytes()
+        data = _torn(sink.getvalue().to_pybytes(), planted.torn, rng)
     else:
-        data = b"".join(map(_framed, _examples(table)))
+        data = b"".join(map(_framed, _examples(table, planted.torn)))
     path = folder / f"clicks.{form}{'.gz' if squeezed else ''}"
     path.write_bytes(gzip.compress(data, mtime=0) if squeezed else data)
     return path
 
 
-def _examples(table: pa.Table) -> list[bytes]:
+def _torn(text: bytes, rows: frozenset[int], rng: random.Random) -> bytes:
+    """CSV without quoted line breaks, some of whose rows get another number of fields."""
+    if not rows:
+        return text
+    lines = text.splitlines()
+    for row in rows:
+        line = lines[row + 1]
+        lines[row + 1] = rng.choice((line + b",1", b"x", line + b"," + line))
+    return b"\n".join(lines)
+
+
+def _examples(table: pa.Table, torn: frozenset[int]) -> list[bytes]:
     """Serialized by TensorFlow's own messages."""
     records = []
-    for row in table.to_pylist():
+    for number, row in enumerate(table.to_pylist()):
         feature = {}
         for name, value in row.items():
             if isinstance(value, str | bytes):
@@ -193,6 +220,8 @@ def _examples(table: pa.Table) -> list[bytes]:
                 feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
             elif value is not None:
                 feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        if number in torn:
+            feature[LABEL].int64_list.value.append(1)
         records.append(
             tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
         )

@@ -27,11 +27,12 @@ class Fault:
     """A rule that some rows break.
 
     Attributes:
-      column: the column at fault.
+      column: the column at fault; empty for the row as a whole.
       wanted: what the rule asks for.
       rows: bool [n], true where a row breaks it.
       beside: another column that the rule looks at; empty for none.
-      raw: the values as the file has them, [n]; None where the batch holds them.
+      raw: the values as the file has them, [n]; None where the batch holds them. Of whole rows,
+        what was seen in words.
     """
 
     column: str
@@ -42,10 +43,17 @@ class Fault:
 
     def words(self, batch: pa.RecordBatch, row: int) -> str:
         """What is wrong with a row that breaks it: column, value seen, value wanted."""
+        if not self.column and self.raw is not None:
+            return f"seen {self.raw[row].as_py()}, wanted {self.wanted}"
         seen = _shown((batch.column(self.column) if self.raw is None else self.raw)[row])
         if self.beside:
             seen = f"{seen} beside {self.beside} {_shown(batch.column(self.beside)[row])}"
         return f"column {self.column}: seen {seen}, wanted {self.wanted}"
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        return f"{self.column or 'row'}: wanted {self.wanted}"
 
 
 def first_in_words(faults: Sequence[Fault], batch: pa.RecordBatch, path: str, before: int) -> str:

@@ -55,7 +55,7 @@ def ipc_messages(body: bytes) -> pa.ipc.MessageReader:
 def parquet_batches(
     path: str, file: pq.ParquetFile, columns: Sequence[str], rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Columns of a file that somebody else has written.
+    """Columns of a file, at most `rows` rows at a time.
 
     Raises:
       InputError: a page is damaged.
@@ -77,6 +77,21 @@ def parquet_batches(
         raise InputError(
             f"{path}: damaged: {' '.join(str(error).split())}; wanted a sound Parquet file"
         ) from error
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """A file of which the footer alone has been read.
+
+    Raises:
+      InputError: it is no Parquet file.
+    """
+    try:
+        file = parquet_file(path)
+        file.schema_arrow  # noqa: B018  # where names that are no text come to light
+        return file
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a Parquet file: {reason}") from error
 
 
 def _refuse_short_columns(file: pq.ParquetFile, columns: Sequence[str], rows: int) -> None:

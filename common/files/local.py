@@ -27,14 +27,18 @@ def read_local_json(path: Path, default: Any = None) -> Any:
     """Contents of a JSON file, or `default` where there is none.
 
     Raises:
-      InputError: it is not JSON.
+      InputError: it is not JSON, or of another type than the default.
     """
     if not path.is_file():
         return default
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}; wanted the file as it was written") from None
+    if default is not None and type(found) is not type(default):
+        seen, wanted = type(found).__name__, type(default).__name__
+        raise InputError(f"{path}: holds a {seen}; wanted a {wanted}, the file as it was written")
+    return found
 
 
 def finite(value: Any) -> Any:

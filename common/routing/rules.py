@@ -9,8 +9,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic import model_validator as validator
 
+from schemas.errors import InputError
+from schemas.setup_id import setup_values
+
 Task = Literal["hard", "soft", "fallback"]
 RuleKey = tuple[str | None, str | None]
+
+UNKNOWN, UNKNOWN_CATEGORY, UNKNOWN_TYPE = "unknown", "unknown_category", "unknown_type"
+"""Reasons of a setup that the table does not hold: it goes by the rules, by a wider one than they
+have for others because none is of its category, or of its advertiser type."""
 
 
 class UnknownRule(BaseModel):
@@ -43,6 +50,10 @@ class RoutingSettings(BaseModel):
     """The same for routing, a little lower."""
     setup: tuple[str, ...] = Field(min_length=1)
     """Columns that make a setup id, in the order of `schemas.setup_id`."""
+    category: str | None = None
+    """Column of the conversion category; null where the log has none."""
+    advertiser_type: str | None = None
+    """Column of the advertiser type; null where the log has none."""
     unknown_setups: tuple[UnknownRule, ...]
     as_of: str | None = None
     """ISO date that the table was made for."""
@@ -58,6 +69,82 @@ class RoutingSettings(BaseModel):
 
     def rules(self) -> Mapping[RuleKey, UnknownRule]:
         return {rule.key: rule for rule in self.unknown_setups}
+
+
+_FIELDS = ("category", "advertiser_type")
+
+
+class ContradictionError(InputError):
+    """A candidate's category or advertiser type is not the one in its setup id.
+
+    Attributes:
+      field: `category` or `advertiser_type`.
+      message: value seen and value wanted.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class UnknownSetups:
+    """Where setups go that a table does not hold: by category and advertiser type, as the labeller
+    takes them from the log's columns.
+
+    Attributes:
+      categories, advertiser_types: those that have a rule.
+    """
+
+    def __init__(self, settings: RoutingSettings) -> None:
+        self._setup = settings.setup
+        self._places = tuple(
+            self._setup.index(column) if column in self._setup else None
+            for column in (settings.category, settings.advertiser_type)
+        )
+        self._rules = settings.rules()
+        self.categories = {key[0] for key in self._rules if key[0] is not None}
+        self.advertiser_types = {key[1] for key in self._rules if key[1] is not None}
+
+    def key(self, setup_id: str, category: str | None, advertiser_type: str | None) -> RuleKey:
+        """Category and advertiser type of a setup.
+
+        A value whose column is one of the setup's own is taken from the id. One that is not known,
+        or whose column the log does not have, is the empty string, as in training.
+
+        Args:
+          category, advertiser_type: where they are known besides.
+
+        Raises:
+          ContradictionError: one of them is not the one in the id.
+        """
+        given = (category or "", advertiser_type or "")
+        if self._places == (None, None):
+            return given
+        values = setup_values(setup_id)
+        if len(values) != len(self._setup):
+            return given
+        own_category, own_type = (
+            known if place is None else values[place]
+            for known, place in zip(given, self._places, strict=True)
+        )
+        own = (own_category, own_type)
+        for field, seen, wanted in zip(_FIELDS, given, own, strict=True):
+            if seen and seen != wanted:
+                raise ContradictionError(
+                    field, f"{seen!r}; wanted {wanted!r}, as in setup {setup_id!r}"
+                )
+        return own
+
+    def rule(self, key: RuleKey) -> tuple[UnknownRule, str]:
+        """The rule that holds for a key, and the reason to give."""
+        category, advertiser_type = key
+        reason = UNKNOWN
+        if self.categories and category not in self.categories:
+            reason = UNKNOWN_CATEGORY
+        elif self.advertiser_types and advertiser_type not in self.advertiser_types:
+            reason = UNKNOWN_TYPE
+        return find_rule(self._rules, category, advertiser_type), reason
 
 
 def find_rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.files.arrow import UNREADABLE, parquet_table
-from common.routing.rules import RoutingSettings, RuleKey, UnknownRule, find_rule
+from common.routing.rules import RoutingSettings, UnknownSetups
 from common.routing.serving_file import (
     PLAIN,
     map_serving_file,
@@ -27,8 +27,6 @@ from schemas.errors import InputError
 ASSETS = "assets.extra"
 PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = "routing.parquet", "routing.arrow", "routing.json"
 TASKS = ("hard", "soft", "fallback")
-UNKNOWN = "unknown"
-"""Reason of a setup that the table does not hold."""
 REMEMBERED = 100_000
 """Setups whose rows a table remembers, since traffic asks for the same ones again and again; when
 there are more it begins anew. Ids that it does not hold are not remembered: anyone can make them
@@ -41,7 +39,8 @@ class Routed:
 
     Attributes:
       task: str [n], `hard`, `soft` or `fallback` (the one-task model).
-      reason: str [n], `history`, `prior`, `held`, `cold_start`, `pinned`, or `unknown`.
+      reason: str [n], `history`, `prior`, `held`, `cold_start`, `pinned`, or of a
+        setup that the table does not hold `unknown`, `unknown_category` or `unknown_type`.
       cvr: float64 [n], historical CVR of the setup, the prior of the rule that matched an unknown
         one, NaN where that rule has none.
     """
@@ -78,13 +77,13 @@ class RoutingTable:
           table: as `serving_file.serving_table` makes it.
         """
         self.settings = settings
-        self._rules: Mapping[RuleKey, UnknownRule] = settings.rules()
+        self.unknown = UnknownSetups(settings)
         columns = {name: one_chunk(table[name]) for name in table.column_names}
         self._setups: pa.Array = columns["setup_id"]
         self._keys: npt.NDArray[np.uint64] = columns["key"].to_numpy()
         self._cvr: npt.NDArray[np.float64] = np.append(columns["historical_cvr"].to_numpy(), np.nan)
         self._task, self._task_names = _codes(columns["task"], "U8")
-        self._reason, self._reason_names = _codes(columns["reason"], "U10")
+        self._reason, self._reason_names = _codes(columns["reason"], "U16")
         self._found: dict[str, int] = {}
 
     @classmethod
@@ -134,10 +133,12 @@ class RoutingTable:
         Args:
           setup_ids: n ids made by `schemas.setup_id.setup_id` of the `setup` columns' values.
           categories, advertiser_types: n each, of use for setups that the table does not hold;
-            None where they are not known.
+            None where they are not known, or stand in the setup id.
 
         Raises:
           InputError: lengths differ, or an id is not text.
+          ContradictionError: a category or advertiser type is not the one in an id that the table
+            does not hold.
         """
         n = len(setup_ids)
         for name, given in (("categories", categories), ("advertiser_types", advertiser_types)):
@@ -150,16 +151,17 @@ class RoutingTable:
         unknown = np.flatnonzero(row < 0)
         if unknown.size:
             keys = [
-                (
+                self.unknown.key(
+                    setup_ids[i],
                     None if categories is None else categories[i],
                     None if advertiser_types is None else advertiser_types[i],
                 )
                 for i in unknown.tolist()
             ]
-            rules = {key: find_rule(self._rules, *key) for key in set(keys)}
-            priors = {key: rule.prior_cvr for key, rule in rules.items()}
-            task[unknown] = [rules[key].task for key in keys]
-            reason[unknown] = UNKNOWN
+            rules = {key: self.unknown.rule(key) for key in set(keys)}
+            priors = {key: rule.prior_cvr for key, (rule, _) in rules.items()}
+            task[unknown] = [rules[key][0].task for key in keys]
+            reason[unknown] = [rules[key][1] for key in keys]
             # None becomes NaN.
             cvr[unknown] = np.array([priors[key] for key in keys], np.float64)
         return Routed(task, reason, cvr)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from common.days import SECONDS_PER_DAY, to_date
-from common.files.arrow import parquet_file, parquet_table
+from common.files.apart import foreign_table
+from common.files.arrow import parquet_file
 from components.example_gen.readers.normalise import click_seconds
 from components.example_gen.readers.partitions import (
     first_partition,
@@ -98,7 +99,7 @@ def _setups(files: tuple[str, ...], contract: Contract) -> int:
     columns = list(contract.roles.setup)
     setups: set[tuple[str, ...]] = set()
     for path in files:
-        part = parquet_table(path, columns).group_by(columns).aggregate([])
+        part = foreign_table(path, columns).group_by(columns).aggregate([])
         # As text: files may hold a column in different types.
         setups.update(tuple(map(str, row.values())) for row in part.to_pylist())
     return len(setups)

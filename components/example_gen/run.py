@@ -45,7 +45,7 @@ class IngestShard(beam.DoFn):
 
     def process(self, element: tuple[int, str]) -> Iterator[str]:
         number, key = element
-        # Of a file that ends the process inside pyarrow this line is all that tells.
+        # Of a file that ends the process this line is all that tells.
         logging.getLogger(__name__).info("reading %s", key)
         try:
             report = ingest_shard(

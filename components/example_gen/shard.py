@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.clicks.columns import ColumnWriter
-from common.clicks.rows import Fault, find_faults, first_in_words
+from common.clicks.rows import Fault, first_in_words
 from common.clicks.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
-from components.example_gen.readers.normalise import normalise
+from components.example_gen.readers.normalise import Normalised, normalise
 from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract
 
@@ -68,8 +68,8 @@ def ingest_shard(
     rejected: list[pa.Table] = []
     seen = 0
     try:
-        for batch, unread in _normalised(source, key, contract):
-            faults = [*unread, *find_faults(batch, contract)]
+        for read in _normalised(source, key, contract):
+            batch, faults = read.batch, read.broken_rules(contract)
             bad = np.zeros(batch.num_rows, bool)
             for fault in faults:
                 bad |= fault.rows
@@ -97,13 +97,10 @@ def ingest_shard(
     return report
 
 
-def _normalised(
-    source: Source, key: str, contract: Contract
-) -> Iterator[tuple[pa.RecordBatch, tuple[Fault, ...]]]:
+def _normalised(source: Source, key: str, contract: Contract) -> Iterator[Normalised]:
     for batch in source.read(key):
         if batch.num_rows:
-            found = normalise(batch, contract, key)
-            yield found.batch, found.faults
+            yield normalise(batch, contract, key)
 
 
 def _set_aside(
@@ -123,7 +120,6 @@ def _describe(
     report: ShardReport, faults: list[Fault], batch: pa.RecordBatch, key: str, seen: int
 ) -> None:
     for fault in faults:
-        rule = f"{fault.column}: wanted {fault.wanted}"
-        report.rules[rule] = report.rules.get(rule, 0) + int(fault.rows.sum())
+        report.rules[fault.rule] = report.rules.get(fault.rule, 0) + int(fault.rows.sum())
     if not report.first_fault:
         report.first_fault = first_in_words(faults, batch, key, seen)

@@ -173,6 +173,8 @@ def _write_routing(
         "as_of": log.as_of.isoformat(),
         "contract": log.contract.name,
         "setup": list(log.contract.roles.setup),
+        "category": log.contract.roles.conversion_category,
+        "advertiser_type": log.contract.roles.advertiser_type,
         "alpha": labelling.alpha,
         "online_alpha": labelling.online_alpha,
         "labelling": labelling.model_dump(mode="json"),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from common.files.arrow import parquet_table
+from common.files.apart import foreign_table
 from components.example_gen.readers.head import check_text
 from schemas.errors import InputError
 
@@ -97,7 +97,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             table = rows.iloc[1:].reset_index(drop=True)
             return table.set_axis(rows.iloc[0].to_list(), axis=1), 2
         if path.suffix.lower() in (".parquet", ".pq"):
-            return parquet_table(path).to_pandas(), 1
+            return foreign_table(str(path)).to_pandas(), 1
     except InputError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:

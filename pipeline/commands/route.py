@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import TextIO
 
@@ -20,8 +21,11 @@ from schemas.errors import InputError
     type=click.File(encoding="utf-8"),
     help="Text file with a setup id a line; - for standard input.",
 )
-@click.option("--category", help="Declared conversion category, for setups that are not known.")
-@click.option("--advertiser-type", help="Advertiser type, for setups that are not known.")
+@click.option(
+    "--category",
+    help="Conversion category of setups that are not known, where their ids do not hold it.",
+)
+@click.option("--advertiser-type", help="As --category.")
 @click.option(
     "--version", type=click.IntRange(0, 2**63 - 1), help="Version to ask; the newest otherwise."
 )
@@ -61,6 +65,8 @@ def route(
     if (folder.path(asked) / SUMS).is_file():
         check_sums(folder.path(asked))
     table = RoutingTable.load(folder.path(asked))
+    _refuse_unknown("--category", category, table.unknown.categories)
+    _refuse_unknown("--advertiser-type", advertiser_type, table.unknown.advertiser_types)
     found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
     columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
@@ -75,3 +81,9 @@ def route(
         page.add_row(setup, task, reason, model, "" if math.isnan(cvr) else f"{cvr:.4%}")
     terminal().print(page)
     click.echo(f"version {asked}, assignment {table.assignment_id}, {len(table):,} setups")
+
+
+def _refuse_unknown(option: str, value: str | None, known: Set[str]) -> None:
+    """Refuses a value that no rule of the table is for, where rules are for values at all."""
+    if value is not None and known and value not in known:
+        raise InputError(f"{option}: {value!r}; wanted one of {', '.join(sorted(known))}")

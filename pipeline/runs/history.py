@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from common.files.local import read_local_json
 from common.runs.files import RunFile
 from pipeline.runs.lock import running_in
 from pipeline.runs.record import read_record
+from schemas.checked import checked
 from schemas.errors import InputError
 
 BLESSED = {True: "blessed", False: "not blessed", None: ""}
@@ -29,21 +32,21 @@ class RunLine:
 
     run_id: str
     state: str
-    as_of: str
-    verdict: str
-    version: str
-    started: str
-    finished: str
-    stage: str
-    trigger: str
-    reason: str
+    as_of: str = ""
+    verdict: str = ""
+    version: str = ""
+    started: str = ""
+    finished: str = ""
+    stage: str = ""
+    trigger: str = ""
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def local_runs(out: Path) -> list[RunLine]:
-    """Runs of an output folder, newest first."""
+    """Runs of an output folder, newest first; raises `InputError` for a manifest that is none."""
     alive = running_in(out)
     lines = [_line(folder, alive) for folder in sorted(out.glob("runs/*")) if folder.is_dir()]
     return sorted(lines, key=lambda line: (line.started, line.run_id), reverse=True)
@@ -73,25 +76,47 @@ def _line(folder: Path, alive: str | None) -> RunLine:
     )
 
 
+class _Judged(BaseModel):
+    blessed: bool | None = None
+    summary: str = ""
+
+
+class _Data(BaseModel):
+    as_of: str = ""
+
+
+class _Manifest(BaseModel):
+    """What is shown of a run's manifest; versions of hardtower differ in the rest."""
+
+    created: str = ""
+    version: int | None = None
+    data: _Data = _Data()
+    verdict: _Judged = _Judged()
+
+
+class _Ending(BaseModel):
+    """The same of what the last step of a run on Kubeflow wrote."""
+
+    status: str = ""
+    error: str = ""
+    written: str = ""
+
+
 def _unrecorded(folder: Path) -> RunLine:
     """A run of Kubeflow, told by what its last steps wrote."""
-    manifest: dict[str, Any] = read_local_json(folder / RunFile.MANIFEST, {})
-    ending: dict[str, Any] = read_local_json(folder / RunFile.VERDICT, {})
-    verdict = manifest.get("verdict", {})
-    blessed = verdict.get("blessed")
-    state = str(ending.get("status", "succeeded" if manifest else "")).lower()
-    reason = ending.get("error") or (verdict.get("summary", "") if blessed is False else "")
+    files = folder / RunFile.MANIFEST, folder / RunFile.VERDICT
+    manifest = checked(_Manifest, read_local_json(files[0], {}), str(files[0]))
+    ending = checked(_Ending, read_local_json(files[1], {}), str(files[1]))
+    blessed = manifest.verdict.blessed
     return RunLine(
         run_id=folder.name,
-        state=state,
-        as_of=manifest.get("data", {}).get("as_of", ""),
+        state=ending.status.lower() or ("succeeded" if files[0].is_file() else ""),
+        as_of=manifest.data.as_of,
         verdict=BLESSED[blessed],
-        version=_text(manifest.get("version")),
-        started=manifest.get("created", ""),
-        finished=ending.get("written", ""),
-        stage="",
-        trigger="",
-        reason=str(reason),
+        version=_text(manifest.version),
+        started=manifest.created,
+        finished=ending.written,
+        reason=ending.error or (manifest.verdict.summary if blessed is False else ""),
     )
 
 

@@ -7,6 +7,7 @@ new results would land among old ones.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,17 +16,26 @@ from schemas.errors import InputError
 
 STORE_FILE = "metadata.sqlite"
 ARTIFACTS = "artifacts"
+FOLDERS = (ARTIFACTS, "serving")
 CHECKPOINTS = "checkpoints"
 """The one folder among the artifacts whose subfolders no execution names."""
 
+PATIENCE = 10.0
+"""Seconds to wait for a process that writes to the store."""
+
 
 def check_store(out: Path) -> None:
-    """Refuses a folder whose store is damaged, or does not know results that lie there.
+    """Refuses a folder whose store is damaged, or does not know results that lie there, and one in
+    which something else lies where the run is going to write.
 
     Raises:
       InputError: the message says what to move; nothing has been changed.
     """
     store = out / STORE_FILE
+    for place, right in ((store, store.is_file), *((out / n, (out / n).is_dir) for n in FOLDERS)):
+        if os.path.lexists(place) and not right():
+            kind = "file" if place == store else "folder"
+            raise InputError(f"{place}: not a {kind}; wanted one, or nothing in this place")
     last = _last_execution(store) if store.is_file() else 0
     results = [(int(path.name), path) for path in _numbered(out / ARTIFACTS)]
     unknown = [path for number, path in results if number > last]
@@ -52,7 +62,8 @@ def _last_execution(store: Path) -> int:
     """The highest number of an execution; 0 where there is none yet."""
     try:
         # Not read-only: of a process that was killed, SQLite first takes back the half transaction.
-        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as opened:
+        place = f"{store.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(place, timeout=PATIENCE, uri=True)) as opened:
             if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
                 return 0
             [state] = opened.execute("PRAGMA quick_check(1)").fetchone()
@@ -64,6 +75,10 @@ def _last_execution(store: Path) -> int:
             ).fetchone()
             return int(last or 0)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise InputError(
+                f"{store}: locked by another process for {PATIENCE:g} s; wanted it free"
+            ) from None
         reason = " ".join(str(error).split())
         raise InputError(
             f"{store}: not a sound metadata store: {reason}; wanted a copy of it put back, or it "

@@ -46,7 +46,7 @@ class Field:
             return "*"
         chosen: set[int] = set()
         for part in text.split(","):
-            found = re.fullmatch(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part)
+            found = re.fullmatch(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
             if found is None:
                 raise InputError(f"{self.name}: seen {part!r}, wanted *, a value or a range")
             _, first, last, step = found.groups()

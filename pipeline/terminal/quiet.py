@@ -19,17 +19,22 @@ def quiet_libraries() -> None:
 FUNCTION_DELETED = "AtomicFunction.__del__"
 
 
-def silence_late_deletions() -> None:
-    """Ignores errors of traced functions that are deleted while the interpreter ends.
+def silence_unraisable() -> None:
+    """Ignores what Python would print, with a traceback, of errors that nobody can catch and that
+    either do no harm or are told in one line elsewhere. All others are shown.
 
-    TensorFlow 2.16 counts its functions in a module's variable, which Python has already cleared
-    when a function that lived till the end is deleted. Nothing is lost, but the traceback that
-    Python prints for each of them buries the run's summary. All other errors are shown.
+    - Traced functions that are deleted while the interpreter ends: TensorFlow 2.16 counts its
+      functions in a module's variable, which Python has already cleared by then.
+    - Rows of a CSV file with another number of fields, in bytes that are not UTF-8: pyarrow decodes
+      them before it calls `TornRows`, and refuses the file.
     """
     ending, show = sys.is_finalizing, sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs, name: str = FUNCTION_DELETED) -> None:
-        if not ending() or getattr(unraisable.object, "__qualname__", "") != name:
+        late = ending() and getattr(unraisable.object, "__qualname__", "") == name
+        undecoded = isinstance(unraisable.exc_value, UnicodeDecodeError)
+        torn = undecoded and type(unraisable.object).__name__ == "TornRows"
+        if not (late or torn):
             show(unraisable)
 
     sys.unraisablehook = hook

@@ -31,7 +31,8 @@ class Candidate(Frozen):
     setup_id: Text | None = None
     """The conversion setup; may be left out where its columns are among the features."""
     category: Text | None = None
-    """Declared conversion category, of use for setups that the routing table does not hold."""
+    """Conversion category, of use for setups that the routing table does not hold; may be left out
+    where its column is one of the setup's, or among the features."""
     advertiser_type: Text | None = None
     """As `category`."""
     key: Text | None = None

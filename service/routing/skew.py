@@ -9,22 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import orjson
 import pandas as pd
+import pyarrow as pa
+from pydantic import ConfigDict
 
+from common.days import FIRST_DAY, LAST_DAY
 from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
+from common.routing.rules import UNKNOWN, UNKNOWN_CATEGORY, UNKNOWN_TYPE
 from schemas.base import Frozen
+from schemas.checked import checked
 from schemas.errors import InputError
 from schemas.labelled import HARD
 
-Cause = Literal["other_assignment", "unknown_setup", "fallback", "threshold_band", "rest"]
+Cause = Literal[
+    "unknown_category",
+    "unknown_type",
+    "other_assignment",
+    "unknown_setup",
+    "fallback",
+    "threshold_band",
+    "rest",
+]
 
-_COLUMNS = ("setup_id", "first_day", "last_day", "task", "reason", "historical_cvr")
+_LISTS = ("setup_id", "task", "reason")
+_COLUMNS = pa.schema(
+    [
+        ("setup_id", pa.string()),
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("task", pa.string()),
+        ("reason", pa.string()),
+        ("historical_cvr", pa.float64()),
+    ]
+)
+
+
+class _Settings(Frozen):
+    """What is looked at of the assignment's `settings.json`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    assignment_id: str | None = None
+    alpha: float = nan
+    online_alpha: float = nan
 
 
 class Mismatches(Frozen):
@@ -36,7 +70,9 @@ class Mismatches(Frozen):
     """`none` where the offline assignment does not know the setup."""
     offline_reason: str
     cause: Cause
-    """`other_assignment`: the service had the table of another assignment. `unknown_setup`: one of
+    """`unknown_category`, `unknown_type`: a setup that the service did not know came with a
+    category or advertiser type that its table has no rule for, or none, and went by a wider rule.
+    `other_assignment`: the service had the table of another assignment. `unknown_setup`: one of
     the two did not know the setup. `fallback`: sent to the one-task model by the cold-start policy.
     `threshold_band`: between the online threshold and alpha, where the two differ by design."""
     decisions: int
@@ -70,7 +106,8 @@ def compare(decisions: Path, assignments: Path) -> Skew:
       InputError: a file is missing or is no such file, or the log holds no decision.
     """
     runs = _runs(assignments / "assignments.parquet")
-    settings = read_local_json(assignments / "settings.json", {})
+    file = assignments / "settings.json"
+    settings = checked(_Settings, read_local_json(file, {}), str(file))
     online, bad_lines = _decisions(decisions)
     last_day = runs["last_day"].max()
     online["beyond"] = online["day"] > last_day
@@ -110,24 +147,29 @@ def compare(decisions: Path, assignments: Path) -> Skew:
     )
 
 
-def _causes(wrong: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
+def _causes(wrong: pd.DataFrame, settings: _Settings) -> list[str]:
     cvr = wrong["historical_cvr"]
-    alpha, online_alpha = settings.get("alpha", np.nan), settings.get("online_alpha", np.nan)
-    between = (wrong["offline_task"] == HARD) & (cvr > online_alpha) & (cvr <= alpha)
+    between = (cvr > settings.online_alpha) & (cvr <= settings.alpha)
     causes = {
-        "other_assignment": wrong["assignment_id"] != settings.get("assignment_id"),
-        "unknown_setup": (wrong["offline_task"] == "none") | (wrong["reason"] == "unknown"),
+        UNKNOWN_CATEGORY: wrong["reason"] == UNKNOWN_CATEGORY,
+        UNKNOWN_TYPE: wrong["reason"] == UNKNOWN_TYPE,
+        "other_assignment": wrong["assignment_id"] != settings.assignment_id,
+        "unknown_setup": (wrong["offline_task"] == "none") | (wrong["reason"] == UNKNOWN),
         "fallback": wrong["task"] == "fallback",
-        "threshold_band": between,
+        "threshold_band": (wrong["offline_task"] == HARD) & between,
     }
     return np.select(list(causes.values()), list(causes), "rest").tolist()
 
 
 def _runs(path: Path) -> pd.DataFrame:
     try:
-        table = parquet_table(path, columns=list(_COLUMNS))
+        table = parquet_table(path)
+        if missing := [name for name in _COLUMNS.names if name not in table.column_names]:
+            raise InputError(f"{path}: no column {missing[0]}; wanted {', '.join(_COLUMNS.names)}")
+        table = table.select(_COLUMNS.names).cast(_COLUMNS)
     except UNREADABLE as error:
-        raise InputError(f"{path}: not a table of task assignments: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a table of task assignments: {reason}") from None
     if not table.num_rows:
         raise InputError(f"{path}: no rows; wanted the runs of at least one setup")
     runs = table.to_pandas()
@@ -148,7 +190,7 @@ def _decisions(path: Path) -> tuple[pd.DataFrame, int]:
             bad += 1
             continue
         n = len(row["setup_id"])
-        for name in ("setup_id", "task", "reason"):
+        for name in _LISTS:
             columns[name] += row[name]
         columns["assignment_id"] += [row["assignment_id"]] * n
         columns["day"] += [row["day"]] * n
@@ -164,12 +206,16 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         row = orjson.loads(line)
         day: date = datetime.fromisoformat(row["time"]).date()
-        lists = {name: row[name] for name in ("setup_id", "task", "reason")}
-        if len({len(values) for values in lists.values()}) != 1:
-            return None
-        return lists | {"day": day, "assignment_id": row["assignment_id"]}
+        lists = {name: row[name] for name in _LISTS}
+        identity = row["assignment_id"]
     except (ValueError, KeyError, TypeError):
         return None
+    texts = all(isinstance(v, list) and all(isinstance(t, str) for t in v) for v in lists.values())
+    if not (texts and isinstance(identity, str) and FIRST_DAY <= day < LAST_DAY):
+        return None
+    if len({len(values) for values in lists.values()}) != 1:
+        return None
+    return lists | {"day": day, "assignment_id": identity}
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -66,10 +66,12 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "the year 1": (["as_of=0001-01-01"], ["as_of", "0001-01-01", "from 1990 to 2100"]),
     "a century's window": (["window_days=9999999"], ["window_days", "3660"]),
     "a key twice": (["push={keep: 1, keep: 2}"], ["--set push", "'keep' is there twice"]),
+    "set twice": (["window_days=3", "window_days=4"], ["--set window_days=4", "set twice"]),
+    "set and undone": (["push.keep=3", "push={}"], ["--set push={}", "'push.keep' is set twice"]),
     "octal": (["window_days=050"], ["--set window_days", "050", "octal"]),
     "NUL": (['input.root="a\\0b"'], ["--set input.root", "NUL"]),
     "brackets": (["push=" + "[" * 3000], ["nested too deeply"]),
-    "half a partition": (["input.pattern=a/{YYYY}/*"], ["config: input", "wanted all of {YYYY}"]),
+    "half a partition": (["input.pattern=a/{YYYY}/*"], ["input: ", "wanted all of {YYYY}"]),
     "a name that ends in a dash": (["name=clicks-"], ["name", "'clicks-'"]),
     "unknown contract": (["contract=nothing"], ["contract", "nothing", "complete_journey"]),
 }

@@ -105,6 +105,7 @@ def fill_version(
     tasks: dict[str, str] | None = None,
     assignment_id: str = "a0",
     cold_start: str = "soft",
+    setup: Sequence[str] = ("shop", "goal"),
 ) -> None:
     """Writes what the Pusher writes, with text in the place of the SavedModels."""
     extra = folder / "assets.extra"
@@ -121,7 +122,8 @@ def fill_version(
         "assignment_id": assignment_id,
         "alpha": 0.01,
         "online_alpha": 0.009,
-        "setup": ["shop", "goal"],
+        "setup": list(setup),
+        "category": "goal",
         "unknown_setups": [
             {"category": "buy", "advertiser_type": None, "task": "hard", "prior_cvr": 0.002},
             {"category": None, "advertiser_type": None, "task": cold_start},

@@ -52,6 +52,15 @@ def test_route_says_task_reason_and_model(serving: Path) -> None:
             "version": 101,
         },
     ]
+    for extra, wanted in (
+        (["--category", "bui"], "--category: 'bui'; wanted one of buy"),
+        (["--category", "buy", "--setup", "new|visit"], "category: 'buy'; wanted 'visit'"),
+    ):
+        done = run("route", "--serving", serving, "--setup", "new|buy", *extra)
+        assert done.exit_code == 2
+        assert wanted in done.output
+    alone = run("route", "--serving", serving, "--setup", "new|bui", "--json")
+    assert json.loads(alone.output)["reason"] == "unknown_category"
     older = run("route", "--serving", serving, "--setup", "a|buy", "--version", 100)
     assert "soft" in older.output
     assert "one_task" in older.output

@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
 from common.versions.folder import ServingFolder
+from service.decoding.arrow_body import MEDIA_TYPE
 from service.front import Front
 from service.http.app import create_app
 from service.http.messages import PredictResponse
@@ -94,7 +97,7 @@ def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: 
     assert [p.reason for p in body.predictions] == [
         "history",
         "history",
-        "unknown",
+        "unknown_category",
         "unknown",
         "history",
     ]
@@ -107,6 +110,77 @@ def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: 
     hard = 'model="hard_tower",reason="history",task="hard",variant=""'
     assert f"hardtower_candidates_total{{{hard}}} 2.0" in text
     assert 'hardtower_requests_total{status="200"} 1.0' in text
+
+
+def _columns(**columns: list[str | None]) -> bytes:
+    return json.dumps({"candidates": columns}).encode()
+
+
+def _arrow(**columns: list[str | None]) -> bytes:
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(values, pa.string()) for values in columns.values()], list(columns)
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def _rows(**columns: list[str | None]) -> bytes:
+    def row(values: dict[str, str | None]) -> dict[str, Any]:
+        fields = {k: values.pop(k) for k in ("setup_id", "category") if k in values}
+        return fields | {"features": values}
+
+    rows = [row(dict(zip(columns, r, strict=True))) for r in zip(*columns.values(), strict=True)]
+    return json.dumps({"candidates": rows}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(_rows, "application/json"), (_columns, "application/json"), (_arrow, MEDIA_TYPE)],
+)
+def test_the_category_of_a_new_setup_is_that_of_its_column(
+    start: Start, tmp_path: Path, fill: Callable[..., None], body: Callable[..., bytes], kind: str
+) -> None:
+    ServingFolder(tmp_path / "serving").publish(partial(fill, setup=("ad", "shop")))
+    client = start(decisions={"path": tmp_path / "log.jsonl"})
+    candidates: dict[str, list[str | None]] = {
+        "setup_id": [None, "2|a", "3|a", "4|a", "5|a"],
+        "category": [None, None, "buy", None, "buy"],
+        "ad": ["1", None, None, None, None],
+        "shop": ["a", None, None, None, None],
+        "goal": ["buy", "bui", None, None, "buy"],
+    }
+
+    def ask() -> Any:
+        headers = {"content-type": kind}
+        return client.post("/v1/predict", content=body(**candidates), headers=headers)
+
+    found = ask().json()["predictions"]
+    assert [p["task"] for p in found] == ["hard", "soft", "hard", "soft", "hard"]
+    wrong = "unknown_category"
+    assert [p["reason"] for p in found] == ["unknown", wrong, "unknown", wrong, "unknown"]
+    counted = f'model="one_task",reason="{wrong}",task="soft",variant=""'
+    assert f"hardtower_candidates_total{{{counted}}} 2.0" in client.get("/metrics").text
+    assert json.loads((tmp_path / "log.jsonl").read_text())["reason"][1] == wrong
+    candidates["category"][1] = "buy"
+    refused = ask()
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"field": "candidates.1.category", "message": "'buy'; wanted 'bui', as in feature 'goal'"}
+    ]
+
+
+def test_a_category_that_the_setup_id_denies_is_refused(start: Start, version: int) -> None:
+    asked = {"candidates": [{"setup_id": "new|buy", "category": "visit"}]}
+    refused = start().post("/v1/predict", json=asked)
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {
+            "field": "candidates.category",
+            "message": "'visit'; wanted 'buy', as in setup 'new|buy'",
+        }
+    ]
 
 
 def test_the_historical_cvr_comes_from_the_routing_table(

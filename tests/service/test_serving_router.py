@@ -27,7 +27,13 @@ def test_hard_goes_to_the_hard_tower_and_everything_else_to_the_one_task_model(
 ) -> None:
     found = Router(table).route(IDS, CATEGORIES)
     assert found.task.tolist() == ["hard", "soft", "hard", "fallback", "hard"]
-    assert found.reason.tolist() == ["history", "history", "unknown", "unknown", "history"]
+    assert found.reason.tolist() == [
+        "history",
+        "history",
+        "unknown",
+        "unknown_category",
+        "history",
+    ]
     assert found.model.tolist() == [
         "hard_tower",
         "one_task",

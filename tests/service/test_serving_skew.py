@@ -20,6 +20,7 @@ from service.routing.router import Decisions
 from service.routing.skew import compare
 from service.settings import DecisionLogSettings
 
+NAMES = ("setup_id", "first_day", "last_day", "task", "reason", "historical_cvr")
 RUNS = [
     ("a", date(2026, 1, 1), date(2026, 1, 9), "soft", "prior", 0.02),
     ("a", date(2026, 1, 10), date(2026, 1, 31), "hard", "history", 0.0095),
@@ -31,8 +32,7 @@ RUNS = [
 def assignments(tmp_path: Path) -> Path:
     folder = tmp_path / "assignments"
     folder.mkdir()
-    names = ("setup_id", "first_day", "last_day", "task", "reason", "historical_cvr")
-    rows = [dict(zip(names, run, strict=True)) for run in RUNS]
+    rows = [dict(zip(NAMES, run, strict=True)) for run in RUNS]
     pq.write_table(pa.Table.from_pylist(rows), folder / "assignments.parquet")
     settings = {"assignment_id": "x", "alpha": 0.01, "online_alpha": 0.009}
     (folder / "settings.json").write_text(json.dumps(settings))
@@ -56,14 +56,16 @@ def test_mismatches_by_cause(tmp_path: Path, assignments: Path) -> None:
                 line("2026-02-03", [("b", "hard", "history"), ("b", "soft", "history")]),
                 line("2026-01-20", [("b", "soft", "history")] * 3, "y"),
                 line("2026-01-20", [("b", "fallback", "cold_start")]),
+                line("2026-01-20", [("b", "soft", "unknown_category")], "y"),
+                line("2026-01-20", [("c", "soft", "unknown_type")]),
                 '{"time": "2026-01-20T10:00',
                 "[1]",
             ]
         )
     )
     skew = compare(log, assignments)
-    assert (skew.decisions, skew.mismatches, skew.beyond, skew.bad_lines) == (12, 8, 2, 2)
-    assert skew.share == pytest.approx(8 / 12)
+    assert (skew.decisions, skew.mismatches, skew.beyond, skew.bad_lines) == (14, 10, 2, 2)
+    assert skew.share == pytest.approx(10 / 14)
     found = {
         (k.online_task, k.online_reason, k.offline_task, k.offline_reason, k.cause): k.decisions
         for k in skew.by_kind
@@ -75,6 +77,8 @@ def test_mismatches_by_cause(tmp_path: Path, assignments: Path) -> None:
         ("fallback", "unknown", "none", "none", "unknown_setup"): 1,
         ("soft", "history", "hard", "history", "rest"): 1,
         ("fallback", "cold_start", "hard", "history", "fallback"): 1,
+        ("soft", "unknown_category", "hard", "history", "unknown_category"): 1,
+        ("soft", "unknown_type", "none", "none", "unknown_type"): 1,
     }
     assert skew.by_kind[0].decisions == 3
     assert sum(k.share for k in skew.by_kind) == pytest.approx(skew.share)
@@ -87,6 +91,52 @@ def test_no_decision_is_an_error(tmp_path: Path, assignments: Path) -> None:
         compare(log, assignments)
     with pytest.raises(InputError, match="not a table of task assignments"):
         compare(log, tmp_path)
+
+
+def decision(**changes: Any) -> str:
+    row = {"time": "2026-01-20T10:00:00+00:00", "assignment_id": "x"}
+    lists = {"setup_id": ["b"], "task": ["hard"], "reason": ["history"]}
+    return json.dumps(row | lists | changes)
+
+
+def test_lines_that_are_no_decisions_are_counted(tmp_path: Path, assignments: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    bad = [
+        decision(time="9999-12-31T00:00:00+00:00"),
+        decision(time=7),
+        decision(setup_id="b", task="h", reason="x"),
+        decision(setup_id=[3]),
+        decision(reason=[None]),
+        decision(assignment_id=None),
+        decision(task=[]),
+    ]
+    log.write_text("\n".join([*bad, decision()]))
+    skew = compare(log, assignments)
+    assert (skew.decisions, skew.mismatches, skew.bad_lines) == (1, 0, len(bad))
+
+
+ROW = dict(zip(NAMES, RUNS[0], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "settings", "message"),
+    [
+        ({"a": 1}, "{}", r"assignments\.parquet: no column setup_id; wanted setup_id, first_day"),
+        (ROW | {"first_day": "soon"}, "{}", r"assignments\.parquet: not a table of task assign"),
+        (ROW | {"historical_cvr": "x"}, "{}", r"assignments\.parquet: not a table of task assign"),
+        (ROW, "[1", r"settings\.json: not JSON"),
+        (ROW, "[1]", r"settings\.json: holds a list; wanted a dict"),
+        (ROW, '{"alpha": "x"}', r"settings\.json: alpha: Input should be a valid number"),
+    ],
+)
+def test_an_artifact_that_is_none_is_named(
+    tmp_path: Path, row: dict[str, Any], settings: str, message: str
+) -> None:
+    (tmp_path / "log.jsonl").write_text(decision())
+    (tmp_path / "settings.json").write_text(settings)
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "assignments.parquet")
+    with pytest.raises(InputError, match=message):
+        compare(tmp_path / "log.jsonl", tmp_path)
 
 
 def make_answer(n: int) -> Answer:

@@ -30,7 +30,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from common.days import first_second
-from common.files.arrow import UNREADABLE, parquet_file
+from common.files.apart import foreign_batches
+from common.files.arrow import open_parquet
 from components.example_gen.adapters.base import Opening, conversions, per_type
 from components.example_gen.readers.head import check_columns
 from schemas.base import Day, Frozen
@@ -83,13 +84,14 @@ class CriteoPrivateAd:
             *self._categorical,
             *self._numeric,
         ]
+        check_columns(str(path), open_parquet(str(path)).schema_arrow.names, columns)
+        clicked = first_second(self._day(day))
         try:
-            file = parquet_file(path)
-            check_columns(str(path), file.schema_arrow.names, columns)
-            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                yield self._examples(batch, first_second(self._day(day)), path)
-        except UNREADABLE as error:
-            reason = str(error).splitlines()[0]
+            for batch in foreign_batches(str(path), columns, BATCH_ROWS):
+                yield self._examples(batch, clicked, path)
+        except (pa.ArrowException, TypeError) as error:
+            # A column of another type than the log's.
+            reason = " ".join(str(error).split())
             raise InputError(f"{path}: {reason}; wanted a Parquet file of the log") from error
 
     def fingerprint(self) -> str:

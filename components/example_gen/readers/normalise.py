@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.clicks.rows import NO_CONVERSION, Fault
+from common.clicks.rows import NO_CONVERSION, Fault, find_faults
+from components.example_gen.readers.source import TORN
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -23,10 +24,20 @@ class Normalised:
     Attributes:
       batch: strings, floats (float64) and int64 as the contract has them; times in whole seconds.
       faults: values that could not be read as their column's type, and are null in the batch.
+      torn: rows whose values could not be told apart; None where all could.
     """
 
     batch: pa.RecordBatch
     faults: tuple[Fault, ...]
+    torn: Fault | None = None
+
+    def broken_rules(self, contract: Contract) -> list[Fault]:
+        """Rules that rows break, those of the contract among them; a torn row breaks no other."""
+        faults = [*self.faults, *find_faults(self.batch, contract)]
+        if self.torn is None:
+            return faults
+        kept = (replace(fault, rows=fault.rows & ~self.torn.rows) for fault in faults)
+        return [self.torn, *(fault for fault in kept if fault.rows.any())]
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,16 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalise
             values = pc.fill_null(values, NO_CONVERSION)
         columns.append(values)
     whole = pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
-    return Normalised(whole, tuple(faults))
+    return Normalised(whole, tuple(faults), _torn(batch))
+
+
+def _torn(batch: pa.RecordBatch) -> Fault | None:
+    place = batch.schema.get_field_index(TORN)
+    if place < 0:
+        return None
+    seen = batch.column(place)
+    rows = seen.is_valid().to_numpy(zero_copy_only=False)
+    return Fault("", "one value for each column", rows, raw=seen)
 
 
 def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _Read]]:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
-import pyarrow.parquet as pq
 
-from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
+from common.clicks.rows import LONGEST_SHOWN
+from common.files.apart import foreign_batches
+from common.files.arrow import open_parquet
 from components.example_gen.readers.fingerprint import file_fingerprint
 from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
-from components.example_gen.readers.source import Source, Window
+from components.example_gen.readers.source import TORN, Source, Window
 from schemas.contract import Contract
 from schemas.errors import InputError
 
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 """Of text, read at a time; the longest row that can be."""
+LINE_BREAK = re.compile(r"\r\n?|\n")
 LONGEST_REASON = 300
 """Characters of a reason of Arrow's, which quotes the row."""
 
@@ -79,25 +83,14 @@ class ParquetSource(FileSource):
     def _check(self, files: tuple[str, ...]) -> None:
         rows = 0
         for path in files:
-            file = self._open(path)
+            file = open_parquet(path)
             check_columns(path, file.schema_arrow.names, self._contract.log_columns)
             rows += file.metadata.num_rows
         if not rows:
             raise InputError(f"{files[0]}: no row in this file or any other; wanted at least one")
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        columns = self._contract.log_columns
-        yield from parquet_batches(shard, self._open(shard), columns, BATCH_ROWS)
-
-    @staticmethod
-    def _open(path: str) -> pq.ParquetFile:
-        try:
-            file = parquet_file(path)
-            file.schema_arrow  # noqa: B018  # where names that are no text come to light
-            return file
-        except UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: not a Parquet file: {reason}") from error
+        yield from foreign_batches(shard, self._contract.log_columns, BATCH_ROWS)
 
 
 class CsvSource(FileSource):
@@ -114,11 +107,14 @@ class CsvSource(FileSource):
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
         form = self._contract.input.csv
-        names = list(self._contract.log_columns)
-        check_columns(shard, self._names(shard), names)
+        names, columns = list(self._contract.log_columns), self._names(shard)
+        check_columns(shard, columns, names)
+        end = END + form.delimiter * len(columns)
+        torn = TornRows(end, before=0 if form.columns else 1)
         try:
+            stream = WithEnd(pa.input_stream(shard, compression="detect"), f"\n{end}\n".encode())
             with pc_csv.open_csv(
-                shard,
+                pa.PythonFile(stream, "r"),
                 # One thread, so that errors name the row.
                 read_options=pc_csv.ReadOptions(
                     use_threads=False,
@@ -126,7 +122,7 @@ class CsvSource(FileSource):
                     column_names=list(form.columns) or None,
                 ),
                 parse_options=pc_csv.ParseOptions(
-                    delimiter=form.delimiter, newlines_in_values=True
+                    delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=torn
                 ),
                 convert_options=pc_csv.ConvertOptions(
                     include_columns=names,
@@ -135,7 +131,11 @@ class CsvSource(FileSource):
                     strings_can_be_null=True,
                 ),
             ) as reader:
-                yield from reader
+                for batch in reader:
+                    yield torn.put_back(batch)
+            yield from torn.rest(names)
+            if not torn.ended:
+                raise EOFError("ends within quotes; wanted each quoted value closed")
         except (pa.ArrowException, OSError, EOFError, KeyError) as error:
             raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
@@ -148,6 +148,100 @@ class CsvSource(FileSource):
                 return next(csv.reader(file, delimiter=form.delimiter), [])
         except (OSError, EOFError, csv.Error) as error:
             raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
+
+
+END = "\x1e"
+"""Begins the torn row that is added to every file."""
+
+
+class WithEnd:
+    """A stream, then some bytes more.
+
+    A quote that nobody closes takes in all that follows. Arrow says nothing of it; that the row
+    behind the file's last one did not come tells.
+    """
+
+    closed = False
+
+    def __init__(self, stream: pa.NativeFile, end: bytes) -> None:
+        self._stream, self._end = stream, end
+
+    def read(self, size: int) -> bytes:
+        # In one piece, since Arrow wants the header within the first.
+        parts, left = [], size
+        while left and (data := self._stream.read(left)):
+            parts.append(data)
+            left -= len(data)
+        parts.append(self._end[:left])
+        self._end = self._end[left:]
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class TornRows:
+    """Rows of a CSV file that Arrow leaves out, as they have another number of fields than columns.
+
+    One over several lines counts for as many rows: a stray quote takes in the rows after it.
+
+    Args:
+      end: the row behind the last one.
+      before: rows that Arrow counts before the first one, of which a header is one.
+
+    Attributes:
+      ended: whether the end has been seen.
+    """
+
+    def __init__(self, end: str, before: int) -> None:
+        self.ended = False
+        self._end = end
+        self._before = before
+        """What Arrow's number of a row is greater by than its place."""
+        self._done = 0
+        """Rows given out so far, torn ones among them."""
+        self._places: list[int] = []
+        self._seen: list[str] = []
+
+    def __call__(self, row: pc_csv.InvalidRow) -> str:
+        text = row.text
+        if text == self._end:
+            self.ended = True
+            return "skip"
+        lines = 1 + len(LINE_BREAK.findall(text))
+        shown = repr(text[:LONGEST_SHOWN]) + ("..." if len(text) > LONGEST_SHOWN else "")
+        over = f" over {lines} lines" if lines > 1 else ""
+        first = row.number - self._before - 1
+        self._before -= lines - 1
+        self._places += range(first, first + lines)
+        self._seen += [
+            f"{row.actual_columns} fields for {row.expected_columns} columns{over}: {shown}"
+        ] * lines
+        return "skip"
+
+    def put_back(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with the torn ones among them, in `TORN`."""
+        places = np.array(self._places, np.int64) - self._done
+        # Sound rows of the batch before each torn one.
+        sound = places - np.arange(len(places))
+        here = int(np.searchsorted(sound, batch.num_rows, "right"))
+        self._done += batch.num_rows + here
+        if not here:
+            return batch
+        order = np.insert(np.arange(batch.num_rows), sound[:here], -1)
+        words = np.full(len(order), None, object)
+        words[places[:here]] = self._seen[:here]
+        del self._places[:here], self._seen[:here]
+        whole = batch.take(pa.array(order, mask=order < 0))
+        return pa.RecordBatch.from_arrays(
+            [*whole.columns, pa.array(words, pa.string())], [*whole.schema.names, TORN]
+        )
+
+    def rest(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Those after the last sound row."""
+        if self._places:
+            none = pa.array([], pa.binary())
+            yield self.put_back(pa.RecordBatch.from_arrays([none] * len(columns), list(columns)))
 
 
 def open_text(path: str) -> io.TextIOWrapper:

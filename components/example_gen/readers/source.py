@@ -11,6 +11,10 @@ import pyarrow as pa
 
 from common.days import first_second
 
+TORN = "\0torn"
+"""A column that a batch may have besides: null, or what was seen of a row whose values could not be
+told apart, and whose other columns are null."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -44,7 +48,7 @@ class Source(Protocol):
         """
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        """The shard's rows in batches, columns named as in the contract.
+        """The shard's rows in batches, columns named as in the contract, `TORN` maybe among them.
 
         Rows outside the window may be among them. Raises `InputError` when the file lacks a
         column or holds another type.

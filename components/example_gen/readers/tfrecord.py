@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
 from common.clicks.tfrecords import BATCH
 from components.example_gen.readers.head import check_columns
+from components.example_gen.readers.source import TORN
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -18,8 +20,8 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
     """The contract's columns; a feature that an example lacks is null.
 
     Raises:
-      InputError: not a TFRecord file of tf.Examples, a column that no example of the first batch
-        has, or a feature with more than one value.
+      InputError: not a TFRecord file of tf.Examples, or a column that no example of the first
+        batch has.
     """
     compression = "GZIP" if path.endswith(".gz") else ""
     decoder = example_coder.ExamplesToRecordBatchDecoder()
@@ -31,7 +33,7 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
             if first:
                 check_columns(path, sorted(decoded.schema.names), contract.log_columns)
                 first = False
-            yield _scalars(decoded, contract, path)
+            yield _scalars(decoded, contract.log_columns)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -39,26 +41,23 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
         raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
 
 
-def _scalars(batch: pa.RecordBatch, contract: Contract, path: str) -> pa.RecordBatch:
-    columns = []
-    for name in contract.log_columns:
+def _scalars(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """The values; an example with more than one of a feature is torn."""
+    columns, words = [], np.full(batch.num_rows, None, object)
+    for name in names:
         place = batch.schema.get_field_index(name)
         if place < 0:
             columns.append(pa.nulls(batch.num_rows))
             continue
-        column = batch.column(place)
-        try:
-            columns.append(_first_values(column))
-        except ValueError as error:
-            raise InputError(f"{path}: column {name}: {error}") from error
-    return pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
-
-
-def _first_values(lists: pa.Array) -> pa.Array:
-    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    if (lengths > 1).any():
-        raise ValueError(f"{int(lengths.max())} values in one example; wanted at most one")
-    flat = lists.flatten()
-    places = lengths.cumsum() - 1
-    indices = pa.array(places, mask=lengths == 0, type=pa.int64())
-    return flat.take(indices)
+        lists = batch.column(place)
+        lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(lengths > 1).tolist():
+            words[row] = f"{lengths[row]} values of {name}"
+        last = pa.array(lengths.cumsum() - 1, mask=lengths == 0, type=pa.int64())
+        columns.append(lists.flatten().take(last))
+    values = pa.RecordBatch.from_arrays(columns, list(names))
+    torn = pa.array(words, pa.string())
+    if torn.null_count == len(torn):
+        return values
+    sound = values.take(pa.array(np.arange(len(torn)), mask=torn.is_valid().to_numpy(False)))
+    return pa.RecordBatch.from_arrays([*sound.columns, torn], [*names, TORN])

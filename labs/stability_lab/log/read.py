@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.clicks.rows import Fault, conversion_times, find_faults, first_in_words
+from common.clicks.rows import Fault, conversion_times, first_in_words
 from common.days import SECONDS_PER_DAY, to_day
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
@@ -52,7 +52,7 @@ def read_log(
         before = 0
         for batch in source.read(shard):
             read = normalise(batch, contract, shard)
-            faults = [*read.faults, *find_faults(read.batch, contract)]
+            faults = read.broken_rules(contract)
             if faults and not first_fault:
                 first_fault = first_in_words(faults, read.batch, shard, before)
             before += batch.num_rows

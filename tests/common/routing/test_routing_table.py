@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.routing import table as reader
-from common.routing.rules import RoutingSettings
+from common.routing.rules import ContradictionError, RoutingSettings
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
 from schemas.errors import InputError
@@ -80,8 +80,44 @@ def test_unknown_setups_go_by_the_most_specific_rule(version: Path) -> None:
         ["bank", "shop", "bank", "shop", "bank", "bank"],
     )
     assert got.task.tolist() == ["soft", "hard", "fallback", "soft", "hard", "fallback"]
-    assert got.reason.tolist() == ["unknown"] * 4 + ["history", "unknown"]
+    assert got.reason.tolist() == [
+        "unknown",
+        "unknown_type",
+        "unknown_category",
+        "unknown_category",
+        "history",
+        "unknown_category",
+    ]
     np.testing.assert_array_equal(got.cvr, [0.02, 0.001, np.nan, 0.5, 0.001, np.nan])
+
+
+def test_the_category_of_an_unknown_setup_stands_in_its_id(tmp_path: Path) -> None:
+    table = RoutingTable.load(write(tmp_path, category="goal", advertiser_type="shop"))
+    ids = ["bank|buy", "x|buy", "x|bui", "x|\\|", "no id", "x|buy|buy"]
+    got = table.route(ids)
+    assert got.task.tolist() == ["soft", "hard", "soft", "soft", "soft", "soft"]
+    assert got.reason.tolist() == ["unknown", "unknown_type"] + ["unknown_category"] * 4
+    same = table.route(ids[:2], ["buy", "buy"], ["bank", ""])
+    assert same.task.tolist() == ["soft", "hard"]
+    with pytest.raises(ContradictionError, match=r"category: 'visit'; wanted 'buy', as in setup"):
+        table.route(ids, [None, "visit", None, None, None, None])
+    with pytest.raises(ContradictionError, match=r"advertiser_type: 'x'; wanted 'bank'"):
+        table.route(ids[:1], None, ["x"])
+    # A setup that the table holds needs no rule.
+    assert table.route(["a|buy"], ["visit"]).task.tolist() == ["hard"]
+
+
+def test_rules_of_a_log_without_categories(tmp_path: Path) -> None:
+    rules = [
+        {"category": "", "advertiser_type": "", "task": "hard", "prior_cvr": 0.001},
+        {"category": "", "advertiser_type": None, "task": "soft", "prior_cvr": 0.1},
+        {"category": None, "advertiser_type": None, "task": "soft", "prior_cvr": 0.2},
+    ]
+    table = RoutingTable.load(write(tmp_path, unknown_setups=rules))
+    got = table.route(["new|buy", "new|visit"], [None, "visit"])
+    assert got.task.tolist() == ["hard", "soft"]
+    assert got.reason.tolist() == ["unknown", "unknown_category"]
+    np.testing.assert_array_equal(got.cvr, [0.001, 0.2])
 
 
 def test_unknown_setups_of_no_category(version: Path) -> None:
@@ -92,7 +128,7 @@ def test_unknown_setups_of_no_category(version: Path) -> None:
 def test_nothing_asked_and_nothing_known(tmp_path: Path) -> None:
     table = RoutingTable.load(write(tmp_path, ROWS.slice(0, 0)))
     assert table.route([]).task.tolist() == []
-    assert table.route(["a|buy"]).reason.tolist() == ["unknown"]
+    assert table.route(["a|buy"]).reason.tolist() == ["unknown_category"]
 
 
 @settings(max_examples=50, deadline=None)
@@ -136,7 +172,7 @@ def test_agrees_with_a_dictionary(
         asked = asked + list(held)
         got = table.route(asked)
     patch.undo()
-    wanted = [held.get(s, ("soft", "unknown", 0.5)) for s in asked]
+    wanted = [held.get(s, ("soft", "unknown_category", 0.5)) for s in asked]
     assert list(zip(got.task, got.reason, got.cvr, strict=True)) == wanted
 
 

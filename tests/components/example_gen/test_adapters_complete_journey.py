@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -290,6 +293,30 @@ def test_a_table_without_its_columns(tmp_path: Path) -> None:
     pd.DataFrame({"campaign_id": [1]}).to_parquet(tmp_path / "campaign_descriptions.parquet")
     with pytest.raises(InputError, match=r"campaign_descriptions\.parquet: .*campaign_type"):
         load_tables(tmp_path, "broken")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("campaign_id", ["1", "2"], "column 'campaign_id': seen type string; wanted whole numbers"),
+        ("campaign_id", [1, None], "row 2, column 'campaign_id': null; wanted whole numbers"),
+        ("end_date", [3, 4], "column 'end_date': seen type int64; wanted dates or times"),
+        ("end_date", [None, date(2017, 1, 1)], "row 1, column 'end_date': null; wanted dates"),
+    ],
+)
+def test_a_table_with_bad_values(
+    tmp_path: Path, column: str, values: list[Any], message: str
+) -> None:
+    columns = {
+        "campaign_id": [1, 2],
+        "campaign_type": ["Type A"] * 2,
+        "start_date": [date(2017, 1, 1)] * 2,
+        "end_date": [date(2017, 2, 1)] * 2,
+    }
+    path = tmp_path / "campaign_descriptions.parquet"
+    pq.write_table(pa.table(columns | {column: values}), path)
+    with pytest.raises(InputError, match=rf"campaign_descriptions\.parquet: {message}"):
+        load_tables(tmp_path, message)
 
 
 def toy(lines: list[tuple[int, int, int, str]], **changes: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -13,6 +13,7 @@ import pytest
 
 from components.example_gen.adapters import open_adapter
 from components.example_gen.adapters.criteo_attribution import LAYOUT as ATTRIBUTION
+from components.example_gen.adapters.criteo_private_ad import DELAYS
 from components.example_gen.adapters.criteo_search import LAYOUT as SEARCH
 from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract, load_contract
@@ -304,5 +305,15 @@ def test_private_ad_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"column 'nb_sales': seen type string; wanted a number"):
         examples(source)
     (tmp_path / "data" / "day_int=2" / "part-0.parquet").write_bytes(b"not parquet at all")
-    with pytest.raises(InputError, match=r"part-0\.parquet: .*wanted a Parquet file"):
+    with pytest.raises(InputError, match=r"part-0\.parquet: not a Parquet file"):
         examples(source)
+
+
+def test_private_ad_delays_of_another_type(tmp_path: Path) -> None:
+    one = Window(date(2017, 1, 2), date(2017, 1, 3))
+    table = private_table(1)
+    for name in DELAYS.values():
+        at = table.column_names.index(name)
+        write_private(tmp_path, 2, table.set_column(at, name, pa.array([7])))
+        with pytest.raises(InputError, match=r"part-0\.parquet: .*wanted a Parquet file of the "):
+            examples(open_adapter("criteo_private_ad", tmp_path, one, {}))

@@ -540,6 +540,9 @@ def test_the_pushed_form_is_the_routing_table(result: Labelled, tmp_path: Path) 
     assert table.settings.setup == ("shop", "goal")
     unknown = table.route(["x|buy", "x|visit", "x|x"], ["buy", "visit", None], ["", "new", None])
     assert unknown.task.tolist() == ["hard", "soft", "soft"]
+    alone = table.route(["x|buy", "x|visit", "x|x"])
+    assert alone.task.tolist() == unknown.task.tolist()
+    assert alone.reason.tolist() == ["unknown", "unknown", "unknown_category"]
 
 
 def test_the_id_follows_the_settings(result: Labelled, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         ab_report(text, settings)
     parquet = tmp_path / "test.parquet"
     parquet.write_text(EVEN)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a Parquet file"):
         ab_report(parquet, settings)
 
 

@@ -171,6 +171,17 @@ def test_runs_without_a_record_are_told_by_what_they_wrote(tmp_path: Path) -> No
     assert found["broken"].state == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[1]", "holds a list; wanted a dict"), ('{"data": 3}', "data: Input should be a valid dict")],
+)
+def test_a_manifest_of_other_things_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "runs" / "odd").mkdir(parents=True)
+    (tmp_path / "runs" / "odd" / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match=rf"odd/manifest\.json: {message}"):
+        local_runs(tmp_path)
+
+
 SCHEDULER = """
 import subprocess, sys, time
 from pathlib import Path

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +106,24 @@ def test_after_what_the_message_says_the_folder_is_new(out: Path) -> None:
     check_store(out)
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "kind"),
+    [
+        ("metadata.sqlite", Path.mkdir, "file"),
+        ("metadata.sqlite", lambda path: path.symlink_to("nowhere"), "file"),
+        ("artifacts", Path.touch, "folder"),
+        ("serving", Path.touch, "folder"),
+        ("serving", lambda path: path.symlink_to("nowhere"), "folder"),
+    ],
+)
+def test_what_is_in_the_way_of_a_run_is_named(
+    tmp_path: Path, name: str, make: Callable[[Path], None], kind: str
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}: not a {kind}; wanted one, or nothing"):
+        check_store(tmp_path)
+
+
 def test_later_readers_of_a_broken_store_get_one_line(out: Path) -> None:
     refuse_broken(out / "metadata.sqlite")
     cut(out / "metadata.sqlite", 0.5)
@@ -109,6 +131,51 @@ def test_later_readers_of_a_broken_store_get_one_line(out: Path) -> None:
         refuse_broken(out / "metadata.sqlite")
     with pytest.raises(InputError, match="no file"):
         refuse_broken(out / "another.sqlite")
+
+
+def test_a_store_that_stays_locked_is_not_called_damaged(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runs.store.PATIENCE", 0.1)
+    with closing(sqlite3.connect(out / "metadata.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match=r"metadata\.sqlite: locked by another process for 0"):
+            check_store(out)
+    check_store(out)
+
+
+WRITE = """
+import sys
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+connection = metadata_store_pb2.ConnectionConfig()
+connection.sqlite.filename_uri = sys.argv[1]
+store = metadata_store.MetadataStore(connection)
+kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="TaskLabeler"))
+for _ in range(100):
+    store.put_executions([metadata_store_pb2.Execution(type_id=kind)])
+"""
+
+
+def test_a_store_that_is_written_all_the_while_is_sound(out: Path) -> None:
+    """Whoever asks for an earlier run's artifacts does not mistake a lock for damage."""
+    store = out / "metadata.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(store)])
+
+    def look() -> int:
+        looks = 0
+        while writer.poll() is None:
+            refuse_broken(store)
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [done.result() for done in [pool.submit(look) for _ in range(4)]]
+    assert writer.wait() == 0
+    assert min(looks) > 0
+    with closing(sqlite3.connect(store)) as opened:
+        [(count,)] = opened.execute("SELECT count(*) FROM Execution")
+    assert count == EXECUTIONS + 100
 
 
 def test_half_written_results_are_swept_and_whole_ones_stay(out: Path) -> None:

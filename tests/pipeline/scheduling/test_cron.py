@@ -124,6 +124,7 @@ def test_hand_worked_times() -> None:
         ("0 3 *,5 * 1", ["'*,5' beside '1'"]),
         ("0 3 5 * ?/3", ["'?/3' beside '5'"]),
         ("0 3 30 2 *", ["no such day"]),
+        ("0 \uff13 * * *", ["hour: seen '\uff13'"]),
         ("", ["seen 0 fields"]),
         ("0 3 * foo *", ["month: seen 'foo'"]),
     ],

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 PROGRAM = """
-from pipeline.terminal.quiet import silence_late_deletions
+from pipeline.terminal.quiet import silence_unraisable
 
-silence_late_deletions()
+silence_unraisable()
 
 
 class {name}:

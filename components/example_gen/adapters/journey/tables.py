@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from common.days import SECONDS_PER_DAY
-from common.files.arrow import parquet_file
+from common.files.apart import foreign_table
+from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_columns
 from schemas.errors import InputError
-
-"""Seconds of a day."""
 
 COLUMNS = {
     "campaign_descriptions": ("campaign_id", "campaign_type", "start_date", "end_date"),
@@ -46,6 +46,11 @@ COLUMNS = {
     ),
 }
 """The parquet files that are read, and of each the columns."""
+
+KEYS = ("household_id", "campaign_id", "coupon_upc", "product_id", "basket_id")
+TIMES = ("start_date", "end_date", "redemption_date", "transaction_timestamp")
+NUMBERS = ("quantity", "sales_value", "retail_disc", "coupon_disc")
+"""Columns without nulls; all others are names, which may be unknown."""
 
 GROUP_COLUMNS = {
     "manufacturer": "manufacturer_id",
@@ -132,9 +137,10 @@ def load_tables(folder: Path, stamp: str) -> Tables:
     for name, columns in COLUMNS.items():
         path = folder / f"{name}.parquet"
         try:
-            file = parquet_file(path)
-            check_columns(str(path), file.schema_arrow.names, columns)
-            frames[name] = file.read(list(columns)).to_pandas()
+            check_columns(str(path), open_parquet(str(path)).schema_arrow.names, columns)
+            table = foreign_table(str(path), columns)
+            _check_values(path, table)
+            frames[name] = table.to_pandas()
         except InputError:
             raise
         except (OSError, ValueError, KeyError) as error:
@@ -144,6 +150,24 @@ def load_tables(folder: Path, stamp: str) -> Tables:
                 f"{', '.join(columns)}"
             ) from error
     return build_tables(frames)
+
+
+def _check_values(path: Path, table: pa.Table) -> None:
+    kinds = (
+        (KEYS, "whole numbers", pa.types.is_integer),
+        (TIMES, "dates or times", lambda t: pa.types.is_timestamp(t) or pa.types.is_date(t)),
+        (NUMBERS, "numbers", lambda t: pa.types.is_integer(t) or pa.types.is_floating(t)),
+    )
+    for names, wanted, right in kinds:
+        for name in set(names) & set(table.column_names):
+            column = table[name].combine_chunks()
+            if not right(column.type):
+                raise InputError(
+                    f"{path}: column {name!r}: seen type {column.type}; wanted {wanted}"
+                )
+            if column.null_count:
+                row = column.is_null().index(True).as_py() + 1
+                raise InputError(f"{path}: row {row}, column {name!r}: null; wanted {wanted}")
 
 
 def build_tables(frames: Mapping[str, pd.DataFrame]) -> Tables:
