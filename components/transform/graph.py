@@ -50,7 +50,7 @@ class TransformGraph(tf.Module):
         (features,), _ = function.structured_input_signature
         # Inputs of a function lie as `tf.nest` flattens them: by name.
         inputs = dict(zip(sorted(features), graph.inputs, strict=False))
-        fed = {}
+        fed: dict[str, tf.Tensor] = {}
         for names, block in ((layout.categorical, text), (layout.numeric, numbers)):
             columns = tf.unstack(block, len(names), axis=1) if names else []
             fed |= {inputs[n].name: c for n, c in zip(names, columns, strict=True)}
@@ -64,9 +64,11 @@ class TransformGraph(tf.Module):
             }
         for outer, inner in zip(function.captured_inputs, graph.internal_captures, strict=True):
             fed[inner.name] = tf.identity(outer)
-        names = [tensor.name for tensor in function.outputs]
         found = tf.graph_util.import_graph_def(
-            graph.as_graph_def(), input_map=fed, return_elements=names, name="transform"
+            graph.as_graph_def(),
+            input_map=fed,
+            return_elements=[tensor.name for tensor in function.outputs],
+            name="transform",
         )
         packed = dict(zip(sorted(function.structured_outputs), found, strict=True))
         return packed[IDS], packed[NUMS]
