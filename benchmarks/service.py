@@ -44,7 +44,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.contestants.service_stages import ALONE, STAGES
+from benchmarks.contestants.service_stages import ALONE, OTHER_BITS, STAGES
 from benchmarks.measure import ROOT, in_child, machine, write
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
@@ -561,6 +561,7 @@ def main(
                 times = stages[str(size)]
                 within = sum(times[stage] for stage in STAGES)
                 outside = {"HTTP and the way to the model": cpu[SERVICE] - within}
+                tell(f"{size} candidates, {OTHER_BITS}", {"candidates": times[OTHER_BITS]})
                 for unit, scale in ("ms a request", 1.0), ("us a candidate", 1e3 / size):
                     shares = {s: times[s] * scale for s in STAGES}
                     shares |= {k: v * scale for k, v in outside.items()}

@@ -31,8 +31,6 @@ def run(
     wanted: InputSchema | None,
 ) -> None:
     """See `service.workers.start.start`."""
-    # `tf.compat.v1.saved_model.load` is called deprecated at every load.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         predictor = _at_low_priority(settings, number, version, wanted)
     except Exception as error:
