@@ -81,19 +81,21 @@ class SavedModelScorer:
     prepares each call anew and threads take turns with the operations. A load takes a third: no
     Python object is made for each function, and only the functions of this signature are read.
 
-    A model of an earlier release, which has only `raw`, takes the packed features apart first.
+    A model without it, of an earlier release, or with columns in another order than those of the
+    schema, takes the packed features apart first.
     """
 
     def __init__(self, path: Path, schema: InputSchema) -> None:
         self._source = str(path)
         meta_graph = _meta_graph(path)
         signatures = meta_graph.signature_def
-        signature = signatures[PACKED if PACKED in signatures else RAW]
+        packed = PACKED in signatures and read_schema(path) == schema
+        signature = signatures[PACKED if packed else RAW]
         with tf.Graph().as_default():
             text = tf.compat.v1.placeholder(tf.string, [None, len(schema.text)])
             numbers = tf.compat.v1.placeholder(tf.float32, [None, len(schema.numbers)])
             inputs = {TEXT: text, NUMBERS: numbers}
-            if PACKED not in signatures:
+            if not packed:
                 inputs = dict(zip(schema.text, tf.unstack(text, axis=1), strict=True))
                 inputs |= zip(schema.numbers, tf.unstack(numbers, axis=1), strict=True)
             output = signature.outputs[PROBABILITY].name
