@@ -207,14 +207,14 @@ class Served:
         return name
 
     def await_version(self, name: str) -> None:
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 if httpx.get(f"{self.url}/ready").json().get("assignment_id") == name:
                     return
             except httpx.HTTPError:
                 pass
             time.sleep(0.1)
-        raise RuntimeError(f"no version of assignment {name} serves within a minute")
+        raise RuntimeError(f"no version of assignment {name} serves after 3 minutes")
 
     def load_seconds(self) -> float:
         """How long the last version took to load."""

@@ -100,6 +100,15 @@ def test_a_model_without_the_packed_signature_scores_the_same(
     np.testing.assert_allclose(scorer.score(columns_of(schema, rows)), evaluated, rtol=1e-6)
 
 
+def test_a_model_takes_the_columns_of_the_other_model_of_its_version(
+    model: Path, rows: Rows, evaluated: npt.NDArray[np.float32]
+) -> None:
+    schema = read_schema(model)
+    schema = InputSchema(schema.text[::-1], schema.numbers[::-1])
+    scorer = SavedModelScorer(model, schema)
+    np.testing.assert_allclose(scorer.score(columns_of(schema, rows)), evaluated, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
