@@ -68,7 +68,9 @@ def _at_low_priority(
     done: Future[Predictor] = Future()
 
     def load() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), settings.load_niceness)
+        # Of a service that has less priority itself, not more than that.
+        niceness = max(settings.load_niceness, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         try:
             done.set_result(open_predictor(settings, number, version, wanted))
         except BaseException as error:
