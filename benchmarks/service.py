@@ -44,7 +44,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.contestants.service_stages import ALONE, STAGES
+from benchmarks.contestants.service_stages import ALONE, OTHER_BITS, STAGES
 from benchmarks.measure import ROOT, in_child, machine, write
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
@@ -207,14 +207,14 @@ class Served:
         return name
 
     def await_version(self, name: str) -> None:
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 if httpx.get(f"{self.url}/ready").json().get("assignment_id") == name:
                     return
             except httpx.HTTPError:
                 pass
             time.sleep(0.1)
-        raise RuntimeError(f"no version of assignment {name} serves within a minute")
+        raise RuntimeError(f"no version of assignment {name} serves after 3 minutes")
 
     def load_seconds(self) -> float:
         """How long the last version took to load."""
@@ -561,6 +561,7 @@ def main(
                 times = stages[str(size)]
                 within = sum(times[stage] for stage in STAGES)
                 outside = {"HTTP and the way to the model": cpu[SERVICE] - within}
+                tell(f"{size} candidates, {OTHER_BITS}", {"candidates": times[OTHER_BITS]})
                 for unit, scale in ("ms a request", 1.0), ("us a candidate", 1e3 / size):
                     shares = {s: times[s] * scale for s in STAGES}
                     shares |= {k: v * scale for k, v in outside.items()}

@@ -3,8 +3,9 @@
     python -m benchmarks.serving_graph --out OUT        OUT: of a finished `hardtower run`
 
 On the graphs: the three SavedModels of the run, called with serialized tf.Examples of its eval
-split, the transform inside. On ids: fresh networks of the training race's widths, without a
-transform, so that only the layers count.
+split, the transform inside, and the hard tower as the service calls it, features side by side,
+parsed before. On ids: fresh networks of the training race's widths, without a transform, so that
+only the layers count.
 
 Models take turns call by call in one process, on as many cores as TensorFlow takes; the ratio is
 of medians.
@@ -13,6 +14,7 @@ of medians.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,7 @@ from benchmarks.measure import machine, write
 BATCHES = (1, 50, 500)
 WARM_UP = 20
 HARD, FULL, ONE_TASK = "hard tower only", "full, two towers", "one task"
+PACKED = "hard tower only, by the service's call"
 
 Times = dict[str, dict[int, list[float]]]
 """Milliseconds of each call by model and batch size."""
@@ -57,7 +60,9 @@ def graphs(out: Path) -> tuple[dict[str, Call], dict[str, Path]]:
         ONE_TASK: newest(out, "OneTaskTrainer", "model") / "Format-Serving",
     }
     inputs = eval_examples(out)
-    return {name: saved_model(folder, inputs) for name, folder in folders.items()}, folders
+    calls = {name: saved_model(folder, inputs) for name, folder in folders.items()}
+    calls[PACKED] = _as_the_service(folders[HARD], inputs)
+    return calls, folders | {PACKED: folders[HARD]}
 
 
 def eval_examples(out: Path) -> list[bytes]:
@@ -86,6 +91,32 @@ def saved_model(folder: Path, examples: Sequence[bytes]) -> Call:
         return [answer.numpy() for answer in answers.values()]
 
     return call
+
+
+def _as_the_service(model: Path, records: Sequence[bytes]) -> Call:
+    """Scores parsed records in a session of one thread."""
+    import tensorflow as tf
+
+    from common.versions.signatures import PACKED_INPUTS, PackedInputs
+    from service.models.inputs import Columns
+    from service.models.saved_model import SavedModelScorer, read_schema
+
+    asset = (model / "assets" / PACKED_INPUTS).read_bytes()
+    inputs = PackedInputs.model_validate_json(asset)
+    scorer = SavedModelScorer(model, read_schema(model))
+    spec = dict.fromkeys(inputs.text, tf.io.FixedLenFeature([], tf.string, b""))
+    spec |= dict.fromkeys(inputs.numbers, tf.io.FixedLenFeature([], tf.float32, math.nan))
+
+    def columns(size: int) -> Columns:
+        parsed = tf.io.parse_example(records[:size], spec)
+        text, numbers = (
+            np.stack([parsed[column].numpy() for column in block], axis=1).T
+            for block in (inputs.text, inputs.numbers)
+        )
+        return Columns(text, numbers)
+
+    packed = {size: columns(size) for size in BATCHES}
+    return lambda size: scorer.score(packed[size])
 
 
 def networks() -> dict[str, Call]:
@@ -146,7 +177,7 @@ def _show(console: Console, title: str, times: Times, sizes: Mapping[str, int] |
         cells = [f"{np.percentile(of_size[size], q):.2f}" for size in BATCHES for q in (50, 99)]
         table.add_row(name, *cells, *([f"{sizes[name] / 1e6:.2f}"] if sizes else []))
     console.print(table)
-    for other in (FULL, ONE_TASK):
+    for other in [name for name in times if name != HARD]:
         ratios = [
             f"batch {size}: {np.median(times[other][size]) / np.median(times[HARD][size]):.3f}"
             for size in BATCHES

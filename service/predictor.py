@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import orjson
 
 from service.decoding.arrow_body import ArrowDecoder
@@ -79,11 +81,13 @@ class Predictor:
             self.settings.experiment,
             lambda model, seconds: scored.append(Scored(model, seconds)),
         )
-        content = to_json(found, request.request_id)
+        ways = ways_of(found)
+        content = to_json(found, ways, request.request_id)
         line = None
         if self.settings.decisions is not None:
             line = decision_line(found, request.request_id, request.key, datetime.now(UTC))
-        return Reply(200, content, time.perf_counter() - start, _groups(found), tuple(scored), line)
+        groups = tuple(Group(*way, n) for way, n in Counter(ways).items())
+        return Reply(200, content, time.perf_counter() - start, groups, tuple(scored), line)
 
 
 def problem(field: str | None, message: str) -> bytes:
@@ -91,37 +95,36 @@ def problem(field: str | None, message: str) -> bytes:
     return orjson.dumps({"errors": [{"field": field, "message": message}]})
 
 
-def _groups(answer: Answer) -> tuple[Group, ...]:
+Way = tuple[str, str, str, str]
+"""Task, reason, model and variant."""
+
+
+def ways_of(answer: Answer) -> list[Way]:
+    """Which way each candidate went."""
     d = answer.decisions
-    columns = (a.tolist() for a in (d.task, d.reason, d.model, d.variant))
-    ways = Counter(zip(*columns, strict=True))
-    return tuple(
-        Group(task, reason, model, variant, n) for (task, reason, model, variant), n in ways.items()
-    )
+    columns = (d.task.tolist(), d.reason.tolist(), d.model.tolist(), d.variant.tolist())
+    return list(zip(*columns, strict=True))
 
 
-def to_json(answer: Answer, request_id: str | None) -> bytes:
+def to_json(answer: Answer, ways: Sequence[Way], request_id: str | None) -> bytes:
     """The answer as `messages.PredictResponse`."""
-    d = answer.decisions
     common = {"model_version": answer.version, "assignment_id": answer.assignment_id}
-    columns = (
-        # As float32, of which orjson writes no more digits than tell it apart.
-        list(answer.probability),
-        d.task.tolist(),
-        d.reason.tolist(),
-        d.model.tolist(),
-        d.variant.tolist(),
+    # As float32, of which orjson writes no more digits than tell it apart.
+    probabilities = orjson.dumps(
+        np.ascontiguousarray(answer.probability), option=orjson.OPT_SERIALIZE_NUMPY
     )
-    predictions = [
-        {
-            "probability": p,
-            "task": task,
-            "reason": reason,
-            "model": model,
-            "variant": variant or None,
-            **common,
-        }
-        for p, task, reason, model, variant in zip(*columns, strict=True)
-    ]
-    body = {"request_id": request_id, **common, "predictions": predictions}
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    # Candidates go few ways, so that what follows the probability is written once for each.
+    rest = {
+        (task, reason, model, variant): orjson.dumps(
+            {"task": task, "reason": reason, "model": model, "variant": variant or None, **common}
+        )[1:]
+        for task, reason, model, variant in set(ways)
+    }
+    predictions = b",".join(
+        [
+            b'{"probability":%b,%b' % (probability, rest[way])
+            for probability, way in zip(probabilities[1:-1].split(b","), ways, strict=True)
+        ]
+    )
+    head = orjson.dumps({"request_id": request_id, **common})[:-1]
+    return b'%b,"predictions":[%b]}' % (head, predictions)

@@ -64,7 +64,7 @@ class ServeSettings(Frozen):
     answer_seconds: PositiveFloat = 10.0
     """Time after which a model process that does not answer is replaced."""
     load_niceness: Annotated[int, Field(ge=0, le=19)] = 10
-    """Priority at which a new version is loaded, as `nice` takes it."""
+    """Priority at which a new version is loaded beside one that serves, as `nice` takes it."""
     load_seconds: PositiveFloat = 120.0
     """Time after which a version that is still loading is refused."""
     contract: str = ""

@@ -11,14 +11,15 @@ from typing import Any
 
 CALLS = 200
 BOUNDS, PARSING, COLUMNS, ROUTING = "bounds", "parsing and validation", "columns", "routing"
-TENSORS, GRAPH, ANSWER = "tensors", "graph", "answer"
-STAGES = (BOUNDS, PARSING, COLUMNS, ROUTING, TENSORS, GRAPH, ANSWER)
+GRAPH, ANSWER = "graph", "answer"
+STAGES = (BOUNDS, PARSING, COLUMNS, ROUTING, GRAPH, ANSWER)
 ALONE = "SavedModel calls on tf.Examples"
 """`serving_default` of both models on the request's candidates, each on its own."""
+OTHER_BITS = "candidates whose probability has other bits than `serving_default`'s"
 
 
 def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """CPU milliseconds of each stage, medians of `CALLS`.
+    """CPU milliseconds of each stage, medians of `CALLS`; and `OTHER_BITS`.
 
     Args:
       serving: folder of one version.
@@ -33,7 +34,6 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
     from common.versions.signatures import SERVING_DEFAULT
     from service import predict
     from service.decoding.json_body import JsonDecoder, refuse_wide
-    from service.predictor import to_json
     from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Router
     from service.settings import ServeSettings
     from service.workers.worker import open_predictor
@@ -69,7 +69,6 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
             if (model == name).any()
         ]
         columns = [(scorer, request.columns.take(rows)) for scorer, _, rows in parts]
-        tensors = [(scorer, scorer.tensors(own)) for scorer, own in columns]
         examples = [
             (call, tf.constant(_examples(bundle.schema, own)))
             for (_, call, _), (_, own) in zip(parts, columns, strict=True)
@@ -80,13 +79,16 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
             PARSING: partial(decoder.parse, body),
             COLUMNS: partial(decoder.arrange, parsed),
             ROUTING: partial(router.route, ids),
-            TENSORS: partial(_each, [partial(scorer.tensors, own) for scorer, own in columns]),
-            GRAPH: partial(_each, [partial(scorer.call, *own) for scorer, own in tensors]),
-            ANSWER: partial(to_json, whole, None),
+            GRAPH: partial(_each, [partial(scorer.score, own) for scorer, own in columns]),
+            ANSWER: partial(_answered, whole),
             ALONE: partial(_each, [partial(_called, call, own) for call, own in examples]),
         }
         times = {name: _cpu_ms(stage) for name, stage in stages.items()}
         times[PARSING] -= times[BOUNDS]
+        times[OTHER_BITS] = sum(
+            int((scorer.score(own) != _called(call, serialized)[0]).sum())
+            for (scorer, own), (call, serialized) in zip(columns, examples, strict=True)
+        )
         found[size] = times
     return found
 
@@ -152,6 +154,12 @@ def _examples(schema: Any, columns: Any) -> list[bytes]:
                 feature[name].float_list.value.append(value)
         made.append(example.SerializeToString())
     return made
+
+
+def _answered(answer: Any) -> bytes:
+    from service.predictor import to_json, ways_of
+
+    return to_json(answer, ways_of(answer), None)
 
 
 def _each(calls: list[Callable[[], object]]) -> None:

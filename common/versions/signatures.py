@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from schemas.base import Frozen
 
 SERVING_DEFAULT = "serving_default"
 """Takes `EXAMPLES`, string [n], serialized tf.Examples."""
@@ -11,9 +13,24 @@ SERVING_DEFAULT = "serving_default"
 RAW = "raw"
 """Takes a [n] tensor a feature, named by `input_names`."""
 
+PACKED = "packed"
+"""Takes the same features side by side: `TEXT`, string [n, text features], and `NUMBERS`, float32
+[n, number features], columns in the order of `PackedInputs`."""
+
+PACKED_INPUTS = "packed_inputs.json"
+"""Asset of a SavedModel that has `PACKED`: its `PackedInputs`."""
+
 EXAMPLES = "examples"
+TEXT, NUMBERS = "text", "numbers"
 PROBABILITY = "probability"
-"""What both answer, float32 [n]."""
+"""What all answer, float32 [n]."""
+
+
+class PackedInputs(Frozen):
+    """Columns of `PACKED` in their order: of each contract's column, the name in `RAW`."""
+
+    text: Mapping[str, str]
+    numbers: Mapping[str, str]
 
 
 def input_names(columns: Iterable[str]) -> dict[str, str]:

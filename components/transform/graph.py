@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from components.transform.layout import IDS, NUMS
+from components.transform.layout import IDS, NUMS, FeatureLayout
 from schemas.contract import Contract
 
 TRANSFORM_FN = "transform_fn"
@@ -48,3 +48,51 @@ class TransformGraph(tf.Module):
         """
         packed = self._saved.transform_fn(dict(raw))
         return packed[IDS], packed[NUMS]
+
+    def of_columns(
+        self, text: tf.Tensor, numbers: tf.Tensor, layout: FeatureLayout
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As calling the graph, for raw features that lie side by side.
+
+        The analyzed graph takes a tensor a feature and begins by stacking them. What stands here
+        in the place of a stack is the tensor that it would make, so that all that follows is the
+        same operations on the same values.
+
+        Args:
+          text: string [batch, categorical features], in the layout's order.
+          numbers: float32 [batch, numeric features], in the layout's order.
+        """
+        function = self._saved.transform_fn
+        graph = function.graph
+        (features,), _ = function.structured_input_signature
+        # Inputs of a function lie as `tf.nest` flattens them: by name.
+        inputs = dict(zip(sorted(features), graph.inputs, strict=False))
+        fed: dict[str, tf.Tensor] = {}
+        for names, block in ((layout.categorical, text), (layout.numeric, numbers)):
+            columns = tf.unstack(block, len(names), axis=1) if names else []
+            fed |= {inputs[n].name: c for n, c in zip(names, columns, strict=True)}
+            stacked = [inputs[n].name for n in names]
+            fed |= {
+                operation.outputs[0].name: block
+                for operation in graph.get_operations()
+                if operation.type == "Pack"
+                and operation.get_attr("axis") == 1
+                and [_source(tensor) for tensor in operation.inputs] == stacked
+            }
+        for outer, inner in zip(function.captured_inputs, graph.internal_captures, strict=True):
+            fed[inner.name] = tf.identity(outer)
+        found = tf.graph_util.import_graph_def(
+            graph.as_graph_def(),
+            input_map=fed,
+            return_elements=[tensor.name for tensor in function.outputs],
+            name="transform",
+        )
+        packed = dict(zip(sorted(function.structured_outputs), found, strict=True))
+        return packed[IDS], packed[NUMS]
+
+
+def _source(tensor: tf.Tensor) -> str:
+    """Name of the tensor that this one is a copy of."""
+    while tensor.op.type == "Identity":
+        (tensor,) = tensor.op.inputs
+    return str(tensor.name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +23,8 @@ from service.decoding.request import (
     Context,
     Request,
     column_names,
+    filled,
+    float64s,
     refuse_count,
     refuse_large,
     to_columns,
@@ -147,23 +148,24 @@ class JsonDecoder:
     def _rows(
         self, candidates: Sequence[Any], context: Any
     ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
-        schema, n = self._schema, len(candidates)
-        width, height = len(schema.numbers), len(schema.numbers) + len(schema.text)
-        *columns, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
-        rows = map(msgspec.structs.astuple, features)
-        flat = chain.from_iterable(rows)
-        values = np.fromiter(flat, object, n * height).reshape(n, height).T
+        schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
+        *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
+        values = list(zip(*map(msgspec.structs.astuple, features), strict=True))
         shared = self._shared(context)
-        # None becomes NaN.
-        wide = values[:width].astype(np.float64)
-        absent = np.isinf(wide)
-        wide[absent] = np.nan
+        columns = Columns.empty(schema, n)
+        wide = float64s(values[:width], n)
+        wide = np.where(np.isinf(wide), shared.numbers[:, None], wide)
         refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
-        numbers = np.where(absent, shared.numbers[:, None], wide).astype(np.float32)
-        text = np.empty((len(schema.text), n), object)
-        for row, default in enumerate(shared.text):
-            text[row] = [default if v is _NO_TEXT else v or "" for v in values[width + row]]
-        return Columns(text, numbers), dict(zip(FIELDS, columns, strict=True))
+        columns.numbers[:] = wide
+        for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
+            absent = own.count(_NO_TEXT)
+            if absent == n:
+                columns.text[row] = default
+            elif absent:
+                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
+            else:
+                columns.text[row] = filled(own)
+        return columns, dict(zip(FIELDS, fields, strict=True))
 
     def _by_column(
         self, candidates: Any, context: Any

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError  # noqa: N812
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +88,7 @@ def to_columns(
     schema: InputSchema,
     context: Context,
     n: int,
-    text: Mapping[str, Iterable[str | None]],
+    text: Mapping[str, Sequence[str | None]],
     numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
 ) -> Columns:
     """Columns of n candidates; the context stands where a feature has no column of its own.
@@ -97,18 +99,38 @@ def to_columns(
     Raises:
       BadFieldError: a number out of float32's range.
     """
-    texts = np.empty((len(schema.text), n), object)
+    columns = Columns.empty(schema, n)
     for row, name in enumerate(schema.text):
-        texts[row] = [v or "" for v in text[name]] if name in text else context.text[row]
-    packed = np.empty((len(schema.numbers), n), np.float32)
-    packed[:] = context.numbers[:, None]
+        columns.text[row] = filled(text[name]) if name in text else context.text[row]
+    columns.numbers[:] = context.numbers[:, None]
     own = [(row, name) for row, name in enumerate(schema.numbers) if name in numbers]
-    if own:
-        # None becomes NaN.
-        wide = np.array([numbers[name] for _, name in own], np.float64)
-        refuse_large(wide, lambda row, i: f"candidates.{own[row][1]}.{i}")
-        packed[[row for row, _ in own]] = wide
-    return Columns(texts, packed)
+    wide = float64s([numbers[name] for _, name in own], n)
+    refuse_large(wide, lambda row, i: f"candidates.{own[row][1]}.{i}")
+    columns.numbers[[row for row, _ in own]] = wide
+    return columns
+
+
+def filled(column: Sequence[str | None]) -> Sequence[str | None]:
+    """Text with the empty string in the place of None."""
+    return [v or "" for v in column] if None in column else column
+
+
+def float64s(
+    columns: Sequence[Sequence[float | None] | npt.NDArray[np.generic]], n: int
+) -> npt.NDArray[np.float64]:
+    """Numbers with NaN in the place of None, [columns, n]."""
+    # A tenth of the time that NumPy takes to look into a sequence of Python's numbers.
+    pack = Struct(f"{n}d").pack
+
+    def packed(column: Sequence[float | None] | npt.NDArray[np.generic]) -> bytes:
+        if isinstance(column, np.ndarray):
+            return column.astype(np.float64).tobytes()
+        try:
+            return pack(*column)
+        except StructError:
+            return np.array(column, np.float64).tobytes()
+
+    return np.frombuffer(b"".join(map(packed, columns))).reshape(len(columns), n)
 
 
 def refuse_large(wide: npt.NDArray[np.float64], place: Callable[..., str]) -> None:

@@ -13,7 +13,7 @@ from schemas.contract import Contract
 
 @dataclass(frozen=True)
 class InputSchema:
-    """Names of the inputs of the models' `raw` signature by type, each sorted."""
+    """Names of the inputs of the models' `raw` signature by type, in the order of the columns."""
 
     text: tuple[str, ...]
     numbers: tuple[str, ...]
@@ -46,7 +46,7 @@ def contract_schema(contract: Contract) -> InputSchema:
 
 @dataclass(frozen=True)
 class Columns:
-    """Features of n candidates.
+    """Features of n candidates, in memory candidate by candidate, as models take them.
 
     Attributes:
       text: object [text features, n] of str, empty where missing.
@@ -56,17 +56,25 @@ class Columns:
     text: npt.NDArray[np.object_]
     numbers: npt.NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, schema: InputSchema, n: int) -> Columns:
+        """Room for n candidates."""
+        return cls(
+            np.empty((n, len(schema.text)), object).T,
+            np.empty((n, len(schema.numbers)), np.float32).T,
+        )
+
     def take(self, rows: npt.NDArray[np.intp]) -> Columns:
         """The candidates of these places."""
-        return Columns(self.text[:, rows], self.numbers[:, rows])
+        return Columns(self.text.T[rows].T, self.numbers.T[rows].T)
 
 
 def missing(schema: InputSchema, n: int) -> Columns:
     """n candidates of which nothing is known."""
-    return Columns(
-        np.full((len(schema.text), n), "", object),
-        np.full((len(schema.numbers), n), np.nan, np.float32),
-    )
+    columns = Columns.empty(schema, n)
+    columns.text[:] = ""
+    columns.numbers[:] = np.nan
+    return columns
 
 
 def fill_in(

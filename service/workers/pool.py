@@ -179,7 +179,9 @@ class OpenPool:
     """
 
     def __init__(self, settings: ServeSettings, wanted: InputSchema | None = None) -> None:
-        self._settings = settings
+        # Until something serves there is nothing that a load could be in the way of.
+        self._settings = settings.model_copy(update={"load_niceness": 0})
+        self._later = settings
         self._wanted = wanted
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(["service.workers.preload"])
@@ -203,7 +205,7 @@ class OpenPool:
                 end.close()
             raise
         pool = Pool(ready, [Line(p, end, settings.answer_seconds) for p, end in lines])
-        self._wanted = pool.schema
+        self._wanted, self._settings = pool.schema, self._later
         return pool
 
     def _line(self, number: int, version: Path) -> tuple[BaseProcess, socket.socket]:

@@ -10,8 +10,6 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
-import tensorflow as tf
-
 from common.versions.reference import ONE_TASK_DIRECTORY
 from schemas.errors import InputError
 from service.models.bundle import Models, OpenModels, load_bundle
@@ -33,11 +31,6 @@ def run(
     wanted: InputSchema | None,
 ) -> None:
     """See `service.workers.start.start`."""
-    # A model this small only loses by being split up; other requests have processes of their own.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    # The runtime's threads inherit the priority of the one that starts them.
-    tf.constant(0)
     try:
         predictor = _at_low_priority(settings, number, version, wanted)
     except Exception as error:
@@ -75,7 +68,9 @@ def _at_low_priority(
     done: Future[Predictor] = Future()
 
     def load() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), settings.load_niceness)
+        # Of a service that has less priority itself, not more than that.
+        niceness = max(settings.load_niceness, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         try:
             done.set_result(open_predictor(settings, number, version, wanted))
         except BaseException as error:

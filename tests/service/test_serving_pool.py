@@ -76,6 +76,12 @@ class Running:
         return {pid for pid, parent in parents.items() if parent in children}
 
 
+def niceness(pid: int) -> set[int]:
+    """Priorities of a process's threads, which they have from the one that started them."""
+    stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {int(stat.rsplit(")", 1)[1].split()[16]) for stat in stats}
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not condition():
@@ -90,6 +96,8 @@ def running(
     service = Running(tmp_path_factory.mktemp("service"), fill_saved)
     number = service.push()
     wait_for(lambda: service.ready()["model_version"] == number)
+    own = os.getpriority(os.PRIO_PROCESS, service.process.pid)
+    assert [niceness(pid) for pid in service.workers()] == [{own}, {own}]
     yield service
     service.client.close()
     workers = service.workers()
@@ -132,8 +140,12 @@ def test_pushes_fail_no_request_and_counters_add_up(running: Running) -> None:
     assert failed == []
     assert set(numbers) <= set(seen)
     assert running.counted() - before == 2 * len(seen)
-    # Those of the versions before are gone.
+    # Those of the versions before are gone, and those that serve were loaded at low priority.
     wait_for(lambda: len(running.workers()) == 2)
+    own = os.getpriority(os.PRIO_PROCESS, running.process.pid)
+    for pid in running.workers():
+        assert max(10, own) in niceness(pid)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == own
 
 
 def test_a_model_process_that_dies_is_replaced(running: Running) -> None:

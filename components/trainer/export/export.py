@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import tensorflow as tf
 
 from common.versions.signatures import (
     EXAMPLES,
+    NUMBERS,
+    PACKED,
+    PACKED_INPUTS,
     PROBABILITY,
     RAW,
     SERVING_DEFAULT,
+    TEXT,
+    PackedInputs,
     input_names,
 )
 from components.trainer.calibrate.calibrator import Calibrator, probability
 from components.trainer.network.network import TowerPath, TwoTowerDCN
 from components.trainer.network.wide import WideTower
 from components.transform.graph import TransformGraph, feature_spec
+from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 
 SERVING_DIRECTORY = "Format-Serving"
@@ -37,6 +45,15 @@ def raw_signature(contract: Contract) -> dict[str, tf.TensorSpec]:
         column: tf.TensorSpec([None], feature.dtype, name=names[column])
         for column, feature in feature_spec(contract).items()
     }
+
+
+def packed_inputs(contract: Contract) -> PackedInputs:
+    """Columns of the `packed` signature: the contract's features in its order."""
+    names, features = input_names(contract.features.names), contract.features
+    return PackedInputs(
+        text={f.name: names[f.name] for f in features.categorical},
+        numbers={f.name: names[f.name] for f in features.numeric},
+    )
 
 
 class ExportedGraph(tf.Module):
@@ -74,7 +91,18 @@ class ServingGraph(ExportedGraph):
         super().__init__("serving", transform, contract)
         self.path = path
         self._calibrator = calibrator
+        self._layout = layout = FeatureLayout.from_contract(contract)
         self.from_raw = tf.function(self._from_raw, input_signature=[raw_signature(contract)])
+        self.from_packed = tf.function(
+            self._from_packed,
+            input_signature=[
+                tf.TensorSpec([None, len(layout.categorical)], tf.string, name=TEXT),
+                tf.TensorSpec([None, len(layout.numeric)], tf.float32, name=NUMBERS),
+            ],
+        )
+
+    def _from_packed(self, text: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._answer(*self.transform.of_columns(text, numbers, self._layout))
 
     def _answer(self, ids: tf.Tensor, nums: tf.Tensor) -> dict[str, tf.Tensor]:
         return {PROBABILITY: probability(self.path(ids, nums), self._calibrator)}
@@ -114,14 +142,13 @@ def export_serving(
     """Writes the serving graph.
 
     Signatures `serving_default` (`examples`, string [n], serialized tf.Examples of which only the
-    contract's features are read) and `raw` (see `raw_signature`) both answer `probability`,
-    float32 [n], of a hard conversion, calibrated by the serving tower's calibrator if any.
+    contract's features are read), `raw` (see `raw_signature`) and `packed` (see `packed_inputs`)
+    all answer `probability`, float32 [n], of a hard conversion, calibrated by the serving tower's
+    calibrator if any.
     """
     serving = network.serving_tower
-    _save(
-        ServingGraph(transform, network.path(serving), contract, calibrators.get(serving)),
-        directory,
-    )
+    graph = ServingGraph(transform, network.path(serving), contract, calibrators.get(serving))
+    _save(graph, packed_inputs(contract), directory)
 
 
 def export_reference(
@@ -132,15 +159,21 @@ def export_reference(
     calibrator: Calibrator | None = None,
 ) -> None:
     """Writes the logistic regression of the hard task, with the signatures of `export_serving`."""
-    _save(ServingGraph(transform, logistic, contract, calibrator), directory)
+    graph = ServingGraph(transform, logistic, contract, calibrator)
+    _save(graph, packed_inputs(contract), directory)
 
 
-def _save(graph: ServingGraph, directory: str) -> None:
+def _save(graph: ServingGraph, columns: PackedInputs, directory: str) -> None:
     signatures = {
         SERVING_DEFAULT: graph.from_examples.get_concrete_function(),
         RAW: graph.from_raw.get_concrete_function(),
+        PACKED: graph.from_packed.get_concrete_function(),
     }
-    tf.saved_model.save(graph, directory, signatures)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, PACKED_INPUTS)
+        file.write_text(columns.model_dump_json(indent=1) + "\n")
+        graph.packed_inputs = tf.saved_model.Asset(str(file))
+        tf.saved_model.save(graph, directory, signatures)
 
 
 def export_full(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,19 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 
-from common.versions.signatures import EXAMPLES, PROBABILITY, SERVING_DEFAULT
+from common.files.gfile import read_text
+from common.versions.signatures import (
+    EXAMPLES,
+    NUMBERS,
+    PACKED,
+    PACKED_INPUTS,
+    PROBABILITY,
+    RAW,
+    SERVING_DEFAULT,
+    TEXT,
+    PackedInputs,
+)
+from schemas.checked import checked_json
 from schemas.labelled import HARD, SOFT
 
 TOLERANCE = 1e-6
@@ -50,7 +63,8 @@ class PruningProof:
       soft_variables: the full graph's variables that the serving graph goes without, those of
         the soft tower or of its tiers' towers; empty where the network has one tower.
       examples: how many examples both graphs answered.
-      largest_difference: between the serving graph's probabilities and the full graph's hard ones.
+      largest_difference: between the serving graph's probabilities, by whichever signature, and
+        the full graph's hard ones.
     """
 
     serving: GraphInventory
@@ -70,7 +84,8 @@ def prove_pruning(
 
     The serving graph must hold exactly the full graph's variables, soft ones excepted, with the
     same values; no operation that is named after a soft variable; and answer the examples with
-    the full graph's hard probabilities.
+    the full graph's hard probabilities, by each of its signatures: `serving_default` is what is
+    evaluated, `raw` and `packed` are what the service calls.
 
     Args:
       serving_dir, full_dir: the SavedModels.
@@ -78,7 +93,7 @@ def prove_pruning(
       tolerance: largest difference of two probabilities.
 
     Raises:
-      PruningError: one of the three does not hold; the message has the names and figures.
+      PruningError: one of these does not hold; the message has the names and figures.
       ValueError: there is no example.
     """
     if not examples:
@@ -87,12 +102,13 @@ def prove_pruning(
     serving_variables, full_variables = _Variables(serving_dir), _Variables(full_dir)
     soft = tuple(name for name in full_variables.names if re.match(rf"{SOFT}(_\d+)?/", name))
     _check_variables(serving_variables, full_variables, soft)
+    differences = _differences(serving_dir, full_dir, examples)
     proof = PruningProof(
         serving=_inventory(serving_dir, serving_variables),
         full=_inventory(full_dir, full_variables),
         soft_variables=soft,
         examples=len(examples),
-        largest_difference=_largest_difference(serving_dir, full_dir, examples),
+        largest_difference=max(differences.values()),
     )
     named_after = [
         operation
@@ -104,12 +120,13 @@ def prove_pruning(
             f"{serving_dir}: {len(named_after)} operations of the soft tower, such as "
             f"{named_after[0]!r}; wanted none"
         )
-    if not proof.largest_difference <= tolerance:
-        raise PruningError(
-            f"{serving_dir}: predictions differ from the full graph's hard ones by up to "
-            f"{proof.largest_difference:.3g} on {len(examples)} examples; "
-            f"wanted at most {tolerance:.3g}"
-        )
+    for signature, difference in differences.items():
+        if not difference <= tolerance:
+            raise PruningError(
+                f"{serving_dir}: predictions of {signature!r} differ from the full graph's hard "
+                f"ones by up to {difference:.3g} on {len(examples)} examples; "
+                f"wanted at most {tolerance:.3g}"
+            )
     return proof
 
 
@@ -179,15 +196,43 @@ def _inventory(directory: str, variables: _Variables) -> GraphInventory:
     )
 
 
-def _largest_difference(serving_dir: str, full_dir: str, examples: Sequence[bytes]) -> float:
-    """Largest difference of the two graphs' hard probabilities; NaN counts as infinite."""
-    batch = {EXAMPLES: tf.constant(list(examples))}
-    answers = []
-    for directory, output in ((serving_dir, PROBABILITY), (full_dir, HARD)):
-        model = tf.saved_model.load(directory)
-        answers.append(model.signatures[SERVING_DEFAULT](**batch)[output].numpy())
-    difference = np.abs(answers[0].astype(np.float64) - answers[1])
-    return float(np.nan_to_num(difference, nan=np.inf).max())
+def _differences(serving_dir: str, full_dir: str, examples: Sequence[bytes]) -> dict[str, float]:
+    """By signature, the largest difference of the serving graph's probabilities from the full
+    graph's hard ones; NaN counts as infinite."""
+    serving, full = tf.saved_model.load(serving_dir), tf.saved_model.load(full_dir)
+    as_they_are = {EXAMPLES: tf.constant(list(examples))}
+    inputs: dict[str, dict[str, tf.Tensor]] = {SERVING_DEFAULT: as_they_are}
+    if PACKED in serving.signatures:
+        inputs |= _parsed(serving_dir, examples)
+    wanted = full.signatures[SERVING_DEFAULT](**as_they_are)[HARD].numpy().astype(np.float64)
+
+    def difference(signature: str) -> float:
+        answer = serving.signatures[signature](**inputs[signature])[PROBABILITY].numpy()
+        return float(np.nan_to_num(np.abs(answer - wanted), nan=np.inf).max())
+
+    return {signature: difference(signature) for signature in inputs}
+
+
+def _parsed(directory: str, examples: Sequence[bytes]) -> dict[str, dict[str, tf.Tensor]]:
+    """The examples as inputs of the signatures that the service calls."""
+    file = os.path.join(directory, "assets", PACKED_INPUTS)
+    inputs = checked_json(PackedInputs, read_text(file), file)
+    spec = dict.fromkeys(inputs.text, tf.io.FixedLenFeature([], tf.string, b""))
+    spec |= dict.fromkeys(inputs.numbers, tf.io.FixedLenFeature([], tf.float32, math.nan))
+    columns = tf.io.parse_example(list(examples), spec)
+
+    def block(names: Iterable[str], kind: tf.DType) -> tf.Tensor:
+        found = [columns[name] for name in names]
+        return tf.stack(found, axis=1) if found else tf.zeros([len(examples), 0], kind)
+
+    raw_names = {**inputs.text, **inputs.numbers}
+    return {
+        RAW: {raw_names[name]: column for name, column in columns.items()},
+        PACKED: {
+            TEXT: block(inputs.text, tf.string),
+            NUMBERS: block(inputs.numbers, tf.float32),
+        },
+    }
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,12 @@ from common.versions.signatures import input_names
 from components.trainer.calibrate.calibrator import Calibrator
 from components.trainer.calibrate.isotonic import Isotonic
 from components.trainer.calibrate.platt import Platt
-from components.trainer.export.export import export_full, export_serving, raw_signature
+from components.trainer.export.export import (
+    ServingGraph,
+    export_full,
+    export_serving,
+    raw_signature,
+)
 from components.trainer.export.pruning import PruningError, prove_pruning
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import Mode, ModelSettings
@@ -39,18 +44,21 @@ CALIBRATED = {
 ANSWER = """
 import json, sys
 import tensorflow as tf
-folder, examples, raw, names = sys.argv[1], *map(json.loads, sys.argv[2:])
+folder, examples, raw, blocks, names = sys.argv[1], *map(json.loads, sys.argv[2:])
 examples = tf.constant([bytes.fromhex(example) for example in examples])
 raw = {
     name: tf.constant([bytes.fromhex(v) for v in values] if kind == "string" else values)
     for name, (kind, values) in raw.items()
 }
+inputs = {"serving_default": {"examples": examples}, "raw": raw}
+inputs["packed"] = {
+    block: tf.stack([raw[name] for name in names], axis=1) for block, names in blocks.items()
+}
 answers = {}
 for name in names:
     model = tf.saved_model.load(f"{folder}/{name}")
     for signature in model.signatures:
-        inputs = raw if signature == "raw" else {"examples": examples}
-        found = model.signatures[signature](**inputs)
+        found = model.signatures[signature](**inputs[signature])
         answers[f"{name}/{signature}"] = {
             output: [str(tensor.dtype.name), tensor.numpy().tolist()]
             for output, tensor in found.items()
@@ -117,7 +125,11 @@ def answers(
         else:
             raw[spec.name] = ("float", [row.get(column, math.nan) for row in rows])
     paths = [f"{name}/{graph}" for name in names for graph in ("serving", "full")]
-    arguments = [[e.hex() for e in to_examples(rows)], raw, paths]
+    blocks = {
+        "text": ["advertiser", "user_type", "c-1.x"],
+        "numbers": ["price", "seen", "age", "flat", "flat_log", "never"],
+    }
+    arguments = [[e.hex() for e in to_examples(rows)], raw, blocks, paths]
     done = subprocess.run(
         [sys.executable, "-c", ANSWER, str(models), *map(json.dumps, arguments)],
         capture_output=True,
@@ -144,7 +156,24 @@ def packed(
     return TransformGraph(transform_graph_dir)(raw)
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "raw"])
+def test_the_packed_graph_takes_no_feature_apart(
+    networks: dict[str, TwoTowerDCN], transform_graph_dir: str, log_contract: Contract
+) -> None:
+    path = networks["two_tower"].path("hard")
+    graph = ServingGraph(TransformGraph(transform_graph_dir), path, log_contract)
+    (output,) = graph.from_packed.get_concrete_function().graph.outputs
+    needed, waiting = set(), [output.op]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting += [tensor.op for tensor in operation.inputs]
+    kinds = [operation.type for operation in needed]
+    assert kinds.count("StringToHashBucketFast") == 1
+    assert "Unpack" not in kinds
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "raw", "packed"])
 @pytest.mark.parametrize(
     ("mode", "tower"), [("two_tower", "hard"), ("one_task", "all"), ("hard_only", "hard")]
 )
@@ -222,7 +251,7 @@ def test_the_proof_of_pruning_holds_with_a_calibrator(
     folder = models / f"two_tower+{method}"
     proof = prove_pruning(folder / "serving", folder / "full", to_examples(rows))
     assert proof.soft_variables
-    with pytest.raises(PruningError, match="predictions differ"):
+    with pytest.raises(PruningError, match="predictions of 'serving_default' differ"):
         prove_pruning(folder / "serving", models / "two_tower" / "full", to_examples(rows))
 
 
@@ -264,7 +293,7 @@ def test_exports_of_the_same_network_hold_the_same_variables(
         for folder in ("variables", "assets")
         for p in (tmp_path / "first" / folder).iterdir()
     }
-    assert len(files) == 3
+    assert len(files) == 4
     for file in files:
         one, other = (tmp_path / name / file for name in ("first", "second"))
         assert one.read_bytes() == other.read_bytes(), file

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.export.export import ServingGraph, export_full, export_serving
+from components.trainer.export.export import (
+    ServingGraph,
+    export_full,
+    export_serving,
+    packed_inputs,
+)
 from components.trainer.export.pruning import PruningError, prove_pruning
 from components.trainer.network.network import TowerPath, TwoTowerDCN
 from components.trainer.network.shared_bottom import SharedBottom
 from components.trainer.network.stack import INFERENCE, Forward, Stack
 from components.trainer.settings import ModelSettings
-from components.transform.graph import TransformGraph
+from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 
@@ -45,6 +50,19 @@ class Setting:
         signature = graph.from_examples.get_concrete_function()
         tf.saved_model.save(graph, directory, {"serving_default": signature})
         return directory
+
+    def save_packed(self, graph: ServingGraph, name: str) -> str:
+        """With the signatures that only the service calls."""
+        file = self.folder / "packed_inputs.json"
+        file.write_text(packed_inputs(self.contract).model_dump_json())
+        graph.packed_inputs = tf.saved_model.Asset(str(file))
+        signatures = {
+            "serving_default": graph.from_examples.get_concrete_function(),
+            "raw": graph.from_raw.get_concrete_function(),
+            "packed": graph.from_packed.get_concrete_function(),
+        }
+        tf.saved_model.save(graph, str(self.folder / name), signatures)
+        return str(self.folder / name)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +145,25 @@ def test_other_predictions_are_found(setting: Setting) -> None:
     assert prove_pruning(
         serving, setting.full, setting.examples, tolerance=1e-4
     ).largest_difference == pytest.approx(1e-5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("signature", "method"), [("raw", "_from_raw"), ("packed", "_from_packed")]
+)
+def test_other_predictions_of_what_the_service_calls_are_found(
+    signature: str, method: str, setting: Setting
+) -> None:
+    def off(self: ServingGraph, *inputs: Any) -> dict[str, tf.Tensor]:
+        return {"probability": getattr(ServingGraph, method)(self, *inputs)["probability"] + 1e-5}
+
+    def from_examples(self: ServingGraph, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, feature_spec(setting.contract))
+        return ServingGraph._from_raw(self, raw)
+
+    kind = type("Off", (ServingGraph,), {method: off, "_from_examples": from_examples})
+    serving = setting.save_packed(setting.serving_graph(kind), f"off {signature}")
+    with pytest.raises(PruningError, match=rf"predictions of '{signature}' differ .* on 20"):
+        prove_pruning(serving, setting.full, setting.examples)
 
 
 def test_other_weights_are_found(setting: Setting) -> None:
