@@ -38,9 +38,10 @@ class Calendar:
 def split_names(contract: Contract) -> tuple[str, ...]:
     """The splits that a contract's clicks are sorted into.
 
-    Labels that are not mature mean nothing without conversion times: there is no `recent` split.
+    There is no `recent` split where labels do not ripen: without conversion times those that are not
+    mature mean nothing, and with a window of 0 days none is immature.
     """
-    return SPLITS if contract.roles.conversion_timestamp is not None else JUDGED_SPLITS
+    return SPLITS if contract.labels_ripen else JUDGED_SPLITS
 
 
 def split_periods(
@@ -48,7 +49,7 @@ def split_periods(
     as_of: date,
     attribution_days: int,
     settings: SplitSettings,
-    timed: bool,
+    ripening: bool,
 ) -> dict[str, Period]:
     """Lays the periods out backwards from the last day whose labels are mature.
 
@@ -56,15 +57,15 @@ def split_periods(
     that it may still have had would have been seen.
 
     Args:
-      timed: whether the log has conversion times. Without, there is a gap of the attribution window
-        before eval, and no period after it, unless the settings say otherwise.
+      ripening: `Contract.labels_ripen`. If not, there is a gap of the attribution window before
+        eval, unless the settings say otherwise, and no period after it.
 
     Raises:
       InputError: the log is too short for the periods.
     """
     gap = settings.gap_days
     if gap is None:
-        gap = 0 if timed else attribution_days
+        gap = 0 if ripening else attribution_days
     mature_end = to_day(as_of) - attribution_days
     eval_first = mature_end - settings.eval_days
     calibration_end = eval_first - gap
@@ -86,4 +87,4 @@ def split_periods(
         EVAL: Period(eval_first, mature_end),
         RECENT: Period(mature_end, to_day(as_of)),
     }
-    return periods if timed else {name: periods[name] for name in JUDGED_SPLITS}
+    return periods if ripening else {name: periods[name] for name in JUDGED_SPLITS}

@@ -87,8 +87,8 @@ def label_clicks(
     moments = read_json(f"{temp}/{MOMENTS}")
     context = context_of(groups, moments, as_of, contract, labelling)
     first = context.calendar.first
-    timed = contract.roles.conversion_timestamp is not None
-    periods = split_periods(first, as_of, contract.attribution_window_days, splits, timed)
+    window, ripening = contract.attribution_window_days, contract.labels_ripen
+    periods = split_periods(first, as_of, window, splits, ripening)
     history = _whole_history(temp)
     write_parquet(history, f"{assignments_uri}/history.parquet")
     totals = _day_totals(temp)
@@ -101,10 +101,9 @@ def label_clicks(
     )
 
     curves = None
-    if timed:
+    if ripening:
         curves = f"{assignments_uri}/{COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
-        window = contract.attribution_window_days
         moments = (periods[EVAL].first, to_day(as_of))
         judged, latest = (age_curve(delays, context.calendar, window, day) for day in moments)
         write_parquet(curves_table(judged, latest), curves)

@@ -81,7 +81,7 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
             as_of,
             contract.attribution_window_days,
             config.splits,
-            timed=contract.roles.conversion_timestamp is not None,
+            contract.labels_ripen,
         )
     except InputError as error:
         if span.first_day is not None:

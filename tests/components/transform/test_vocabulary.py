@@ -16,6 +16,7 @@ Rows = list[dict[str, Any]]
 def contract(log_contract: Contract) -> Contract:
     form = log_contract.model_dump()
     form["features"] = {
+        "of_setup": False,
         "categorical": [
             {"name": "first", "vocabulary": 3},
             {"name": "second", "vocabulary": 2},
