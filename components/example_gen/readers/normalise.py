@@ -151,9 +151,9 @@ def _date_times(column: pa.Array, zone: str | None) -> _Read:
     if column.type not in _TEXTS and not pa.types.is_null(column.type):
         raise TypeError("`timestamp_unit: iso` is for text")
     text = _utf8(column)
-    found = _moments(_cast(text, pa.timestamp("ns", "UTC")), zone).values
+    found = _moments(cast_or_null(text, pa.timestamp("ns", "UTC")), zone).values
     if zone is not None and found.null_count:
-        found = pc.coalesce(found, _moments(_cast(text, pa.timestamp("ns")), zone).values)
+        found = pc.coalesce(found, _moments(cast_or_null(text, pa.timestamp("ns")), zone).values)
     return _Read(found, column.is_null())
 
 
@@ -194,13 +194,13 @@ def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
             return _Read(trimmed.cast(pa.int64()), column.is_null())
         except pa.ArrowInvalid:
             # pandas writes the whole numbers of a column with gaps as 7.0.
-            floats = _cast(trimmed, pa.float64())
+            floats = cast_or_null(trimmed, pa.float64())
             rounded = _integers(floats, False, whole).values
             none = pc.or_(column.is_null(), _is_nan(floats))
-            return _Read(pc.coalesce(_cast(trimmed, pa.int64()), rounded), none)
+            return _Read(pc.coalesce(cast_or_null(trimmed, pa.int64()), rounded), none)
     _refuse_others(column.type)
     if not pa.types.is_floating(column.type):
-        return _Read(_cast(column, pa.int64()), column.is_null())
+        return _Read(cast_or_null(column, pa.int64()), column.is_null())
     floats = column.cast(pa.float64())
     sized = pc.less(pc.abs(floats), 2.0**62)
     if whole:
@@ -211,10 +211,10 @@ def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
 
 def _floats(column: pa.Array, text: bool, keep_nan: bool) -> _Read:
     if text and column.type in _TEXTS:
-        floats = _cast(pc.utf8_trim_whitespace(_utf8(column)), pa.float64())
+        floats = cast_or_null(pc.utf8_trim_whitespace(_utf8(column)), pa.float64())
     else:
         _refuse_others(column.type)
-        floats = _cast(column, pa.float64())
+        floats = cast_or_null(column, pa.float64())
     if keep_nan:
         return _Read(floats, column.is_null())
     nan = _is_nan(floats)
@@ -233,10 +233,10 @@ def _refuse_others(kind: pa.DataType) -> None:
 
 def _utf8(column: pa.Array) -> pa.Array:
     """Text as strings; null where the bytes are not UTF-8."""
-    return _cast(column.cast(pa.binary()), pa.string())
+    return cast_or_null(column.cast(pa.binary()), pa.string())
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def cast_or_null(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column in another type; null where a value cannot be."""
     try:
         return column.cast(kind)
