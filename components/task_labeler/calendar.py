@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from common.days import to_date, to_day
 from components.task_labeler.settings import SplitSettings
@@ -88,3 +90,14 @@ def split_periods(
         RECENT: Period(mature_end, to_day(as_of)),
     }
     return periods if ripening else {name: periods[name] for name in JUDGED_SPLITS}
+
+
+def shortest_log(attribution_days: int, settings: SplitSettings, ripening: bool) -> int:
+    """Days before the as-of day that leave one day to train on; see `split_periods`."""
+    first = date(2000, 1, 1)
+    for days in itertools.count(1):
+        as_of = first + timedelta(days=days)
+        with suppress(InputError):
+            split_periods(to_day(first), as_of, attribution_days, settings, ripening)
+            break
+    return days

@@ -110,7 +110,8 @@ def _look(name: str, values: pa.Array) -> Column:
         read = Moments(_floats(seconds.cast(pa.int64())) / 1e6, "", zoned)
         return Column(name, "moment", *_codes(values), moments=read)
     if pa.types.is_boolean(kind):
-        return Column(name, "flag", *_codes(values), words=("true", "false"))
+        number = _floats(values.cast(pa.int8()))
+        return Column(name, "flag", *_codes(values), number=number)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _look_at_text(name, values)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):

@@ -74,7 +74,7 @@ def draft(
     alpha, why_alpha = choose_alpha(*totals)
     splits, why_splits = choose_splits(first, last, guess)
     if not splits:
-        unsure.append(f"splits: {why_splits}")
+        unsure.append(why_splits)
     text = "\n".join(_contract(name, files, sample, guess, pattern, why_pattern)) + "\n"
     config = "\n".join(
         _config(name, files, contract, first, last, (alpha, why_alpha), (splits, why_splits))

@@ -52,7 +52,8 @@ SETUP = _named(
     *("lineitem", "line_item", "adset", "adgroup", "ad_group", "shop", "seller", "brand", "setup"),
 )
 GOAL = _named("goal", "conversion_type", "goal_type", "conv_type", "event_type", "objective", "kpi")
-CATEGORY = _named("conversion_category", "goal_type", "category_of_goal")
+CATEGORY = _named("category", "type", "goal", "vertical", "kind")
+GOAL_CATEGORY = _named("conversion_category", "goal_type", "conversion_type")
 ADVERTISER = _named("advertiser", "adv", "merchant", "partner", "account", "brand", "seller", "shop")
 VERTICAL = _named("vertical", "industry", "advertiser_type", "sector", "adv_type")
 SPEND = _named("spend", "cost", "spent", "cpc")
@@ -273,16 +274,14 @@ def _readings(
         else:
             true = tuple(w for w in column.words if w.strip().lower() in TRUE_WORDS)
             label = np.isin(column.code, [i for i, w in enumerate(column.words) if w in true])
-            # Arrow's own bools need no words.
-            yield (() if column.words == ("true", "false") else true), label.astype(np.int64)
+            yield true, label.astype(np.int64)
     elif column.kind in ("integer", "number") and column.number is not None:
         if asked or _is(AMOUNT, column.name) or _is(CONVERSION, column.name):
             above = np.nan_to_num(column.number) > 0
             yield "above_zero", above.astype(np.int64)
     elif column.kind == "text" and column.words:
-        if not (asked or _is(LABEL, column.name) or _is(CONVERSION, column.name)):
-            return
-        if _is(GOAL, column.name) and not asked:
+        told = _is(LABEL, column.name) or _is(CONVERSION, column.name)
+        if not asked and (not told or _is(CATEGORY, column.name)):
             return
         where = [(w, column.code == i) for i, w in enumerate(column.words)]
         if converted is not None:
@@ -316,10 +315,14 @@ def _window(found: Guess) -> None:
     clicked = found.timestamp.moments
     assert clicked is not None
     if found.conversion is None or found.conversion.moments is None:
+        days = (np.nanmax(clicked.seconds) - np.nanmin(clicked.seconds)) / SECONDS_PER_DAY
+        # The window lies before the eval period and after it.
+        short = [w for w in (0, *WINDOWS) if w <= DEFAULT_WINDOW and 4 * w <= days]
+        found.window_days = short[-1]
         found.reasons["attribution_window_days"] = "no conversion times to tell it by"
         found.unsure.append(
-            f"the attribution window: {DEFAULT_WINDOW} days were taken, and labels as final after "
-            "them; a column of conversion times would tell, and let newer clicks be learned from "
+            f"the attribution window: {found.window_days} days were taken, and labels as final "
+            "after them; a column of conversion times would tell, and let newer clicks be learned from "
             "(--conversion-timestamp)"
         )
         return
@@ -391,7 +394,9 @@ def _setup(
     if asked.setup:
         found.setup, found.reasons["setup"] = asked.setup, "as asked"
         return
-    hinted = [c for c in candidates if _is(SETUP, c.columns[0])]
+    hinted = [
+        c for c in candidates if _is(SETUP, c.columns[0]) and not _is(CATEGORY, c.columns[0])
+    ]
     chosen = hinted or [c for c in candidates if c.setups >= 5] or candidates
     if not chosen:
         raise InputError(
@@ -440,7 +445,7 @@ def _context(found: Guess, rest: Mapping[str, Column]) -> None:
     parts = {
         "advertiser": first(ADVERTISER, most=MOST_SETUP_VALUES),
         "advertiser_type": first(VERTICAL, most=200),
-        "conversion_category": first(CATEGORY, GOAL, most=100),
+        "conversion_category": first(GOAL_CATEGORY, GOAL, most=100),
     }
     if parts["advertiser"] == parts["advertiser_type"]:
         parts["advertiser"] = None
