@@ -182,7 +182,7 @@ class Contract(Frozen):
     def _known_zone(cls, zone: str | None) -> str | None:
         try:
             return zone if zone is None else ZoneInfo(zone).key
-        except (ValueError, OSError):
+        except (ValueError, OSError, KeyError):
             raise ValueError("no such time zone; wanted one such as UTC or Europe/Berlin") from None
 
     @model_validator(mode="after")
