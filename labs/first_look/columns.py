@@ -55,6 +55,7 @@ class Column:
       number: float64 [n], NaN where there is none or no number; None of text.
       moments: None of all but times.
       words: the values as text, for columns of few.
+      exact: whether the values can be keys: text, whole numbers, and no floats.
       oddity: what a person should know of it; empty for nothing.
     """
 
@@ -65,6 +66,7 @@ class Column:
     number: Floats | None = None
     moments: Moments | None = None
     words: tuple[str, ...] = ()
+    exact: bool = True
     oddity: str = ""
 
     @property
@@ -111,7 +113,7 @@ def _look(name: str, values: pa.Array) -> Column:
         return Column(name, "moment", *_codes(values), moments=read)
     if pa.types.is_boolean(kind):
         number = _floats(values.cast(pa.int8()))
-        return Column(name, "flag", *_codes(values), number=number)
+        return Column(name, "flag", *_codes(values), number=number, exact=False)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _look_at_text(name, values)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
@@ -142,18 +144,27 @@ def _look_at_text(name: str, values: pa.Array) -> Column:
 def _look_at_numbers(name: str, values: pa.Array, numbers: Floats) -> Column:
     code, distinct = _codes(values)
     words = _words(values) if distinct <= MOST_WORDS else ()
+    exact = not _has_points(values)
     if (unit := _unit(numbers)) is not None:
         there = ~np.isnan(numbers) & ~np.isin(numbers, NO_TIME)
         seconds = np.where(there, numbers / PER_SECOND[unit], np.nan)
         return Column(name, "moment", code, distinct, numbers, Moments(seconds, unit, True))
     known = numbers[~np.isnan(numbers)]
     if {*np.unique(known)} <= {0.0, 1.0}:
-        return Column(name, "flag", code, distinct, numbers, words=words)
+        return Column(name, "flag", code, distinct, numbers, words=words, exact=exact)
     whole = bool(np.all(known == np.floor(known)))
     oddity = ""
     if whole and 19_900_101 <= known.min() and known.max() <= 20_991_231 and distinct < 3_000:
         oddity = "looks like days written as YYYYMMDD"
-    return Column(name, "integer" if whole else "number", code, distinct, numbers, None, words, oddity)
+    kind: Kind = "integer" if whole and exact else "number"
+    return Column(name, kind, code, distinct, numbers, None, words, exact, oddity)
+
+
+def _has_points(values: pa.Array) -> bool:
+    """Whether numbers are written with a decimal point, as floats are."""
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return bool(pc.any(pc.match_substring(values, ".")).as_py())
+    return not pa.types.is_integer(values.type)
 
 
 def _unit(numbers: Floats) -> str | None:

@@ -26,6 +26,7 @@ LEAST_CLICKS_A_SETUP = 20
 LEAK_RIG = 0.5
 """Relative information gain of one column alone from which on it is too good to be known early."""
 MOST_SURE = 0.3
+"""Share of the conversions that may lie on values which nearly always convert."""
 ROW_ID_SHARE = 0.98
 LEAST_TAIL, SPREAD_OF_TAIL = 2.0, 0.8
 """A number from 0 on with a long tail: its largest value, and its standard deviation as a share of
@@ -50,13 +51,19 @@ CLICKED = _named("click", "clicked", "clicks", "viewed", "impression")
 SETUP = _named(
     *("campaign", "campaigns", "advertiser", "adv", "merchant", "partner", "account", "offer"),
     *("lineitem", "line_item", "adset", "adgroup", "ad_group", "shop", "seller", "brand", "setup"),
+    *("manufacturer", "vendor", "supplier"),
 )
 GOAL = _named("goal", "conversion_type", "goal_type", "conv_type", "event_type", "objective", "kpi")
 CATEGORY = _named("category", "type", "goal", "vertical", "kind")
 GOAL_CATEGORY = _named("conversion_category", "goal_type", "conversion_type")
-ADVERTISER = _named("advertiser", "adv", "merchant", "partner", "account", "brand", "seller", "shop")
+ADVERTISER = _named(
+    *("advertiser", "adv", "merchant", "partner", "account", "seller", "shop", "manufacturer"),
+    *("vendor", "supplier", "brand"),
+)
 VERTICAL = _named("vertical", "industry", "advertiser_type", "sector", "adv_type")
-SPEND = _named("spend", "cost", "spent", "cpc")
+SPEND = re.compile(
+    r"(?:(?:click|ad|media|total)_?)?(?:spend|cost|spent|cpc)(?:_(?:usd|eur|gbp|cents|micros))?$"
+)
 PERSON = _named(
     *("user", "uid", "visitor", "cookie", "device", "os", "browser", "ip", "session", "hour"),
     *("weekday", "dow", "city", "country", "region", "zip", "gender", "age", "language", "email"),
@@ -66,6 +73,7 @@ LATER = _named(
     *("revenue", "amount", "gmv", "payout", "refund", "refunded", "commission", "order", "orders"),
     *("transaction", "basket", "attributed", "attribution", "conv", "conversions", "purchase"),
 )
+EARLIER = _named("recent", "since", "per", "past", "prev", "previous", "last", "rate", r"\d+d", "avg")
 RATE = _named("ctr", "cvr", "rate", "prob", "probability", "p", "score")
 
 
@@ -352,6 +360,7 @@ def _window(found: Guess) -> None:
 def _without_leaks(
     found: Guess, rest: Mapping[str, Column], known: Mapping[str, Evidence]
 ) -> Iterator[tuple[str, Column]]:
+    later: list[str] = []
     for name, column in rest.items():
         told = known.get(name)
         why = ""
@@ -365,12 +374,14 @@ def _without_leaks(
             found.leaks.append(name)
             found.of_column[name] = why
             continue
-        if column.moments is None and _is(LATER, name) and not _is(GOAL, name):
-            found.unsure.append(
-                f"column {name}: by its name it could be known only after the click; then it belongs "
-                "among the leaks"
-            )
+        if column.moments is None and _is(LATER, name):
+            later += [name] * (not _is(GOAL, name) and not _is(EARLIER, name))
         yield name, column
+    if later:
+        found.unsure.append(
+            f"what is known before the click: by their names {', '.join(later)} might not be, and then "
+            "belong among the leaks"
+        )
 
 
 def _setup(
@@ -378,12 +389,15 @@ def _setup(
 ) -> None:
     rows = len(found.label)
     goals = [
-        n for n, c in rest.items() if _is(GOAL, n) and 2 <= c.distinct <= MOST_GOALS and c.kind in KEYS
+        name
+        for name, column in rest.items()
+        if _is(GOAL, name) and 2 <= column.distinct <= MOST_GOALS and column.kind in KEYS
     ]
     usable = [
         (name, column)
         for name, column in rest.items()
         if column.kind in KEYS
+        and column.exact
         and column.filled > 0.999
         and 2 <= column.distinct <= min(MOST_SETUP_VALUES, rows / LEAST_CLICKS_A_SETUP)
         and not _is(PERSON, name)
@@ -433,17 +447,17 @@ def _candidate(
 
 def _context(found: Guess, rest: Mapping[str, Column]) -> None:
     """Optional parts, by their names."""
-    keys = {n: c for n, c in rest.items() if c.kind in KEYS}
+    keys = {n: c for n, c in rest.items() if c.kind in KEYS and c.exact}
 
-    def first(*patterns: re.Pattern[str], most: int) -> str | None:
+    def first(*patterns: re.Pattern[str], least: int = 2, most: int) -> str | None:
         for pattern in patterns:
             for name, column in keys.items():
-                if _is(pattern, name) and 2 <= column.distinct <= most:
+                if _is(pattern, name) and least <= column.distinct <= most:
                     return name
         return None
 
     parts = {
-        "advertiser": first(ADVERTISER, most=MOST_SETUP_VALUES),
+        "advertiser": first(ADVERTISER, least=5, most=MOST_SETUP_VALUES),
         "advertiser_type": first(VERTICAL, most=200),
         "conversion_category": first(GOAL_CATEGORY, GOAL, most=100),
     }
@@ -496,9 +510,11 @@ def _features(found: Guess, rest: Mapping[str, Column]) -> None:
 
 def _is_key(found: Guess, column: Column) -> bool:
     """Whether a column's values are names, and not amounts."""
+    if column.kind == "number" or not column.exact:
+        return False
     if column.kind in ("text", "flag"):
         return True
-    if column.kind == "number" or column.number is None:
+    if column.number is None:
         return False
     known = column.number[~np.isnan(column.number)]
     if known.min() < -1:

@@ -24,13 +24,14 @@ from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import Calendar, split_periods
+from components.task_labeler.calendar import Calendar, split_names, split_periods
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
+from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.labelled import SPLITS
 
@@ -115,15 +116,19 @@ def label_files(
     files: list[str],
     labelling: LabellingSettings = LABELLING,
     splits: SplitSettings = PERIODS,
+    contract: Contract = CONTRACT,
 ) -> Labelled:
     (folder / "assignments").mkdir(parents=True)
     identity = label_clicks(
         files,
-        CONTRACT,
+        contract,
         AS_OF,
         labelling,
         splits,
-        {s: SplitPlaces(str(folder / f"Split-{s}"), str(folder / f"columns-{s}")) for s in SPLITS},
+        {
+            split: SplitPlaces(str(folder / f"Split-{split}"), str(folder / f"columns-{split}"))
+            for split in split_names(contract)
+        },
         str(folder / "assignments"),
         str(folder / "temp"),
         lambda: beam.Pipeline(runner="DirectRunner"),
@@ -152,6 +157,26 @@ def test_periods_are_consecutive_without_a_gap(result: Labelled) -> None:
 def times() -> list[int]:
     found: list[int] = clicks().column("t").to_pylist()
     return found
+
+
+def test_with_a_window_of_0_days_yesterdays_labels_are_final(tmp_path: Path) -> None:
+    batch = clicks()
+    t = batch.column("t").to_numpy()
+    last = (t // DAY + 1) * DAY - 1
+    converted = batch.column("y").to_numpy() == 1
+    columns = [*batch.columns[:2], pa.array(np.where(converted, last, -1)), *batch.columns[3:]]
+    batch = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+    contract = Contract.model_validate(CONTRACT.model_dump() | {"attribution_window_days": 0})
+    files = write_shards(tmp_path / "in", batch, 2)
+    made = label_files(tmp_path, files, contract=contract)
+    report = made.json("splits.json")
+    assert "recent" not in report
+    assert report["eval"]["newest_click_day"] == (AS_OF - timedelta(days=1)).isoformat()
+    assert not (tmp_path / "assignments" / "completeness.parquet").exists()
+    for split in ("train", "calibration", "eval"):
+        examples = made.examples(split)
+        assert {e["completeness"] for e in examples} == {1.0}
+        assert all(e["judged_label"] == e["y"] for e in examples)
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,24 @@ def test_every_line_has_its_reason(folder: Path) -> None:
     assert "  # " in (folder / "mine-config.yaml").read_text()
 
 
+def test_floats_are_no_keys(folder: Path) -> None:
+    """Whatever they are called: a contract refuses them."""
+    columns = clicks()
+    size, flag = columns["campaign_id"] * 3.0, (columns["visits"] > 0) * 1.0
+    as_text = {"campaign_size": [f"{v:.1f}" for v in size], "shop_open": [f"{v:.1f}" for v in flag]}
+    for write, floats in (
+        (write_parquet, {"campaign_size": size, "shop_open": flag}),
+        (write_csv, as_text),
+    ):
+        write(columns | floats, folder / "log")
+        contract, _, _ = guessed(folder, "--force")
+        assert contract.roles.setup == ("campaign_id", "goal")
+        numeric = {f.name for f in contract.features.numeric}
+        assert {"campaign_size", "shop_open"} <= numeric
+        for path in (folder / "log").iterdir():
+            path.unlink()
+
+
 def test_an_amount_is_a_label_where_nothing_says_it_better(folder: Path) -> None:
     columns = without(clicks(), "converted", "conversion_time", "cost")
     columns["order_value"] = columns.pop("paid")
