@@ -25,6 +25,8 @@ ALPHAS = (0.01, 0.005, 0.02, 0.002, 0.05, 0.001, 0.1, 0.2)
 """Thresholds to choose from, the one that is liked best first."""
 HARD_SHARE = (0.2, 0.8)
 """Of the clicks: where alpha leaves enough on either side."""
+ENOUGH_CONVERSIONS = 300
+"""Hard ones in the whole log: a part of them is learned from, a part judges."""
 LONGEST_EVAL, LONGEST_CALIBRATION = 14, 7
 COMMENTS_FROM = 60
 """Column at which a line's reason begins, where the line is shorter."""
@@ -71,7 +73,7 @@ def draft(
         unsure.append("the columns' names: the text has no line of them")
     if not sample.whole:
         unsure.append("the log's size: it is large, and only a part of its files was read")
-    alpha, why_alpha = choose_alpha(*totals)
+    alpha, why_alpha = choose_alpha(*totals, sample.table.num_rows / sample.rows)
     splits, why_splits = choose_splits(first, last, guess)
     if not splits:
         unsure.append(why_splits)
@@ -96,20 +98,30 @@ def _pattern(files: Files, sample: Sample, seconds: np.ndarray[Any, Any]) -> tup
     return loose, f"no daily partitions: {share(other)} of the clicks are of another day (UTC)"
 
 
-def choose_alpha(clicks: Ints, conversions: Ints) -> tuple[float, str]:
-    """The first alpha of `ALPHAS` that leaves enough on either side, else the most even; and why.
+def choose_alpha(clicks: Ints, conversions: Ints, share_read: float = 1.0) -> tuple[float, str]:
+    """The first alpha of `ALPHAS` that leaves enough on either side, and why; where conversions are
+    too few for any, the one with the most; where the clicks cannot be parted, the most even.
 
     Args:
       clicks, conversions: int64 [setups].
+      share_read: of the log's rows that these are of.
     """
     base = conversions.sum() / clicks.sum()
     cvr = (conversions + 20 * base) / (clicks + 20)
-    found = [(a, float(clicks[cvr <= a].sum() / clicks.sum())) for a in ALPHAS]
-    even = [pair for pair in found if HARD_SHARE[0] <= pair[1] <= HARD_SHARE[1]]
-    alpha, hard = even[0] if even else min(found, key=lambda pair: abs(pair[1] - 0.5))
-    kept = share(float(conversions[cvr <= alpha].sum() / max(1, conversions.sum())))
+    hard = {a: float(clicks[cvr <= a].sum() / clicks.sum()) for a in ALPHAS}
+    kept = {a: int(conversions[cvr <= a].sum()) for a in ALPHAS}
+    even = [a for a in ALPHAS if HARD_SHARE[0] <= hard[a] <= HARD_SHARE[1]]
+    enough = [a for a in even if kept[a] >= ENOUGH_CONVERSIONS * share_read]
+    if enough:
+        alpha = enough[0]
+    elif even:
+        alpha = max(even, key=lambda a: kept[a])
+    else:
+        alpha = min(ALPHAS, key=lambda a: abs(hard[a] - 0.5))
+    rare = share(kept[alpha] / max(1, int(conversions.sum())))
     return alpha, (
-        f"{share(hard)} of the clicks and {kept} of the conversions are of setups of at most this CVR"
+        f"{share(hard[alpha])} of the clicks and {rare} of the conversions are of setups of at most "
+        "this CVR"
     )
 
 

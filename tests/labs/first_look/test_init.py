@@ -325,10 +325,22 @@ def test_what_cannot_be_guessed_is_refused_in_one_line(case: str, folder: Path) 
     assert not (folder / "mine.yaml").exists()
 
 
-def test_alpha_is_one_percent_where_that_parts_the_clicks() -> None:
-    # With 20 clicks of the mean, 2 %: (1 + .4) / 1,020 and (39 + .4) / 1,020 to each side of 1 %.
-    even = choose_alpha(np.array([1000, 1000]), np.array([1, 39]))
-    assert even[0] == 0.01
-    assert even[1].startswith("50% of the clicks and 2.5% of the conversions")
-    # All setups above 1 %: the next ones are tried.
-    assert choose_alpha(np.array([1000, 1000]), np.array([30, 170]))[0] == 0.05
+@pytest.mark.parametrize(
+    ("clicks", "conversions", "read", "alpha"),
+    [
+        # 0.1 % and 3.9 %: 1 % parts them, and has conversions enough.
+        ([10**6, 10**6], [1_000, 39_000], 1.0, 0.01),
+        # 3 % and 17 %: the next ones are tried.
+        ([10_000, 10_000], [300, 1_700], 1.0, 0.05),
+        # With 30 conversions below 1 % and 300 below 5 %, the latter; of a tenth of the log the
+        # former would do.
+        ([10_000] * 3, [30, 270, 2_000], 1.0, 0.05),
+        ([10_000] * 3, [30, 270, 2_000], 0.1, 0.01),
+        # One setup cannot be parted.
+        ([1_000], [30], 1.0, 0.01),
+    ],
+)
+def test_alpha_parts_the_clicks(
+    clicks: list[int], conversions: list[int], read: float, alpha: float
+) -> None:
+    assert choose_alpha(np.array(clicks), np.array(conversions), read)[0] == alpha
