@@ -154,7 +154,7 @@ def _look_at_numbers(name: str, values: pa.Array, numbers: Floats) -> Column:
         return Column(name, "flag", code, distinct, numbers, words=words, exact=exact)
     whole = bool(np.all(known == np.floor(known)))
     oddity = ""
-    if whole and 19_900_101 <= known.min() and known.max() <= 20_991_231 and distinct < 3_000:
+    if whole and known.min() >= 19_900_101 and known.max() <= 20_991_231 and distinct < 3_000:
         oddity = "looks like days written as YYYYMMDD"
     kind: Kind = "integer" if whole and exact else "number"
     return Column(name, kind, code, distinct, numbers, None, words, exact, oddity)

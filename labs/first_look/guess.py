@@ -40,7 +40,9 @@ def _named(*words: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|[^a-z])(?:{'|'.join(words)})(?:[^a-z]|$)")
 
 
-CLICK_TIME = _named("click", "clicked", "time", "timestamp", "ts", "date", "datetime", "event", "at")
+CLICK_TIME = _named(
+    "click", "clicked", "time", "timestamp", "ts", "date", "datetime", "event", "at"
+)
 CONVERSION = _named(
     *("conv", "converted", "conversion", "purchase", "purchased", "sale", "sales", "order"),
     *("ordered", "install", "installed", "bought", "attributed", "action", "signup"),
@@ -73,7 +75,9 @@ LATER = _named(
     *("revenue", "amount", "gmv", "payout", "refund", "refunded", "commission", "order", "orders"),
     *("transaction", "basket", "attributed", "attribution", "conv", "conversions", "purchase"),
 )
-EARLIER = _named("recent", "since", "per", "past", "prev", "previous", "last", "rate", r"\d+d", "avg")
+EARLIER = _named(
+    "recent", "since", "per", "past", "prev", "previous", "last", "rate", r"\d+d", "avg"
+)
 RATE = _named("ctr", "cvr", "rate", "prob", "probability", "p", "score")
 
 
@@ -148,9 +152,7 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
         label or the setup.
     """
     if missing := [name for name in asked.names if name not in columns]:
-        raise InputError(
-            f"no column {', '.join(missing)}; the log has: {', '.join(columns)}"
-        )
+        raise InputError(f"no column {', '.join(missing)}; the log has: {', '.join(columns)}")
     timestamp, why_time = _click_time(columns, asked)
     conversion = _conversion_time(columns, timestamp, asked)
     label_column, label, positive, why_label, others = _label(columns, conversion, asked)
@@ -252,7 +254,9 @@ def _label(
                 continue
             agrees = converted is not None and float(np.mean((label == 1) == converted)) > 0.995
             score = 5.0 * agrees + 2 * _is(CONVERSION, column.name) + 2 * _is(LABEL, column.name)
-            score += 1.5 * (column.kind == "flag") - 4 * _is(CLICKED, column.name) - 2 * (rate > 0.5)
+            score += (
+                1.5 * (column.kind == "flag") - 4 * _is(CLICKED, column.name) - 2 * (rate > 0.5)
+            )
             score -= 1.0 * (positive == "above_zero")
             ranked.append((score, column, label, positive, rate, agrees))
     ranked.sort(key=lambda item: -item[0])
@@ -299,9 +303,12 @@ def _readings(
             positive = [w for w in named if _is(CONVERSION, w) or w.lower() in TRUE_WORDS]
             words = tuple(positive or named[: len(named) == 1])
         if words:
-            yield words, np.isin(
-                column.code, [i for i, w in enumerate(column.words) if w in words]
-            ).astype(np.int64)
+            yield (
+                words,
+                np.isin(column.code, [i for i, w in enumerate(column.words) if w in words]).astype(
+                    np.int64
+                ),
+            )
 
 
 def _time_zone(found: Guess) -> None:
@@ -369,7 +376,9 @@ def _without_leaks(
         elif told is not None and told.rig > LEAK_RIG:
             why = f"alone it has a RIG of {told.rig:.2f}: too good to be known at the click"
         elif told is not None and told.sure > MOST_SURE:
-            why = f"{told.sure:.0%} of the conversions lie on values of it that nearly always convert"
+            why = (
+                f"{told.sure:.0%} of the conversions lie on values of it that nearly always convert"
+            )
         if why:
             found.leaks.append(name)
             found.of_column[name] = why
@@ -408,9 +417,7 @@ def _setup(
     if asked.setup:
         found.setup, found.reasons["setup"] = asked.setup, "as asked"
         return
-    hinted = [
-        c for c in candidates if _is(SETUP, c.columns[0]) and not _is(CATEGORY, c.columns[0])
-    ]
+    hinted = [c for c in candidates if _is(SETUP, c.columns[0]) and not _is(CATEGORY, c.columns[0])]
     chosen = hinted or [c for c in candidates if c.setups >= 5] or candidates
     if not chosen:
         raise InputError(
@@ -440,9 +447,7 @@ def _candidate(
 ) -> Candidate:
     column, told = rest[columns[0]], known[columns[0]]
     clicks = np.bincount(column.code[column.code >= 0], minlength=column.distinct)
-    return Candidate(
-        columns, column.distinct, float(np.median(clicks)), told.rig, told.strength
-    )
+    return Candidate(columns, column.distinct, float(np.median(clicks)), told.rig, told.strength)
 
 
 def _context(found: Guess, rest: Mapping[str, Column]) -> None:
@@ -538,9 +543,7 @@ def _categorical(found: Guess, column: Column, rows: int) -> Categorical:
     found.of_column[column.name] = f"{n:,} values in {rows:,} rows"
     if n <= VOCABULARY:
         return Categorical(name=column.name, vocabulary=_room(n), width=width)
-    return Categorical(
-        name=column.name, buckets=1 << int(np.ceil(np.log2(2 * n))), width=width
-    )
+    return Categorical(name=column.name, buckets=1 << int(np.ceil(np.log2(2 * n))), width=width)
 
 
 def _room(values: int) -> int:

@@ -96,7 +96,7 @@ def find_files(places: Sequence[Path]) -> Files:
         raise InputError(f"files of several formats: {shown}; wanted the log's own files alone")
     root = Path(os.path.commonpath([path.parent for path in paths]))
     pattern, days = _pattern([str(path.relative_to(root)) for path in paths])
-    layout, named = (_dialect(paths[0]) if found[0] == "csv" else (CsvFormat(), True))
+    layout, named = _dialect(paths[0]) if found[0] == "csv" else (CsvFormat(), True)
     return Files(found[0], paths, root, pattern, days, layout, named)
 
 
@@ -357,6 +357,8 @@ def _scalar(column: pa.Array) -> pa.Array:
         return column
     places = np.cumsum(lengths) - 1
     flat = column.flatten().take(pa.array(places, mask=lengths == 0, type=pa.int64()))
-    return _decoded(flat.cast(pa.binary())) if pa.types.is_large_binary(flat.type) else (
-        _decoded(flat) if pa.types.is_binary(flat.type) else flat
+    return (
+        _decoded(flat.cast(pa.binary()))
+        if pa.types.is_large_binary(flat.type)
+        else (_decoded(flat) if pa.types.is_binary(flat.type) else flat)
     )

@@ -129,7 +129,9 @@ def judge_volumes(found: Mapping[str, Volume]) -> Support:
         if not volume.known_hard_conversions:
             return Support(
                 "no",
-                (f"no hard conversion known of the {split} period when eval begins: a run would stop",),
+                (
+                    f"no hard conversion known of the {split} period when eval begins: a run would stop",
+                ),
             )
     judged, learned = found[EVAL].hard_conversions, found[TRAIN].known_hard_conversions
     calibrated = found[CALIBRATION].known_hard_conversions

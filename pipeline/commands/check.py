@@ -51,9 +51,7 @@ def check(
     day = resolve_as_of(config.as_of)
     window = Window.before(day, config.window_days)
     with bar("reading the log") as progress:
-        log, rows = scan_log(
-            contract, Path(config.input.root), day, config.window_days, progress
-        )
+        log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
     console = terminal(soft_wrap=True)
 
     def lines(named: Iterator[tuple[str, str]]) -> None:
@@ -70,9 +68,7 @@ def check(
             "timestamp_unit"
         )
     last = int(log.cells.day.max())
-    span = Span(
-        to_date(log.first_day), to_date(last), rows.shards, rows.sound, len(log.setups.ids)
-    )
+    span = Span(to_date(log.first_day), to_date(last), rows.shards, rows.sound, len(log.setups.ids))
     periods, impossible = {"log": Period(log.first_day, to_day(day))}, ""
     try:
         ahead = outlook(config, span)
@@ -128,8 +124,7 @@ def _table(found: Volumes, chosen: float) -> Table:
     rows = []
     for alpha, by_period in found.items():
         cells = [
-            f"{share(v.hard_clicks / v.clicks if v.clicks else None)}, "
-            f"{v.known_hard_conversions:,}"
+            f"{share(v.hard_clicks / v.clicks if v.clicks else None)}, {v.known_hard_conversions:,}"
             for v in by_period.values()
         ]
         rows.append([share(alpha), *cells])

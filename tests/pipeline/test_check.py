@@ -148,7 +148,13 @@ def volume(clicks: int = 1000, hard: int = 500, conversions: int = 200) -> Volum
 
 @pytest.mark.parametrize(
     ("train", "evaluated", "answer"),
-    [(500, 400, "yes"), (100, 100, "yes"), (99, 400, "hardly"), (500, 19, "hardly"), (0, 400, "no")],
+    [
+        (500, 400, "yes"),
+        (100, 100, "yes"),
+        (99, 400, "hardly"),
+        (500, 19, "hardly"),
+        (0, 400, "no"),
+    ],
 )
 def test_hard_conversions_decide(train: int, evaluated: int, answer: str) -> None:
     found = {

@@ -80,8 +80,14 @@ def test_a_zone_is_one_that_is_known() -> None:
 
 @pytest.mark.parametrize(
     ("roles", "days", "ripen"),
-    [({}, 7, False), ({"conversion_timestamp": "c"}, 7, True), ({"conversion_timestamp": "c"}, 0, False)],
+    [
+        ({}, 7, False),
+        ({"conversion_timestamp": "c"}, 7, True),
+        ({"conversion_timestamp": "c"}, 0, False),
+    ],
 )
-def test_labels_ripen_where_the_log_tells_when(roles: dict[str, str], days: int, ripen: bool) -> None:
+def test_labels_ripen_where_the_log_tells_when(
+    roles: dict[str, str], days: int, ripen: bool
+) -> None:
     made = contract(roles=CONTRACT["roles"] | roles, attribution_window_days=days)
     assert made.labels_ripen is ripen

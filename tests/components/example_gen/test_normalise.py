@@ -72,7 +72,10 @@ def test_the_hour_that_comes_twice_is_the_first() -> None:
 
 def test_timestamps_without_a_zone_are_of_the_contracts_or_utc() -> None:
     moment = datetime(2025, 7, 1, 12)
-    naive, aware = pa.array([moment], pa.timestamp("us")), pa.array([moment], pa.timestamp("us", "UTC"))
+    naive, aware = (
+        pa.array([moment], pa.timestamp("us")),
+        pa.array([moment], pa.timestamp("us", "UTC")),
+    )
     utc = 1_751_371_200
     for zone, wanted in ((None, utc), ("Europe/Berlin", utc - 2 * 3600)):
         made = contract(timestamp_zone=zone)

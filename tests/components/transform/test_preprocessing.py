@@ -87,7 +87,10 @@ def test_a_rate_is_taken_by_its_logarithm(
     log_rows: Rows,
 ) -> None:
     form = log_contract.model_dump()
-    form["features"] = {"of_setup": False, "numeric": [{"name": "historical_cvr", "transform": "log"}]}
+    form["features"] = {
+        "of_setup": False,
+        "numeric": [{"name": "historical_cvr", "transform": "log"}],
+    }
     contract = Contract.model_validate(form)
     assert "historical_cvr" not in contract.log_columns
     rates = [0.0, 1e-7, 1e-6, 0.003, 0.5, 1.0]

@@ -21,7 +21,7 @@ def contract(log_contract: Contract) -> Contract:
             {"name": "first", "vocabulary": 3},
             {"name": "second", "vocabulary": 2},
             {"name": "empty", "vocabulary": 4},
-        ]
+        ],
     }
     return Contract.model_validate(form)
 
