@@ -162,7 +162,7 @@ class Contract(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _features_of_setup(cls, raw: Any) -> Any:
-        """Lists what `features.of_setup` adds; what is malformed is left to the fields' own checks."""
+        """Lists what `features.of_setup` adds; what is malformed is left to the fields' checks."""
         try:
             features, roles = dict(raw["features"]), raw["roles"]
             if features.get("of_setup", True) is not True:

@@ -40,8 +40,8 @@ class Calendar:
 def split_names(contract: Contract) -> tuple[str, ...]:
     """The splits that a contract's clicks are sorted into.
 
-    There is no `recent` split where labels do not ripen: without conversion times those that are not
-    mature mean nothing, and with a window of 0 days none is immature.
+    There is no `recent` split where labels do not ripen: without conversion times those that are
+    not mature mean nothing, and with a window of 0 days none is immature.
     """
     return SPLITS if contract.labels_ripen else JUDGED_SPLITS
 

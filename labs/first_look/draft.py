@@ -120,8 +120,8 @@ def choose_alpha(clicks: Ints, conversions: Ints, share_read: float = 1.0) -> tu
         alpha = min(ALPHAS, key=lambda a: abs(hard[a] - 0.5))
     rare = share(kept[alpha] / max(1, int(conversions.sum())))
     return alpha, (
-        f"{share(hard[alpha])} of the clicks and {rare} of the conversions are of setups of at most "
-        "this CVR"
+        f"{share(hard[alpha])} of the clicks and {rare} of the conversions are of setups of at "
+        "most this CVR"
     )
 
 
@@ -148,8 +148,11 @@ def _contract(
 ) -> Iterator[str]:
     why, moments = guess.reasons, guess.timestamp.moments
     assert moments is not None
-    yield f"# Guessed by `hardtower init` from {sample.rows:,} rows, {sample.table.num_rows:,} of them"
-    yield "# looked at. Each comment says why; edit what is wrong, then run `hardtower check`."
+    yield (
+        f"# Guessed by `hardtower init` from {sample.table.num_rows:,} of {sample.rows:,} rows. "
+        "Each comment says why:"
+    )
+    yield "# edit what is wrong, then run `hardtower check`."
     yield f"name: {name}"
     yield f"description: clicks of {name}"
     yield "input:"
@@ -183,9 +186,9 @@ def _contract(
     yield _line(f"  setup: {_list(guess.setup)}", why["setup"])
     for candidate in guess.candidates[:6]:
         yield (
-            f"    # candidate {', '.join(candidate.columns)}: {candidate.setups:,} values, RIG alone "
-            f"{candidate.rig:.3f}, CVRs differ as if their mean were worth {candidate.strength:.0f} "
-            "clicks"
+            f"    # candidate {candidate.column}: {candidate.setups:,} values, RIG alone "
+            f"{candidate.rig:.3f}, CVRs spread as if their mean were worth "
+            f"{candidate.strength:.0f} clicks"
         )
     for part, column in guess.roles.items():
         yield _line(f"  {part}: {_scalar(column)}", why[part])

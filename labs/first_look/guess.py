@@ -98,7 +98,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A column or two that could be the setup.
+    """A column that could be the setup, or a part of it.
 
     Attributes:
       setups: different ones in the sample.
@@ -107,7 +107,7 @@ class Candidate:
       strength: `Evidence.strength`.
     """
 
-    columns: tuple[str, ...]
+    column: str
     setups: int
     clicks: float
     rig: float
@@ -160,8 +160,8 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
     found.reasons |= {"timestamp": why_time, "label": why_label}
     if others:
         found.unsure.append(
-            f"which column is the label: {label_column.name} was taken; {', '.join(others)} could be "
-            "too (--label)"
+            f"which column is the label: {label_column.name} was taken; {', '.join(others)} could "
+            "be too (--label)"
         )
     _time_zone(found)
     _window(found)
@@ -192,8 +192,8 @@ def _click_time(columns: Mapping[str, Column], asked: Asked) -> tuple[Column, st
         column = columns[asked.timestamp]
         if column.moments is None:
             raise InputError(
-                f"--timestamp {column.name}: no times; wanted whole numbers since 1970 in s, ms, us "
-                "or ns between the years 1990 and 2100, ISO 8601 texts, or timestamps"
+                f"--timestamp {column.name}: no times; wanted whole numbers since 1970 in s, ms, "
+                "us or ns between the years 1990 and 2100, ISO 8601 texts, or timestamps"
             )
         return column, "as asked"
     moments = [c for c in columns.values() if c.moments is not None and c.filled > 0.98]
@@ -337,8 +337,8 @@ def _window(found: Guess) -> None:
         found.reasons["attribution_window_days"] = "no conversion times to tell it by"
         found.unsure.append(
             f"the attribution window: {found.window_days} days were taken, and labels as final "
-            "after them; a column of conversion times would tell, and let newer clicks be learned from "
-            "(--conversion-timestamp)"
+            "after them; a column of conversion times would tell, and let newer clicks be learned "
+            "from (--conversion-timestamp)"
         )
         return
     converted = found.conversion.moments.seconds
@@ -388,8 +388,8 @@ def _without_leaks(
         yield name, column
     if later:
         found.unsure.append(
-            f"what is known before the click: by their names {', '.join(later)} might not be, and then "
-            "belong among the leaks"
+            f"what is known before the click: by their names {', '.join(later)} might not be, and "
+            "then belong among the leaks"
         )
 
 
@@ -411,13 +411,13 @@ def _setup(
         and 2 <= column.distinct <= min(MOST_SETUP_VALUES, rows / LEAST_CLICKS_A_SETUP)
         and not _is(PERSON, name)
     ]
-    candidates = [_candidate((name,), rest, known) for name, _ in usable]
+    candidates = [_candidate(name, column, known[name]) for name, column in usable]
     candidates.sort(key=lambda c: -c.rig)
     found.candidates = tuple(candidates)
     if asked.setup:
         found.setup, found.reasons["setup"] = asked.setup, "as asked"
         return
-    hinted = [c for c in candidates if _is(SETUP, c.columns[0]) and not _is(CATEGORY, c.columns[0])]
+    hinted = [c for c in candidates if _is(SETUP, c.column) and not _is(CATEGORY, c.column)]
     chosen = hinted or [c for c in candidates if c.setups >= 5] or candidates
     if not chosen:
         raise InputError(
@@ -425,16 +425,16 @@ def _setup(
             f"{LEAST_CLICKS_A_SETUP} rows or more a value; name it with --setup"
         )
     best = chosen[0]
-    with_goal = [g for g in goals if g not in best.columns]
-    found.setup = (*best.columns, *with_goal[:1])
+    with_goal = [g for g in goals if g != best.column]
+    found.setup = (best.column, *with_goal[:1])
     found.reasons["setup"] = (
-        f"{best.setups:,} values, half of them with {best.clicks:,.0f} rows or more; alone a RIG of "
-        f"{best.rig:.3f}" + (f"; {with_goal[0]} by its name" if with_goal else "")
+        f"{best.setups:,} values, half of them with {best.clicks:,.0f} rows or more; alone a RIG "
+        f"of {best.rig:.3f}" + (f"; {with_goal[0]} by its name" if with_goal else "")
     )
-    others = [c.columns[0] for c in candidates if c.columns != best.columns][:3]
+    others = [c.column for c in candidates if c.column != best.column][:3]
     if not hinted:
         found.unsure.append(
-            f"what a conversion setup is: {best.columns[0]} separates conversions best"
+            f"what a conversion setup is: {best.column} separates conversions best"
             + (f"; {', '.join(others)} could be it too (--setup)" if others else " (--setup)")
         )
 
@@ -442,12 +442,9 @@ def _setup(
 KEYS = ("text", "integer", "flag")
 
 
-def _candidate(
-    columns: tuple[str, ...], rest: Mapping[str, Column], known: Mapping[str, Evidence]
-) -> Candidate:
-    column, told = rest[columns[0]], known[columns[0]]
+def _candidate(name: str, column: Column, told: Evidence) -> Candidate:
     clicks = np.bincount(column.code[column.code >= 0], minlength=column.distinct)
-    return Candidate(columns, column.distinct, float(np.median(clicks)), told.rig, told.strength)
+    return Candidate(name, column.distinct, float(np.median(clicks)), told.rig, told.strength)
 
 
 def _context(found: Guess, rest: Mapping[str, Column]) -> None:
@@ -473,11 +470,11 @@ def _context(found: Guess, rest: Mapping[str, Column]) -> None:
             found.roles[part] = name
             found.reasons[part] = "by its name"
     for name, column in rest.items():
-        if column.kind in ("number", "integer") and column.number is not None and _is(SPEND, name):
-            if np.nanmin(column.number) >= 0:
-                found.roles["spend"] = name
-                found.reasons["spend"] = "by its name; known after the click: no feature"
-                break
+        amounts = column.number if column.kind in ("number", "integer") else None
+        if amounts is not None and _is(SPEND, name) and np.nanmin(amounts) >= 0:
+            found.roles["spend"] = name
+            found.reasons["spend"] = "by its name; known after the click: no feature"
+            break
 
 
 def _features(found: Guess, rest: Mapping[str, Column]) -> None:

@@ -157,16 +157,22 @@ def _glob(names: Sequence[str]) -> str:
         return names[0]
     parts = [name.split("/") for name in names]
     if len({len(p) for p in parts}) > 1:
-        return f"**/*{os.path.commonprefix([n[::-1] for n in names])[::-1]}"
+        return f"**/*{_common([name[::-1] for name in names])[::-1]}"
     return "/".join(_alike(level) for level in zip(*parts, strict=True))
 
 
 def _alike(texts: Sequence[str]) -> str:
     if len(set(texts)) == 1:
         return texts[0]
-    start = os.path.commonprefix(texts)
-    end = os.path.commonprefix([text[len(start) :][::-1] for text in texts])[::-1]
+    start = _common(texts)
+    end = _common([text[len(start) :][::-1] for text in texts])[::-1]
     return f"{start.rstrip('0123456789')}*{end.lstrip('0123456789')}"
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all texts begin with."""
+    alike = itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in alike)
 
 
 def _dialect(path: Path) -> tuple[CsvFormat, bool]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools, Ints
-from common.pages.text import share
+from common.pages.text import ratio
 from components.task_labeler.calendar import Period
 from components.task_labeler.passes.counts import NOT_CONVERTED
 from components.task_labeler.settings import LabellingSettings
@@ -123,16 +123,13 @@ class Support:
 def judge_volumes(found: Mapping[str, Volume]) -> Support:
     """By the hard conversions of the periods that a judged fit learns from and is judged on."""
     for split in JUDGED_SPLITS:
-        volume = found[split]
+        volume, missing = found[split], ""
         if not volume.hard_clicks:
-            return Support("no", (f"no hard click in the {split} period: a run would stop",))
-        if not volume.known_hard_conversions:
-            return Support(
-                "no",
-                (
-                    f"no hard conversion known of the {split} period when eval begins: a run would stop",
-                ),
-            )
+            missing = f"no hard click in the {split} period"
+        elif not volume.known_hard_conversions:
+            missing = f"no hard conversion known of the {split} period when eval begins"
+        if missing:
+            return Support("no", (f"{missing}: a run would stop",))
     judged, learned = found[EVAL].hard_conversions, found[TRAIN].known_hard_conversions
     calibrated = found[CALIBRATION].known_hard_conversions
     width = NORMAL_90 / np.sqrt(judged)
@@ -140,7 +137,8 @@ def judge_volumes(found: Mapping[str, Volume]) -> Support:
         f"{judged:,} hard conversions of {found[EVAL].hard_setups:,} setups to judge by: at best, "
         f"predicted over observed is known to {width:.0%} either way (90 %)",
         f"{learned:,} hard conversions to learn from, {calibrated:,} to set the level by",
-        f"{share(found[TRAIN].hard_clicks / found[TRAIN].clicks)} of the clicks to learn from are hard",
+        f"{ratio(found[TRAIN].hard_clicks, found[TRAIN].clicks)} of the clicks to learn from are "
+        "hard",
     ]
     if found[TRAIN].clicks == found[TRAIN].hard_clicks:
         reasons.append("no soft click to learn from: there is nothing that a second task could add")

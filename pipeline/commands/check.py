@@ -64,8 +64,8 @@ def check(
         lines(_row_lines(rows))
         raise InputError(
             rows.refused(config.ingest.max_bad_row_share)
-            or f"no click between {window.start} and {window.days[-1]}: mind as_of, window_days and "
-            "timestamp_unit"
+            or f"no click between {window.start} and {window.days[-1]}: mind as_of, window_days "
+            "and timestamp_unit"
         )
     last = int(log.cells.day.max())
     span = Span(to_date(log.first_day), to_date(last), rows.shards, rows.sound, len(log.setups.ids))

@@ -73,7 +73,7 @@ def check(config: Path, *more: str) -> Result:
 
 
 def test_volumes_by_hand(tmp_path: Path) -> None:
-    """Of 200 clicks a day every eightieth is a rare conversion: five in two days, 30 hours later."""
+    """Of 200 clicks a day every eightieth is a rare conversion, 30 hours later: 5 in two days."""
     done = check(write(tmp_path, days=40), "--alphas", "0.5")
     assert done.exit_code == 0, done.output
     assert "8,000 in the window, 0 of them break the contract (0%); 0 outside" in done.output

@@ -45,7 +45,9 @@ def clicks() -> Columns:
         "always": ["x"] * ROWS,
         "cost": rng.random(ROWS),
         "converted": converted.astype(int),
-        "conversion_time": [int(t + d) if c else None for t, d, c in zip(time, delay, converted)],
+        "conversion_time": [
+            int(t) if c else None for t, c in zip(time + delay, converted, strict=True)
+        ],
         "paid": np.where(converted, 9.5, 0.0),
     }
 
