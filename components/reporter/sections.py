@@ -99,8 +99,8 @@ class DelayRule:
     """A treatment of young clicks, judged with hindsight.
 
     Attributes:
-      name: `naive`, `mature`, `corrected`, `chosen` for the run's own, or `decided` for the side
-        that its stabilisers have made of that.
+      name: `naive`, `mature`, `corrected`, or `chosen` for the run's own with all else that it
+        decides by.
       miscalls: days of setups that it puts on the wrong side.
       false_hard: those of them that it calls hard; none where the run did not tell.
     """

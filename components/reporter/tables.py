@@ -202,7 +202,7 @@ def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
         ["Treatment", "#Wrong", "#Share", "#Wrongly hard"],
         [
             [
-                {"chosen": "this run", "decided": "with band and dwell"}.get(r.name, r.name),
+                "this run" if r.name == "chosen" else r.name,
                 count(r.miscalls),
                 ratio(r.miscalls, judged),
                 count(r.false_hard),

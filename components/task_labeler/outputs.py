@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -176,32 +175,6 @@ def stability(totals: DayTotals, context: Context, doubtful: DoubtfulHard) -> di
         "doubtful_hard": asdict(doubtful),
         "days": days,
     }
-
-
-WORSE = 0.01
-"""Share of the judged setup-days from which on more miscalls are worth a warning."""
-
-
-def worse_settings(counts: Mapping[str, int]) -> Iterator[str]:
-    """Settings that put more setup-days on the wrong side than doing without them, in words.
-
-    Beyond chance, as far as that goes: by two standard deviations of a difference of independent
-    counts, which setup-days of one setup are not, and by `WORSE`.
-
-    Args:
-      counts: of `miscalls.miscalls`.
-    """
-    judged = counts["judged_setup_days"]
-    for rule, plain, setting in (
-        ("chosen", "naive", "labelling.delay is worse than the naive rule"),
-        ("decided", "chosen", "labelling.band, min_dwell_days or decide_by are worse than none"),
-    ):
-        own, other = counts[f"{rule}_miscalls"], counts[f"{plain}_miscalls"]
-        if own - other > max(2 * math.sqrt(own + other), WORSE * judged):
-            yield (
-                f"{setting} on this log: {own:,} of {judged:,} setup-days on the wrong side with "
-                f"hindsight, {other:,} without; `hardtower stability` shows what each setting does"
-            )
 
 
 FAR = 2.0

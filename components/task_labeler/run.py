@@ -155,8 +155,6 @@ def label_clicks(
             doubtful.setups,
             outputs.FAR,
         )
-    for sentence in outputs.worse_settings(totals.counts):
-        logger.warning("TaskLabeler: %s", sentence)
     write_json(outputs.stability(totals, context, doubtful), f"{assignments_uri}/stability.json")
     settings = {
         "assignment_id": identity,

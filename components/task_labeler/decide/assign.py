@@ -97,10 +97,8 @@ def assign(
         for threshold in (settings.alpha, settings.online_alpha)
     )
     totals = _totals(facts.daily, sides, first, facts.conflicting)
-    # A pin is a person's decision, not the rule's.
-    decided = np.where(sides.reason == Reason.PINNED, cvr <= settings.alpha, sides.hard)
     totals.counts |= miscalls(
-        facts.daily, category, prior, strength, cvr, decided, context, attribution_days, settings
+        facts.daily, category, prior, strength, cvr, context, attribution_days, settings
     )
     history = _history(facts, cvr, belief, observed, sides, online, calendar, settings.alpha)
     return history, totals

@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 
-from common.arrays import Bools, Floats, Ints
+from common.arrays import Floats, Ints
 from components.task_labeler.decide.context import Context, Delay, observed_sums
 from components.task_labeler.decide.decay import DailyCounts, hindsight
 from components.task_labeler.decide.prior import smooth
@@ -21,7 +21,6 @@ def miscalls(
     prior: Floats,
     strength: Floats,
     cvr: Floats,
-    decided: Bools,
     context: Context,
     attribution_days: int,
     settings: LabellingSettings,
@@ -35,19 +34,17 @@ def miscalls(
 
     Args:
       prior, strength, cvr: float64 [R, D], of the chosen rule.
-      decided: bool [R, D], hard as it was decided in the end: by the run's own rule, with band and
-        dwell.
 
     Returns:
-      `judged_setup_days`; `<rule>_miscalls` for the rules naive, mature, corrected, chosen and
-      decided; and `<rule>_false_hard`, those of them that the rule calls hard.
+      `judged_setup_days`; `<rule>_miscalls` for the rules naive, mature, corrected and chosen; and
+      `<rule>_false_hard`, those of them that the rule calls hard.
     """
     days = daily.clicks.shape[1]
     observed_clicks = np.zeros((len(prior), days), np.int64)
     truth_sums = hindsight(daily, settings.window_days, settings.half_life_days)
     truth = smooth(*truth_sums, prior, strength) <= settings.alpha
     judged = (daily.clicks > 0) & (np.arange(days) <= days - 1 - attribution_days)
-    calls = {"chosen": cvr <= settings.alpha, "decided": decided}
+    calls = {"chosen": cvr <= settings.alpha}
     for delay in DELAYS:
         conversions, clicks, observed = observed_sums(
             daily, category_of_row, context.curves, delay, attribution_days, settings
@@ -56,7 +53,7 @@ def miscalls(
         observed_clicks = np.maximum(observed_clicks, observed)
     judged &= observed_clicks > 0
     counts = {"judged_setup_days": int(judged.sum())}
-    for rule in (*DELAYS, "chosen", "decided"):
+    for rule in (*DELAYS, "chosen"):
         wrong = judged & (calls[rule] != truth)
         counts[f"{rule}_miscalls"] = int(wrong.sum())
         counts[f"{rule}_false_hard"] = int((wrong & calls[rule]).sum())
