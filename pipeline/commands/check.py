@@ -41,6 +41,7 @@ def check(
     from labs.stability_lab.log.read import scan_log
     from labs.stability_lab.volumes import default_alphas, judge_volumes, volumes
     from pipeline.config import load_config
+    from pipeline.runs.harm import harmful_settings
     from pipeline.runs.outlook import log_lines, outlook
     from pipeline.terminal.quiet import quiet_libraries
     from pipeline.terminal.tables import terminal
@@ -97,6 +98,8 @@ def check(
     console.print(answer, style="bold green" if support.answer == "yes" else "bold yellow")
     for reason in support.reasons:
         console.print(f"  - {reason}", markup=False)
+    for warning in harmful_settings(log, labelling, config.splits):
+        console.print(f"  - {warning}", markup=False)
     if support.answer == "no":
         raise InputError(f"{support.reasons[0]}; wanted another alpha, or longer periods or log")
 

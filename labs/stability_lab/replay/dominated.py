@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from common.arrays import Bools
@@ -12,8 +13,8 @@ from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.measures import Measures, measure
 from labs.stability_lab.replay.replay import changed, replay
 
-NOISE = 0.02
-"""Share by which flips or wrong clicks must be fewer to count as fewer."""
+CHANCE = 2.0
+"""Standard deviations by which flips must be fewer, as if they were independent counts."""
 
 WITHOUT: dict[str, dict[str, object]] = {
     "band": {"band": 0.0},
@@ -26,7 +27,7 @@ WITHOUT: dict[str, dict[str, object]] = {
 def dominated_settings(
     log: LabLog, settings: LabellingSettings, judge: Judge, scope: Bools
 ) -> Iterator[str]:
-    """Settings without which one of flips and wrong clicks is lower and the other no higher.
+    """Settings without which there are fewer flips, beyond chance, and no more wrong clicks.
 
     A setting that buys steadiness with wrong sides, or right sides with flips, is a choice, and not
     among them.
@@ -52,8 +53,6 @@ def dominated_settings(
 
 
 def dominates(one: Measures, other: Measures) -> bool:
-    """Whether one has fewer flips or fewer wrong clicks, and no more of the other kind."""
-    pairs = [(one.flips, other.flips), (one.wrong_clicks or 0.0, other.wrong_clicks or 0.0)]
-    fewer = [a < b * (1 - NOISE) for a, b in pairs]
-    more = [a > b for a, b in pairs]
-    return any(fewer) and not any(more)
+    """Whether one has fewer flips than the other, beyond chance, and no more wrong clicks."""
+    fewer = other.flips - one.flips > CHANCE * math.sqrt(one.flips + other.flips)
+    return fewer and (one.wrong_clicks or 0.0) <= (other.wrong_clicks or 0.0)
