@@ -39,7 +39,7 @@ class WideSettings(Frozen):
     """What part of its logit, less the intercept, the layers are trained on top of. Below 1 they
     learn the rest anew, in their own way: half an average of two models, which pays where few ids
     and many numbers leave the layers as good as the linear part."""
-    max_sweeps: Annotated[int, Field(ge=1, le=1000)] = 30
+    max_sweeps: Annotated[int, Field(ge=1, le=1000)] = 20
     """Most passes over the fields while penalties are learnt."""
     tolerance: PositiveFloat = 1e-5
     """Relative change of the evidence's objective that ends them earlier."""

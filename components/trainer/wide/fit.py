@@ -127,11 +127,11 @@ def fit_wide(
     )
     state, sweeps = _learn(shards, state, settings)
     unseen = [*_left_out(shards, state, settings), *_placed(later, state.weights)]
-    scale = _scales(unseen)
+    scale = carried_over(unseen)
     state = state.settled(shards, _raised(shards, state, scale, settings), settings.refit_sweeps)
     offset = np.empty(len(columns), np.float32)
     place_of = dict(zip(map(id, shards), parts, strict=True))
-    for shard, _ in _left_out(shards, state, settings):
+    for shard, _, _ in _left_out(shards, state, settings):
         bias = state.weights.bias[shard.tower]
         offset[place_of[id(shard)].rows] = bias + settings.share * (shard.logit - bias)
     for shard in shards:
@@ -228,11 +228,12 @@ class _State:
 
     def settled(self, shards: Sequence[Shard], penalties: Penalties, sweeps: int) -> _State:
         """After some sweeps at fixed penalties, from these weights."""
-        weights = self.weights
+        weights, step = self.weights, None
         for shard in shards:
             shard.place(weights)
         for _ in range(sweeps):
-            weights = sweep(shards, weights, penalties).weights
+            swept = sweep(shards, weights, penalties, step)
+            weights, step = swept.weights, swept.step
         return _State(weights, penalties)
 
 
@@ -249,10 +250,11 @@ def _learn(
     bounds = settings.min_penalty, settings.max_penalty
     for shard in shards:
         shard.place(state.weights)
-    objective, sweeps = np.inf, 0
+    objective, sweeps, step = np.inf, 0, None
     while sweeps < settings.max_sweeps:
         sweeps += 1
-        swept = sweep(shards, state.weights, state.penalties)
+        swept = sweep(shards, state.weights, state.penalties, step)
+        step = swept.step
         learnt = swept.evidence.shared() if one else swept.evidence.penalties()
         penalties = Penalties(np.clip(learnt.fields, *bounds), np.clip(learnt.numbers, *bounds))
         state = _State(swept.weights, penalties)
@@ -262,42 +264,57 @@ def _learn(
     return state, sweeps
 
 
-def _left_out(
-    shards: Sequence[Shard], state: _State, settings: WideSettings
-) -> Iterator[tuple[Shard, Floats32]]:
-    """Each shard placed by weights fitted without its period, and what fields contribute there."""
+class Unseen(NamedTuple):
+    """A shard, placed by weights that have not seen it until the next one is taken.
+
+    Attributes:
+      contributions: of each field and group of numbers to its logits by those weights, see
+        `Shard.contributions`.
+      bias: those weights' intercept of its tower.
+    """
+
+    shard: Shard
+    contributions: Floats32
+    bias: float
+
+
+def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) -> Iterator[Unseen]:
+    """Each shard by weights fitted without its period."""
     for block in sorted({shard.block for shard in shards}):
         others = [shard for shard in shards if shard.block != block]
         found = state.settled(others, state.penalties, settings.fold_sweeps)
         yield from _placed([shard for shard in shards if shard.block == block], found.weights)
 
 
-def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[tuple[Shard, Floats32]]:
+def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
     for shard in shards:
         shard.place(weights)
-        yield shard, shard.contributions(weights).astype(np.float32)
+        contributions = shard.contributions(weights).astype(np.float32)
+        yield Unseen(shard, contributions, float(weights.bias[shard.tower]))
 
 
-def _scales(unseen: Sequence[tuple[Shard, Floats32]]) -> Floats:
+def carried_over(unseen: Sequence[Unseen]) -> Floats:
     """What each contribution is to be multiplied by, in [0, 1], [fields + NUMBER_GROUPS].
+
+    It rests on the contributions and intercepts alone: by now the shards may be placed by weights
+    that have seen them.
 
     Maximises the likelihood of sigmoid(b + sum_f scale_f u_f) with an intercept for each tower,
     one more for each on calibration examples, and a normal prior around 1: Newton's method, each
     step a least-squares problem within bounds.
     """
-    count = unseen[0][1].shape[1]
-    sources = sorted({(shard.tower, shard.block == UNSEEN_BLOCK) for shard, _ in unseen})
+    count = unseen[0].contributions.shape[1]
+    sources = sorted({(u.shard.tower, u.shard.block == UNSEEN_BLOCK) for u in unseen})
     at = np.concatenate([np.ones(count), np.zeros(len(sources))])
-    starts = [shard.logit - contributions.sum(axis=1) for shard, contributions in unseen]
     prior = np.concatenate([np.full(count, SCALE_PRIOR), np.full(len(sources), 1e-9)])
     low = np.concatenate([np.zeros(count), np.full(len(sources), -np.inf)])
     high = np.concatenate([np.ones(count), np.full(len(sources), np.inf)])
     target = np.concatenate([np.ones(count), np.zeros(len(sources))])
     for _ in range(SCALE_STEPS):
         slope, hessian = prior * (at - target), np.diag(prior)
-        for (shard, contributions), start in zip(unseen, starts, strict=True):
+        for shard, contributions, bias in unseen:
             place = count + sources.index((shard.tower, shard.block == UNSEEN_BLOCK))
-            logits = start + contributions @ at[:count] + at[place]
+            logits = bias + contributions @ at[:count] + at[place]
             of_slope, information = shard.derivatives_at(logits)
             columns = [*range(count), place]
             design = np.hstack([contributions, np.ones((len(shard), 1))])
@@ -328,7 +345,7 @@ def _raised(
     weights, shape = state.weights, state.weights.shape
     for shard in shards:
         shard.place(weights)
-        shard.refresh()
+        shard.refresh(information=True)
 
     def raised(w: Floats, h: Floats, penalty: float, kept: float) -> float:
         of = h * w * w

@@ -36,7 +36,16 @@ def observed_logit(z: Floats, completeness: Floats | None) -> Floats:
         return z
     with np.errstate(divide="ignore"):
         missing = np.log1p(-completeness)
-    found: Floats = z + np.log(completeness) - np.logaddexp(0.0, z + missing)
+    return z + np.log(completeness) - softplus(z + missing)
+
+
+def softplus(x: Floats) -> Floats:
+    """log(1 + exp(x)), by the functions that NumPy computes several at a time."""
+    found = np.abs(x)
+    np.negative(found, out=found)
+    np.exp(found, out=found)
+    np.log1p(found, out=found)
+    found += np.maximum(x, 0.0)
     return found
 
 
@@ -54,8 +63,7 @@ def loss(z: Floats, label: Floats, shift: Floats | float, completeness: Floats |
       completeness: see `observed_logit`.
     """
     seen = observed_logit(z, completeness) + shift
-    found: Floats = np.logaddexp(0.0, seen) - label * seen
-    return found
+    return softplus(seen) - label * seen
 
 
 def derivatives(

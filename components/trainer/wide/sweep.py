@@ -22,6 +22,10 @@ from components.trainer.wide.weights import (
 LONGEST_STEP = 2.0
 """Most that one step of a field moves a logit: a trust region for ids that few examples have."""
 
+DRIFT = 0.05
+"""Move of the logits from which on information is taken anew: below, p (1 - p) is off by less than
+that share, which costs a step some length and neither its direction nor where sweeps end."""
+
 JITTER = 1e-12
 
 HALVINGS = 10
@@ -91,12 +95,14 @@ class Swept:
 
     Attributes:
       weights: after it.
+      step: to them from those before.
       loss: summed over the examples, without penalties, nats.
       objective: negative log evidence of the penalties at the mode, up to a constant.
       evidence: for the next penalties.
     """
 
     weights: Weights
+    step: Weights
     loss: float
     objective: float
     evidence: Evidence
@@ -175,18 +181,27 @@ def number_step(weights: Weights, penalties: Penalties, sums: Derivatives) -> tu
     return step, change[size:]
 
 
-def sweep(shards: Sequence[Shard], weights: Weights, penalties: Penalties) -> Swept:
+def sweep(
+    shards: Sequence[Shard], weights: Weights, penalties: Penalties, last: Weights | None = None
+) -> Swept:
     """Numbers first, then field after field: each by the sums that the ones before have left.
 
-    Slopes follow each step to first order, and information is that of the sweep's beginning. A
-    sweep that does not lower the penalised loss is halved until it does, which the convexity of
-    logistic regression promises; the last resort is to stay.
+    Slopes follow each step to first order, information may be that of sweeps before (`DRIFT`).
+    Where fields say nearly the same, as a campaign and its creatives do, block after block is a
+    slow walk; so the sweep ends at the lowest point of the plane of its own way and of the one
+    before, as conjugate gradients do.
+
+    Args:
+      shards: placed by the weights.
+      weights, penalties: where to begin.
+      last: `Swept.step` of the sweep before, from which the shards come.
     """
     shape = weights.shape
-    before = [shard.logit for shard in shards]
     began = sum(shard.loss() for shard in shards) + weights.penalty(penalties)
+    moves, information = np.sum([shard.drift() for shard in shards], axis=0)
     for shard in shards:
-        shard.refresh()
+        shard.begin(resting=last is None)
+        shard.refresh(information=bool(moves > DRIFT**2 * information))
     step, of_bias = number_step(weights, penalties, number_sums(shards, shape))
     determinant = step.log_determinant
     numbers = weights.numbers + step.change
@@ -206,14 +221,15 @@ def sweep(shards: Sequence[Shard], weights: Weights, penalties: Penalties) -> Sw
         effective.fields[:, field] = step.effective
         determinant += step.log_determinant
     moved = replace(moved, fields=tuple(fields))
-    share, ended = _shortened(shards, before, weights, moved, penalties, began)
-    moved = weights.towards(moved, share)
+    walked, ended = _walked(shards, weights, moved.less(weights), last, penalties, began)
+    moved = weights.plus(1.0, walked)
     prior = sum(
         float((PRIOR_RATE * p - PRIOR_SHAPE * np.log(p)).sum())
         for p in (penalties.fields, penalties.numbers)
     )
     return Swept(
         moved,
+        walked,
         ended - moved.penalty(penalties),
         ended + 0.5 * (determinant + prior),
         Evidence(effective, _squares(moved)),
@@ -229,22 +245,37 @@ def _squares(weights: Weights) -> Penalties:
     )
 
 
-def _shortened(
+def _walked(
     shards: Sequence[Shard],
-    before: Sequence[Floats],
     weights: Weights,
-    moved: Weights,
+    way: Weights,
+    last: Weights | None,
     penalties: Penalties,
     began: float,
-) -> tuple[float, float]:
-    """The share of the sweep's way that lowers the penalised loss, and that loss there."""
-    after = [shard.logit for shard in shards]
-    for halving in range(HALVINGS + 1):
-        share = 0.5**halving if halving < HALVINGS else 0.0
-        for shard, old, new in zip(shards, before, after, strict=True):
-            shard.logit = new if share == 1 else old + share * (new - old)
-        reached = weights if share == 0 else weights.towards(moved, share)
+) -> tuple[Weights, float]:
+    """The step from the weights to the end of a sweep, and the penalised loss there.
+
+    One Newton step within the plane. Where it does not lower the loss the sweep's own way is gone,
+    or the half of it, and so on, which the convexity of logistic regression promises to end; the
+    last resort is to stay.
+    """
+    ways = (way, way.less(way) if last is None else last)
+    slope, information = np.zeros(2), np.zeros((2, 2))
+    for shard in shards:
+        of_slope, of_information = shard.along()
+        slope += of_slope
+        information += of_information
+    here = weights.plus(1.0, way)
+    slope += [here.inner(w, penalties) for w in ways]
+    information += [[a.inner(b, penalties) for b in ways] for a in ways]
+    farther, before = -np.linalg.lstsq(information, slope, rcond=1e-10)[0]
+    tries = [(1 + farther, before), *((0.5**k, 0.0) for k in range(HALVINGS)), (0.0, 0.0)]
+    for share, before in tries:
+        for shard in shards:
+            shard.walk(share, before)
+        step = way.plus(share - 1.0, way).plus(before, ways[1])
+        reached = weights.plus(1.0, step)
         ended = sum(shard.loss() for shard in shards) + reached.penalty(penalties)
         if ended <= began:
             break
-    return share, ended
+    return step, ended

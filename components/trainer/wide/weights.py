@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from common.arrays import Floats, Floats32, Ints32
+from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.wide.likelihood import Derivatives, derivatives, loss
 from components.transform.layout import FeatureLayout
 
@@ -111,27 +111,31 @@ class Weights:
             self, fields=tuple(share * w for w in self.fields), numbers=share * self.numbers
         )
 
-    def towards(self, other: Weights, share: float) -> Weights:
-        """A point on the line from these weights to others."""
+    def less(self, other: Weights) -> Weights:
+        """The difference, weight by weight."""
+        return self.plus(-1.0, other)
 
-        def between(a: Floats, b: Floats) -> Floats:
-            return a + share * (b - a)
-
+    def plus(self, share: float, step: Weights) -> Weights:
+        """These weights and a share of a step, weight by weight."""
         return replace(
             self,
-            fields=tuple(map(between, self.fields, other.fields)),
-            numbers=between(self.numbers, other.numbers),
-            bias=between(self.bias, other.bias),
+            fields=tuple(w + share * s for w, s in zip(self.fields, step.fields, strict=True)),
+            numbers=self.numbers + share * step.numbers,
+            bias=self.bias + share * step.bias,
         )
+
+    def inner(self, other: Weights, penalties: Penalties) -> float:
+        """The sum of products of two weights and their penalty; the intercepts have none."""
+        of_fields = sum(
+            float(penalty @ (w * o).sum(axis=1))
+            for penalty, w, o in zip(penalties.fields.T, self.fields, other.fields, strict=True)
+        )
+        by_number = penalties.numbers[:, self.shape.group]
+        return of_fields + float((by_number * self.numbers * other.numbers).sum())
 
     def penalty(self, penalties: Penalties) -> float:
         """What the penalties add to the loss, nats."""
-        of_fields = sum(
-            float(penalty @ (w * w).sum(axis=1))
-            for penalty, w in zip(penalties.fields.T, self.fields, strict=True)
-        )
-        by_number = penalties.numbers[:, self.shape.group]
-        return 0.5 * (of_fields + float((by_number * self.numbers**2).sum()))
+        return 0.5 * self.inner(self, penalties)
 
 
 class Shard:
@@ -143,7 +147,7 @@ class Shard:
     Attributes:
       tower: number of the tower that learns from them.
       block: number of the period that they are of.
-      ids: int32 [fields, n].
+      ids: intp [fields, n], what NumPy counts and gathers by without a copy.
       nums: float32 [n, numbers + 1], the numbers and a one.
       logit: float64 [n].
     """
@@ -162,7 +166,7 @@ class Shard:
         """Takes the examples' arrays as `Columns` holds them, and the shift of their logits."""
         self.tower = tower
         self.block = block
-        self.ids: Ints32 = np.ascontiguousarray(ids.T)
+        self.ids: Indices = np.ascontiguousarray(ids.T, np.intp)
         self.nums: Floats32 = np.hstack([nums, np.ones((len(nums), 1), np.float32)])
         self._label = label.astype(np.float64)
         self._weight = None if weight is None else weight.astype(np.float64)
@@ -171,12 +175,20 @@ class Shard:
         self.logit: Floats = np.zeros(len(label))
         self._slope: Floats = np.zeros(len(label))
         self._information: Floats = np.zeros(len(label))
+        self._measured_at: Floats | None = None
+        self._of_fields: dict[int, Floats] = {}
+        self._of_numbers: Floats | None = None
+        self._room: Floats = np.empty(len(label))
+        self._began: Floats = self.logit
+        self._ways: tuple[Floats, Floats | None] = (self.logit, None)
+        self._stride: Floats | None = None
 
     def __len__(self) -> int:
         return len(self._label)
 
     def place(self, weights: Weights) -> None:
-        """Computes the logits anew."""
+        """Computes the logits anew; whichever way they went before is forgotten."""
+        self._stride = None
         self.logit = self.nums @ weights.of_numbers[self.tower]
         for ids, of_towers in zip(self.ids, weights.of_fields, strict=True):
             self.logit += of_towers[self.tower][ids]
@@ -209,37 +221,102 @@ class Shard:
             return found
         return Derivatives(found.slope * self._weight, found.information * self._weight)
 
-    def refresh(self) -> None:
-        """Takes slope and information at the logits as they are; information stays until then."""
-        self._slope, self._information = self.derivatives_at(self.logit)
+    def begin(self, *, resting: bool) -> None:
+        """A sweep begins here.
+
+        Args:
+          resting: no sweep ended here, or none whose way is to be gone on.
+        """
+        self._began = self.logit.copy()
+        if resting:
+            self._stride = None
+
+    def along(self) -> Derivatives:
+        """Of the summed loss along the way from `begin` to here and along that of the sweep before.
+
+        Returns:
+          Slope [2] and information [2, 2]; zero along a way that was not gone.
+        """
+        self._ways = (self.logit - self._began, self._stride)
+        slope, information = np.zeros(2), np.zeros((2, 2))
+        by_example = self.derivatives_at(self.logit)
+        for i, way in enumerate(self._ways):
+            if way is None:
+                continue
+            slope[i] = by_example.slope @ way
+            np.multiply(by_example.information, way, out=self._room)
+            for j, other in enumerate(self._ways[: i + 1]):
+                if other is not None:
+                    information[i, j] = information[j, i] = self._room @ other
+        return Derivatives(slope, information)
+
+    def walk(self, share: float, before: float) -> None:
+        """Goes to `begin` and shares of the two ways that `along` has measured."""
+        way, last = self._ways
+        self._stride = share * way
+        if last is not None:
+            self._stride += before * last
+        self.logit = self._began + self._stride
+
+    def drift(self) -> tuple[float, float]:
+        """How far the logits are from where information was taken.
+
+        Returns:
+          Their squared moves, summed by information, and the information; infinite before any was
+          taken.
+        """
+        if self._measured_at is None:
+            return np.inf, 1.0
+        np.subtract(self.logit, self._measured_at, out=self._room)
+        np.square(self._room, out=self._room)
+        return float(self._information @ self._room), float(self._information.sum())
+
+    def refresh(self, *, information: bool) -> None:
+        """Takes the slopes at the logits as they are, and the information too if it is asked for.
+
+        Until then the information and its sums are those of the logits when they were taken.
+        """
+        slope, of_information = self.derivatives_at(self.logit)
+        self._slope = slope
+        if information:
+            self._information, self._measured_at = of_information, self.logit.copy()
+            self._of_fields, self._of_numbers = {}, None
 
     def field_sums(self, field: int, rows: int) -> tuple[Floats, Floats]:
         """Slope and information summed by id, each [rows]."""
         ids = self.ids[field]
-        slope, information = (
-            np.asarray(np.bincount(ids, values, rows), np.float64)
-            for values in (self._slope, self._information)
-        )
-        return slope, information
+        if field not in self._of_fields:
+            self._of_fields[field] = np.bincount(ids, self._information, rows).astype(
+                np.float64, copy=False
+            )
+        slope = np.bincount(ids, self._slope, rows).astype(np.float64, copy=False)
+        return slope, self._of_fields[field]
 
     def number_sums(self) -> tuple[Floats, Floats]:
         """Slope [numbers + 1] and information [numbers + 1, numbers + 1] of numbers and a one."""
         x = self.nums
-        # Single precision does for the Hessian, which decides how far to go and not where to.
-        weighted = x * self._information.astype(np.float32)[:, None]
-        return self._slope @ x, (weighted.T @ x).astype(np.float64)
+        # In double precision NumPy would copy all numbers for each product.
+        slope = (self._slope.astype(np.float32) @ x).astype(np.float64)
+        if self._of_numbers is None:
+            weighted = x * self._information.astype(np.float32)[:, None]
+            self._of_numbers = (weighted.T @ x).astype(np.float64)
+        return slope, self._of_numbers
 
     def move_field(self, field: int, change: Floats) -> None:
         """Adds a change of the tower's weights of one field, [rows]."""
-        self._move(change[self.ids[field]])
+        # Ids are within the rows; to clip is NumPy's one way to gather without a copy.
+        np.take(change, self.ids[field], out=self._room, mode="clip")
+        self._move(self._room)
 
     def move_numbers(self, change: Floats) -> None:
         """Adds a change of the tower's weights of numbers and of its intercept."""
         self._move(self.nums @ change)
 
     def _move(self, change: Floats) -> None:
-        self.logit = self.logit + change
-        self._slope += self._information * change
+        """Overwrites the change."""
+        self.logit += change
+        change *= self._information
+        self._slope += change
 
 
 def field_sums(shards: Iterable[Shard], shape: Shape, field: int) -> Derivatives:

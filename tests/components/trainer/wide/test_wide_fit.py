@@ -14,7 +14,7 @@ from scipy.special import expit, log_expit, logit
 from common.arrays import Floats
 from components.trainer.data.columns import Columns
 from components.trainer.settings import ModelSettings, SamplingSettings, WideSettings
-from components.trainer.wide.fit import fit_logistic, fit_wide
+from components.trainer.wide.fit import Unseen, carried_over, fit_logistic, fit_wide
 from components.trainer.wide.likelihood import derivatives, loss, observed_logit
 from components.trainer.wide.sweep import field_step, sweep
 from components.trainer.wide.weights import Penalties, Shape, Shard, Weights, field_sums
@@ -119,15 +119,19 @@ def unflattened(flat: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     return site.reshape(3, 6), ad.reshape(3, 9), numbers.reshape(3, 2), bias
 
 
-def test_sweeps_end_where_a_general_optimiser_does() -> None:
+@pytest.mark.parametrize("resting", [True, False])
+def test_sweeps_end_where_a_general_optimiser_does(resting: bool) -> None:
+    """Each from rest, or going on in the way of the one before."""
     columns = examples(120, seed=1, effects=(np.linspace(-1, 1, 6), np.zeros(9)))
     rng = np.random.default_rng(2)
     penalties = Penalties(rng.uniform(1, 5, (3, 2)), rng.uniform(1, 5, (3, 2)))
     shards, weights = shards_of(columns), Weights.start(SHAPE, np.array([-1.0, -1.0]))
     for shard in shards:
         shard.place(weights)
+    step = None
     for _ in range(40):
-        weights = sweep(shards, weights, penalties).weights
+        swept = sweep(shards, weights, penalties, None if resting else step)
+        weights, step = swept.weights, swept.step
     size = 3 * 6 + 3 * 9 + 3 * 2 + 2
     wanted = minimize(lambda w: penalised(columns, penalties, w), np.zeros(size), tol=1e-10).x
     site, ad, numbers, bias = unflattened(wanted)
@@ -159,7 +163,7 @@ def test_a_field_step_solves_the_whole_system(towers: int) -> None:
         for tower in range(towers)
     ]
     for shard in shards:
-        shard.refresh()
+        shard.refresh(information=True)
     sums = field_sums(shards, shape, 0)
     step = field_step(w, penalty, sums)
     size = shape.parts * rows
@@ -185,15 +189,16 @@ def test_shards_add_up() -> None:
     for pieces in (1, 7):
         shards, weights = shards_of(columns, pieces), Weights.start(SHAPE, np.zeros(2))
         penalties = Penalties.start(SHAPE, 5.0)
+        step = None
         for _ in range(3):
-            swept = sweep(shards, weights, penalties)
-            weights, penalties = swept.weights, swept.evidence.penalties()
+            swept = sweep(shards, weights, penalties, step)
+            weights, penalties, step = swept.weights, swept.evidence.penalties(), swept.step
         found.append((weights, penalties, swept.objective))
     (whole, of_whole, objective), (split, of_split, same) = found
     for a, b in zip(whole.fields, split.fields, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-9)
-    np.testing.assert_allclose(of_whole.fields, of_split.fields, rtol=1e-6)
-    assert same == pytest.approx(objective, rel=1e-9)
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    np.testing.assert_allclose(of_whole.fields, of_split.fields, rtol=1e-5)
+    assert same == pytest.approx(objective, rel=1e-7)
 
 
 SETTINGS = ModelSettings(wide=WideSettings(blocks=3))
@@ -214,8 +219,8 @@ def test_a_weight_counts_as_examples() -> None:
     (a, penalty_a), (b, penalty_b) = (
         fit_logistic(c, LAYOUT, settings) for c in (weighted, repeated)
     )
-    np.testing.assert_allclose(a.fields[0], b.fields[0], atol=1e-8)
-    assert penalty_a == pytest.approx(penalty_b)
+    np.testing.assert_allclose(a.fields[0], b.fields[0], atol=1e-5)
+    assert penalty_a == pytest.approx(penalty_b, rel=1e-5)
 
 
 def test_unseen_ids_weigh_nothing() -> None:
@@ -258,6 +263,28 @@ def test_what_holds_in_a_period_alone_is_switched_down() -> None:
     assert by_field["ad"]["scale"] < 0.5 < 0.9 < by_field["site"]["scale"]
     in_sample = np.abs(fit.weights.of_fields[1]).mean()
     assert in_sample < 0.6
+
+
+def test_what_carries_over_is_a_logistic_regression_on_contributions() -> None:
+    """Against a general optimiser; where the shards are placed by now plays no part."""
+    rng = np.random.default_rng(20)
+    columns, width = known(examples(2000, seed=21)), 4
+    contributions = rng.normal(0, 1, (2000, width)).astype(np.float32)
+    truth = np.array([0.0, 0.4, 0.9, 1.0])
+    label = (rng.random(2000) < expit(-1.3 + contributions @ truth)).astype(np.float32)
+    shard = Shard(0, 0, columns.ids, columns.nums, label)
+    unseen = [Unseen(shard, contributions, -1.0)]
+    found = carried_over(unseen)
+
+    def objective(at: Floats) -> float:
+        z = -1.0 + contributions @ at[:width] + at[width]
+        return float(loss(z, label, 0.0, None).sum() + 0.5 * ((at[:width] - 1) ** 2).sum())
+
+    bounds = [(0.0, 1.0)] * width + [(None, None)]
+    wanted = minimize(objective, np.ones(width + 1), bounds=bounds, tol=1e-12).x[:width]
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+    shard.logit = rng.normal(0, 3, 2000)
+    np.testing.assert_array_equal(carried_over(unseen), found)
 
 
 def test_sampling_is_undone() -> None:
@@ -327,7 +354,7 @@ def test_separable_and_constant_columns_leave_everything_finite() -> None:
 def test_the_logistic_regression_has_one_penalty() -> None:
     columns = known(examples(3000, seed=19, effects=(np.linspace(-1, 1, 6), np.zeros(9))))
     columns = columns.take(columns.hard)
-    weights, penalty = fit_logistic(columns, LAYOUT, WideSettings(max_sweeps=200))
+    weights, penalty = fit_logistic(columns, LAYOUT, WideSettings(max_sweeps=200, tolerance=1e-9))
     shard = Shard(0, 0, columns.ids, columns.nums, columns.label)
     shard.place(weights)
     p = expit(shard.logit)
