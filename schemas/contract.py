@@ -212,6 +212,11 @@ class Contract(Frozen):
             raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
         if clash := sorted(numeric & set(self.string_columns)):
             raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
+        if self.input.format == "bigquery" and (self.positive_labels or self.timestamp_zone):
+            raise ValueError(
+                "positive_labels and timestamp_zone are for files; wanted a query that gives "
+                "labels of 0 and 1, and times in UTC"
+            )
         if r.weight is not None and r.weight in {*self.string_columns, *self.int_columns, r.spend}:
             raise ValueError(
                 f"roles.weight: column {r.weight!r} has another role; wanted a column of its own"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import itertools
 import os
 import re
@@ -27,6 +28,7 @@ MOST_BYTES = 4 << 30
 """Of files that are read; of a larger log, files spread evenly over it."""
 BATCH_ROWS = 65_536
 DIALECT_LINES = 50
+DIGITS = "0123456789"
 NULLS = ("", "NULL", "null", r"\N", "NA", "N/A", "None", "NaN", "nan")
 """Texts that stand for no value in one program's files or another's."""
 
@@ -153,20 +155,18 @@ def _pattern(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 def _glob(names: Sequence[str]) -> str:
     """The narrowest glob of a kind that finds all of them: parts that differ become `*`."""
-    if len(set(names)) == 1:
-        return names[0]
     parts = [name.split("/") for name in names]
     if len({len(p) for p in parts}) > 1:
-        return f"**/*{_common([name[::-1] for name in names])[::-1]}"
+        return f"**/*{glob.escape(_common([name[::-1] for name in names])[::-1])}"
     return "/".join(_alike(level) for level in zip(*parts, strict=True))
 
 
 def _alike(texts: Sequence[str]) -> str:
     if len(set(texts)) == 1:
-        return texts[0]
+        return glob.escape(texts[0])
     start = _common(texts)
     end = _common([text[len(start) :][::-1] for text in texts])[::-1]
-    return f"{start.rstrip('0123456789')}*{end.lstrip('0123456789')}"
+    return f"{glob.escape(start.rstrip(DIGITS))}*{glob.escape(end.lstrip(DIGITS))}"
 
 
 def _common(texts: Sequence[str]) -> str:

@@ -78,6 +78,12 @@ def test_a_zone_is_one_that_is_known() -> None:
             contract(timestamp_zone=zone)
 
 
+def test_a_query_says_what_labels_mean() -> None:
+    query = {"format": "bigquery", "query": "select 1"}
+    with pytest.raises(InputError, match="wanted a query that gives labels of 0 and 1"):
+        contract(input=query, positive_labels=["yes"])
+
+
 @pytest.mark.parametrize(
     ("roles", "days", "ripen"),
     [

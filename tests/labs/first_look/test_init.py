@@ -281,6 +281,18 @@ def test_a_partition_a_day_is_one_where_the_days_are_right(folder: Path) -> None
     assert contract.input.pattern == "day={YYYY}-{MM}-{DD}/part-0.parquet"
 
 
+def test_names_of_files_that_are_globs_are_files_all_the_same(folder: Path) -> None:
+    columns = clicks()
+    half = ROWS // 2
+    for name, rows in (("part[1]", slice(0, half)), ("part[2]", slice(half, ROWS))):
+        part = {n: c[rows] for n, c in columns.items()}
+        write_csv(part, folder / "log", f"{name}.csv")
+    contract, _, _ = guessed(folder)
+    assert contract.input.pattern == "part[[]*].csv"
+    done = CliRunner().invoke(main, ["check", "--config", str(folder / "mine-config.yaml")])
+    assert f"{ROWS:,} in the window, 0 of them break the contract" in done.output
+
+
 def test_days_of_another_zone_are_no_partitions(folder: Path) -> None:
     daily(clicks(), folder / "log", shift=7 * 3600)
     contract, _, output = guessed(folder)
