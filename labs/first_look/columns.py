@@ -85,9 +85,13 @@ class Column:
 MOST_WORDS = 64
 
 
-def look_at(table: pa.Table) -> Mapping[str, Column]:
-    """Every column of a sample."""
-    return {name: _look(name, _flat(table[name])) for name in table.schema.names}
+def look_at(table: pa.Table, typed: bool) -> Mapping[str, Column]:
+    """Every column of a sample.
+
+    Args:
+      typed: whether the files have types, so that text in them is never read as a number.
+    """
+    return {name: _look(name, _flat(table[name]), typed) for name in table.schema.names}
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
@@ -97,7 +101,7 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return whole.dictionary_decode() if pa.types.is_dictionary(whole.type) else whole
 
 
-def _look(name: str, values: pa.Array) -> Column:
+def _look(name: str, values: pa.Array, typed: bool) -> Column:
     kind = values.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         values = cast_or_null(values, pa.string())
@@ -115,16 +119,16 @@ def _look(name: str, values: pa.Array) -> Column:
         number = _floats(values.cast(pa.int8()))
         return Column(name, "flag", *_codes(values), number=number, exact=False)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _look_at_text(name, values)
+        return _look_at_text(name, values, typed)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         return Column(name, "nested", np.zeros(len(values), np.int64), 0)
     return _look_at_numbers(name, values, _floats(values.cast(pa.float64(), safe=False)))
 
 
-def _look_at_text(name: str, values: pa.Array) -> Column:
+def _look_at_text(name: str, values: pa.Array, typed: bool) -> Column:
     code, distinct = _codes(values)
     words = _words(values) if distinct <= MOST_WORDS else ()
-    if _all_are(values, pa.float64()):
+    if not typed and _all_are(values, pa.float64()):
         return _look_at_numbers(name, values, _floats(cast_or_null(values, pa.float64())))
     for zoned in (True, False):
         kind = pa.timestamp("ns", "UTC" if zoned else None)

@@ -70,7 +70,23 @@ PERSON = _named(
     *("user", "uid", "visitor", "cookie", "device", "os", "browser", "ip", "session", "hour"),
     *("weekday", "dow", "city", "country", "region", "zip", "gender", "age", "language", "email"),
 )
-KEY = _named("id", "ids", "uid", "code", "key", "hash", "zip", "type", "cat", "category", "hour")
+KEY = _named(
+    "id",
+    "ids",
+    "uid",
+    "code",
+    "key",
+    "hash",
+    "zip",
+    "type",
+    "cat",
+    "category",
+    "hour",
+    "upc",
+    "sku",
+    "ean",
+    "gtin",
+)
 LATER = _named(
     *("revenue", "amount", "gmv", "payout", "refund", "refunded", "commission", "order", "orders"),
     *("transaction", "basket", "attributed", "attribution", "conv", "conversions", "purchase"),

@@ -62,7 +62,7 @@ def init(
             "--out"
         )
     sample = read_sample(files)
-    columns = look_at(sample.table)
+    columns = look_at(sample.table, typed=files.form != "csv")
     found = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
     made = draft(plain, files, sample, found, setup_totals(found, columns), contract)
     try:

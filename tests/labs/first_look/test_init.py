@@ -221,6 +221,19 @@ def test_floats_are_no_keys(folder: Path) -> None:
             path.unlink()
 
 
+def test_digits_that_are_text_stay_text(folder: Path) -> None:
+    """A typed file says so; the reader would refuse them as numbers."""
+    columns = clicks()
+    columns["code"] = [str(c % 90 + 10_000) for c in range(ROWS)]
+    columns["converted"] = [str(c) for c in columns["converted"]]
+    write_parquet(columns, folder / "log")
+    contract, _, _ = guessed(folder)
+    assert "code" in {f.name for f in contract.features.categorical}
+    assert contract.positive_labels == ("1",)
+    done = CliRunner().invoke(main, ["check", "--config", str(folder / "mine-config.yaml")])
+    assert f"{ROWS:,} in the window, 0 of them break the contract" in done.output
+
+
 def test_an_amount_is_a_label_where_nothing_says_it_better(folder: Path) -> None:
     columns = without(clicks(), "converted", "conversion_time", "cost")
     columns["order_value"] = columns.pop("paid")
