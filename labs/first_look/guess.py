@@ -580,7 +580,7 @@ def _numeric(found: Guess, column: Column) -> Numeric:
 def _transform(
     known: Floats, name: str
 ) -> tuple[Literal["identity", "zscore", "log1p", "log"], str]:
-    low, middle = np.quantile(known, [0.0, 0.5])
+    low, middle = np.quantile(known, [0.0, 0.5]) + 0.0
     shown = f"{low:.3g} .. {known.max():.3g}, median {middle:.3g}"
     if low >= 0 and known.max() <= 1 and _is(RATE, name):
         return "log", f"a rate: {shown}"
