@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,20 @@ from pipeline.commands.shared.studies import bar, rich_table
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from common.pages.page import Table
+    from components.task_labeler.calendar import Period
+    from labs.stability_lab.log.cells import LabLog
     from labs.stability_lab.log.read import RowCounts
     from labs.stability_lab.volumes import Volumes
     from pipeline.config import PipelineConfig
+
+ANSWERS = {
+    "yes": "The log can support the question.",
+    "hardly": "The log can hardly support the question.",
+    "no": "The log cannot support the question.",
+}
 
 
 @click.command()
@@ -33,16 +44,14 @@ def check(
     Exit code 2 where a run would stop.
     """
     from common.as_of import resolve_as_of
-    from common.days import to_date, to_day
     from components.example_gen.peek import Span
     from components.example_gen.readers.source import Window
-    from components.task_labeler.calendar import Period
     from components.task_labeler.settings import with_pins
     from labs.stability_lab.log.read import scan_log
     from labs.stability_lab.volumes import default_alphas, judge_volumes, volumes
     from pipeline.config import load_config
     from pipeline.runs.harm import harmful_settings
-    from pipeline.runs.outlook import log_lines, outlook
+    from pipeline.runs.outlook import log_lines
     from pipeline.terminal.quiet import quiet_libraries
     from pipeline.terminal.tables import terminal
 
@@ -50,58 +59,67 @@ def check(
     config = load_config(config_name, at_day(overrides, as_of))
     contract, labelling = config.data_contract, with_pins(config.labelling)
     day = resolve_as_of(config.as_of)
-    window = Window.before(day, config.window_days)
     with bar("reading the log") as progress:
         log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
     console = terminal(soft_wrap=True)
-
-    def lines(named: Iterator[tuple[str, str]]) -> None:
-        for name, words in named:
-            console.print(f"  {name:<12}{words}", markup=False)
-
     console.print(f"[bold]hardtower[/] check of {config.name}, contract {contract.name}")
+    refused = rows.refused(config.ingest.max_bad_row_share)
     if log is None:
-        lines(log_lines(window, Span(files=rows.shards)))
-        lines(_row_lines(rows))
+        window = Window.before(day, config.window_days)
+        _print(console, log_lines(window, Span(files=rows.shards)), _row_lines(rows))
         raise InputError(
-            rows.refused(config.ingest.max_bad_row_share)
+            refused
             or f"no click between {window.start} and {window.days[-1]}: mind as_of, window_days "
             "and timestamp_unit"
         )
-    last = int(log.cells.day.max())
-    span = Span(to_date(log.first_day), to_date(last), rows.shards, rows.sound, len(log.setups.ids))
-    periods, impossible = {"log": Period(log.first_day, to_day(day))}, ""
-    try:
-        ahead = outlook(config, span)
-        periods = dict(ahead.periods)
-        lines(ahead.lines())
-    except InputError as error:
-        impossible = str(error)
-        lines(log_lines(window, span))
-    lines(_row_lines(rows))
+    periods, calendar, impossible = _calendar(config, log, rows)
+    _print(console, calendar, _row_lines(rows))
     tried = (*(alphas or default_alphas(labelling.alpha)), labelling.alpha)
     with bar("alphas") as progress:
         found = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)
     console.print(rich_table(_table(found, labelling.alpha)))
-    if refused := rows.refused(config.ingest.max_bad_row_share):
+    if refused:
         raise InputError(refused)
     if impossible:
-        for sentence in _what_is_possible(config, log.as_of - log.first_day):
-            console.print(f"  - {sentence}", markup=False)
+        _list(console, _what_is_possible(config, log.as_of - log.first_day))
         raise InputError(impossible)
     support = judge_volumes(found[labelling.alpha])
-    answer = {
-        "yes": "The log can support the question.",
-        "hardly": "The log can hardly support the question.",
-        "no": "The log cannot support the question.",
-    }[support.answer]
-    console.print(answer, style="bold green" if support.answer == "yes" else "bold yellow")
-    for reason in support.reasons:
-        console.print(f"  - {reason}", markup=False)
-    for warning in harmful_settings(log, labelling, config.splits):
-        console.print(f"  - {warning}", markup=False)
+    style = "bold green" if support.answer == "yes" else "bold yellow"
+    console.print(ANSWERS[support.answer], style=style)
+    _list(console, chain(support.reasons, harmful_settings(log, labelling, config.splits)))
     if support.answer == "no":
         raise InputError(f"{support.reasons[0]}; wanted another alpha, or longer periods or log")
+
+
+def _print(console: Console, *groups: Iterable[tuple[str, str]]) -> None:
+    for name, words in chain(*groups):
+        console.print(f"  {name:<12}{words}", markup=False)
+
+
+def _list(console: Console, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        console.print(f"  - {sentence}", markup=False)
+
+
+def _calendar(
+    config: PipelineConfig, log: LabLog, rows: RowCounts
+) -> tuple[Mapping[str, Period], Iterable[tuple[str, str]], str]:
+    """The run's periods, its outlook, and why it has none: then the whole log is the one period."""
+    from common.days import to_date
+    from components.example_gen.peek import Span
+    from components.example_gen.readers.source import Window
+    from components.task_labeler.calendar import Period
+    from pipeline.runs.outlook import log_lines, outlook
+
+    first, last = to_date(log.first_day), to_date(int(log.cells.day.max()))
+    span = Span(first, last, rows.shards, rows.sound, len(log.setups.ids))
+    try:
+        ahead = outlook(config, span)
+    except InputError as error:
+        window = Window.before(to_date(log.as_of), config.window_days)
+        whole = {"log": Period(log.first_day, log.as_of)}
+        return whole, log_lines(window, span), str(error)
+    return ahead.periods, ahead.lines(), ""
 
 
 def _row_lines(rows: RowCounts) -> Iterator[tuple[str, str]]:
