@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from common.arrays import Ints
+from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date, to_day
 from common.pages.text import share
 from components.task_labeler.calendar import split_periods
@@ -84,7 +83,7 @@ def draft(
     return Draft(text, config + "\n", first, last, alpha, tuple(unsure))
 
 
-def _pattern(files: Files, sample: Sample, seconds: np.ndarray[Any, Any]) -> tuple[str, str]:
+def _pattern(files: Files, sample: Sample, seconds: Floats) -> tuple[str, str]:
     """The pattern, of daily partitions only where each file holds the clicks of its day."""
     if not files.days:
         return files.pattern, f"{len(files.paths)} file{'s' * (len(files.paths) > 1)}"

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
+from common.arrays import Ints
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
 from components.example_gen.readers.head import check_compression, check_text
 from components.example_gen.readers.plain import open_text
@@ -73,13 +74,13 @@ class Sample:
 
     Attributes:
       rows: read; all of the log's unless `whole` is false.
-      files_of_row: int64 [n], place in `Files.paths` of each row's file.
+      file_of_row: int64 [n], place in `Files.paths` of each row's file.
     """
 
     table: pa.Table
     rows: int
     whole: bool
-    file_of_row: np.ndarray[tuple[int], np.dtype[np.int64]]
+    file_of_row: Ints
 
 
 def find_files(places: Sequence[Path]) -> Files:
