@@ -20,6 +20,7 @@ import tensorflow as tf
 from two_goals import CONTRACT
 
 from common.clicks.columns import ColumnWriter
+from common.clicks.rows import conversion_times
 from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
@@ -31,9 +32,12 @@ from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
+from labs.stability_lab.log.cells import build_log
+from labs.stability_lab.volumes import volumes
 from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import SPLITS
+from schemas.labelled import RECENT, SPLITS
+from schemas.setup_id import setup_ids
 
 FIRST = date(2024, 3, 1)
 AS_OF = FIRST + timedelta(days=40)
@@ -152,6 +156,29 @@ def test_periods_are_consecutive_without_a_gap(result: Labelled) -> None:
         assert report[split]["last_day"] == (FIRST + timedelta(days=last)).isoformat()
         assert report[split]["newest_click_day"] == report[split]["last_day"]
     assert report["none"]["examples"] == sum(t // DAY - to_day(FIRST) < 2 for t in times())
+
+
+def test_volumes_before_a_run_are_what_the_run_writes(result: Labelled) -> None:
+    """`hardtower check` replays in one process what is done here on Beam."""
+    batch = clicks()
+    setup = setup_ids([batch.column("shop"), batch.column("goal")])
+    blank = pa.array([""] * batch.num_rows)
+    time = batch.column("t").to_numpy()
+    seen = conversion_times(batch, CONTRACT, to_day(AS_OF) * DAY)
+    counts = merge_counts([count_clicks(setup, batch.column("goal"), blank, time, seen)])
+    window = CONTRACT.attribution_window_days
+    log = build_log(counts, to_day(AS_OF), window)
+    periods = split_periods(log.first_day, AS_OF, window, PERIODS, True)
+    alpha = LABELLING.alpha
+    report = result.json("splits.json")
+    for split, found in volumes(log, LABELLING, (alpha,), periods, True)[alpha].items():
+        written = report[split]
+        assert found.clicks == written["examples"]
+        assert found.conversions == written["positives"]
+        assert found.hard_clicks == written["hard_examples"]
+        assert found.hard_conversions == written["hard_positives"]
+        if split != RECENT:
+            assert found.known_hard_conversions == written["hard_judged_positives"]
 
 
 def times() -> list[int]:

@@ -14,13 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_log import CLICKS_A_DAY, CONFIG, CONTRACT, DAYS, FinishedRun, Project, contents
 
-from common.as_of import resolve_as_of
 from common.versions.reference import JUDGED_FIT
-from labs.stability_lab.log.read import scan_log
-from labs.stability_lab.volumes import volumes
-from pipeline.config import load_config
 from pipeline.runs.history import local_runs
-from pipeline.runs.outlook import look_ahead
 from pipeline.runs.record import read_record
 
 pytestmark = pytest.mark.tfx
@@ -67,31 +62,6 @@ def test_every_stage_is_announced(first_run: FinishedRun) -> None:
         assert stage in first_run.output
     assert "[ 1/16]" in first_run.output
     assert "Traceback" not in first_run.output
-
-
-def test_a_check_counts_what_the_labeller_has_written(first_run: FinishedRun) -> None:
-    """`hardtower check` replays in one process what the run did on Beam."""
-    project = first_run.project
-    config = load_config(str(project.config))
-    contract, alpha = config.data_contract, config.labelling.alpha
-    as_of = resolve_as_of(config.as_of)
-    log, rows = scan_log(contract, project.folder, as_of, config.window_days)
-    assert log is not None
-    assert (rows.bad, rows.outside) == (0, 0)
-    ahead = look_ahead(config)
-    found = volumes(log, config.labelling, (alpha,), ahead.periods, contract.labels_ripen)[alpha]
-    (written,) = project.out.glob("artifacts/TaskLabeler/task_assignments/*/splits.json")
-    report = json.loads(written.read_text())
-    for split, volume in found.items():
-        assert {
-            "examples": volume.clicks,
-            "positives": volume.conversions,
-            "hard_examples": volume.hard_clicks,
-            "hard_positives": volume.hard_conversions,
-        }.items() <= report[split].items(), split
-        if split != "recent":
-            known = report[split]["hard_judged_positives"]
-            assert volume.known_hard_conversions == known, split
 
 
 def test_metrics_are_records_of_real_counts(first_run: FinishedRun) -> None:
