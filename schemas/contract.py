@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
@@ -21,6 +22,7 @@ from schemas.errors import InputError
 SCHEMA_DIR = Path(__file__).parent
 Column = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name without line breaks and other control characters."""
+SETUP_BUCKETS = 16_384
 
 
 class CsvFormat(Frozen):
@@ -75,11 +77,11 @@ class Roles(Frozen):
     timestamp: Column
     """Time of the click, int64 in `timestamp_unit`, or an Arrow timestamp."""
     label: Column
-    """1 when the click converted inside the attribution window, else 0."""
+    """1 when the click converted inside the attribution window, else 0; see `positive_labels`."""
     setup: Annotated[tuple[Column, ...], Field(min_length=1)]
     """The columns whose values together are one conversion setup (an advertiser's goal)."""
     conversion_timestamp: Column | None = None
-    """Time of the conversion; null or -1 where there is none."""
+    """Time of the conversion; null, -1 or 0 where there is none."""
     advertiser: Column | None = None
     advertiser_type: Column | None = None
     conversion_category: Column | None = None
@@ -120,8 +122,13 @@ class Numeric(Frozen):
 
 
 class Features(Frozen):
+    """What a model may see; by default also what tells one setup from another."""
+
     categorical: tuple[Categorical, ...] = ()
     numeric: tuple[Numeric, ...] = ()
+    of_setup: bool = True
+    """Whether the setup's columns and `historical_cvr` are features where they are not listed:
+    the columns hashed into `SETUP_BUCKETS`, the CVR by its logarithm."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,12 +145,46 @@ class Contract(Frozen):
     input: InputFormat
     timestamp_unit: Literal["s", "ms", "us", "ns", "iso"] = "s"
     """Of whole numbers since 1970-01-01 UTC; `iso` reads text such as `2026-01-31T12:00:00+01:00`,
-    whose zone must be there. Arrow timestamps need neither."""
-    attribution_window_days: Annotated[int, Field(ge=1, le=366)]
+    whose zone must be there, unless `timestamp_zone` says it. Arrow timestamps need no unit."""
+    timestamp_zone: str | None = None
+    """Zone of date-times that name none, such as `Europe/Berlin`: of text in `iso`, and of Arrow
+    timestamps, which are UTC otherwise. Of an hour that a clock shows twice, the first is meant."""
+    positive_labels: Literal["above_zero"] | tuple[str, ...] = ()
+    """Values of the label column that stand for 1, all others for 0; `above_zero` of a number, such
+    as a purchase's amount. Empty: the column holds 0 and 1, or is a bool."""
+    attribution_window_days: Annotated[int, Field(ge=0, le=366)]
+    """Days after the click in which a conversion counts; 0: the rest of the click's day (UTC), as
+    for conversions within a session."""
     roles: Roles
     features: Features
     leaks: tuple[Column, ...] = ()
     """Columns that hold knowledge from after the click and must never be features."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_of_setup(cls, raw: Any) -> Any:
+        """Lists what `features.of_setup` adds; what is malformed is left to the fields' checks."""
+        try:
+            features, roles = dict(raw["features"]), raw["roles"]
+            if features.get("of_setup", True) is not True:
+                return raw
+            listed = {kind: list(features.get(kind, ())) for kind in ("categorical", "numeric")}
+            names = {feature["name"] for kind in listed.values() for feature in kind}
+            wanted = [c for c in dict.fromkeys(roles["setup"]) if c not in names]
+        except (KeyError, TypeError, ValueError):
+            return raw
+        listed["categorical"] += [{"name": c, "buckets": SETUP_BUCKETS} for c in wanted]
+        if labelled.HISTORICAL_CVR not in names:
+            listed["numeric"].append({"name": labelled.HISTORICAL_CVR, "transform": "log"})
+        return {**raw, "features": features | listed}
+
+    @field_validator("timestamp_zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        try:
+            return zone if zone is None else ZoneInfo(zone).key
+        except (ValueError, OSError, KeyError):
+            raise ValueError("no such time zone; wanted one such as UTC or Europe/Berlin") from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:
@@ -173,6 +214,11 @@ class Contract(Frozen):
             raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
         if clash := sorted(numeric & set(self.string_columns)):
             raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
+        if self.input.format == "bigquery" and (self.positive_labels or self.timestamp_zone):
+            raise ValueError(
+                "positive_labels and timestamp_zone are for files; wanted a query that gives "
+                "labels of 0 and 1, and times in UTC"
+            )
         if r.weight is not None and r.weight in {*self.string_columns, *self.int_columns, r.spend}:
             raise ValueError(
                 f"roles.weight: column {r.weight!r} has another role; wanted a column of its own"
@@ -196,6 +242,11 @@ class Contract(Frozen):
                 f"roles: {', '.join(known_later)} is part of the setup or its context; wanted "
                 "columns that name it and are known at the click"
             )
+
+    @property
+    def labels_ripen(self) -> bool:
+        """Whether labels change after the click's day, and the log tells when they did."""
+        return self.roles.conversion_timestamp is not None and self.attribution_window_days > 0
 
     @property
     def string_columns(self) -> tuple[str, ...]:

@@ -117,8 +117,9 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
     there = conversion != NO_CONVERSION
     possible = _in_range(conversion)
     before = there & possible & (conversion < time)
-    late = conversion - time > days * SECONDS_PER_DAY
+    late = conversion >= window_end(time, days)
     counts = there & possible & ~before & ~late
+    within = f"at most {days} days after" if days else "on the day (UTC) of"
     return [
         Fault(column, f"a time of the conversion where {roles.label} is 1", (label == 1) & ~there),
         Fault(
@@ -136,8 +137,8 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
         ),
         Fault(
             column,
-            f"a conversion at most {days} days after the click ({roles.timestamp}), the "
-            f"attribution window, where {roles.label} is 1",
+            f"a conversion {within} the click ({roles.timestamp}), the attribution "
+            f"window, where {roles.label} is 1",
             (label == 1) & there & possible & late,
             roles.timestamp,
         ),
@@ -148,6 +149,15 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
             column,
         ),
     ]
+
+
+def window_end(time: npt.NDArray[np.int64], days: int) -> npt.NDArray[np.int64]:
+    """The first second after the attribution window of clicks, in seconds as they are: that many
+    times 24 hours, or with 0 days the rest of the click's day."""
+    if days:
+        return time + days * SECONDS_PER_DAY + 1
+    end: npt.NDArray[np.int64] = (time // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    return end
 
 
 def _number_fault(batch: pa.RecordBatch, column: str, contract: Contract) -> Fault:

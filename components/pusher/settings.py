@@ -49,8 +49,9 @@ class PushSettings(Frozen):
     fit: Literal["refit", "judged"] | None = None
     """`judged`: the model that was evaluated, which knows what was known when the eval period
     began. `refit`: the same recipe fitted once more with everything known at the as-of day, after
-    the verdict. Null: a refit where the contract has a conversion time, since without one the
-    newest clicks have no label that means anything."""
+    the verdict. Null: a refit where the contract has a conversion time or its attribution window
+    ends with the click's day, since otherwise the newest clicks have no label that means
+    anything."""
     refit: RefitSettings = RefitSettings()
     allow_older: bool = False
     """Whether a model may replace one whose as-of day is later."""
@@ -58,5 +59,5 @@ class PushSettings(Frozen):
     def refits(self, contract: Contract) -> bool:
         """Whether what is pushed is a refit."""
         if self.fit is None:
-            return contract.roles.conversion_timestamp is not None
+            return contract.labels_ripen or contract.attribution_window_days == 0
         return self.fit == "refit"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from common.days import to_date, to_day
 from components.task_labeler.settings import SplitSettings
@@ -38,9 +40,10 @@ class Calendar:
 def split_names(contract: Contract) -> tuple[str, ...]:
     """The splits that a contract's clicks are sorted into.
 
-    Labels that are not mature mean nothing without conversion times: there is no `recent` split.
+    There is no `recent` split where labels do not ripen: without conversion times those that are
+    not mature mean nothing, and with a window of 0 days none is immature.
     """
-    return SPLITS if contract.roles.conversion_timestamp is not None else JUDGED_SPLITS
+    return SPLITS if contract.labels_ripen else JUDGED_SPLITS
 
 
 def split_periods(
@@ -48,7 +51,7 @@ def split_periods(
     as_of: date,
     attribution_days: int,
     settings: SplitSettings,
-    timed: bool,
+    ripening: bool,
 ) -> dict[str, Period]:
     """Lays the periods out backwards from the last day whose labels are mature.
 
@@ -56,15 +59,15 @@ def split_periods(
     that it may still have had would have been seen.
 
     Args:
-      timed: whether the log has conversion times. Without, there is a gap of the attribution window
-        before eval, and no period after it, unless the settings say otherwise.
+      ripening: `Contract.labels_ripen`. If not, there is a gap of the attribution window before
+        eval, unless the settings say otherwise, and no period after it.
 
     Raises:
       InputError: the log is too short for the periods.
     """
     gap = settings.gap_days
     if gap is None:
-        gap = 0 if timed else attribution_days
+        gap = 0 if ripening else attribution_days
     mature_end = to_day(as_of) - attribution_days
     eval_first = mature_end - settings.eval_days
     calibration_end = eval_first - gap
@@ -86,4 +89,15 @@ def split_periods(
         EVAL: Period(eval_first, mature_end),
         RECENT: Period(mature_end, to_day(as_of)),
     }
-    return periods if timed else {name: periods[name] for name in JUDGED_SPLITS}
+    return periods if ripening else {name: periods[name] for name in JUDGED_SPLITS}
+
+
+def shortest_log(attribution_days: int, settings: SplitSettings, ripening: bool) -> int:
+    """Days before the as-of day that leave one day to train on; see `split_periods`."""
+    first = date(2000, 1, 1)
+    for days in itertools.count(1):
+        as_of = first + timedelta(days=days)
+        with suppress(InputError):
+            split_periods(to_day(first), as_of, attribution_days, settings, ripening)
+            break
+    return days

@@ -92,8 +92,8 @@ def label_clicks(
         raise InputError(f"no click before {log.as_of}: the examples are empty")
     context = context_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
     first, window = context.calendar.first, log.contract.attribution_window_days
-    timed = log.contract.roles.conversion_timestamp is not None
-    periods = split_periods(first, log.as_of, window, splits, timed)
+    ripening = log.contract.labels_ripen
+    periods = split_periods(first, log.as_of, window, splits, ripening)
     history = _whole_history(temp)
     totals = _day_totals(temp)
     logger.info(
@@ -106,7 +106,7 @@ def label_clicks(
 
     write_parquet(history, f"{folders.assignments}/{AssignmentFile.HISTORY}")
     curves = None
-    if timed:
+    if ripening:
         curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
         judged, latest = (

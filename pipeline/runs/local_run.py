@@ -14,6 +14,7 @@ from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
 from pipeline.config import PipelineConfig
 from pipeline.runs.debris import sweep, temporary_files
+from pipeline.runs.harm import harm_ahead
 from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
 from pipeline.runs.progress import Progress, Stage, recorded
@@ -73,6 +74,8 @@ def run_pipeline(
         try:
             with recorded(out, record) as progress:
                 console.heading(config.name, name, outlook.lines())
+                for warning in harm_ahead(config, outlook):
+                    console.note(warning)
                 with console.captured_logs():
                     try:
                         check_store(out)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from common.as_of import resolve_as_of
 from common.days import to_day
@@ -39,24 +40,29 @@ class Outlook:
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """What it says, as (name, words)."""
-        span, days = self.span, self.window.days
-        counts = [
-            f"{number:,} {what}{'' if number == 1 else 's'}"
-            for number, what in ((span.rows, "row"), (span.setups, "setup"), (span.files, "file"))
-            if number is not None
-        ]
-        if span.first_day is not None and span.last_day is not None:
-            n = (span.last_day - span.first_day).days + 1
-            counts.insert(0, f"{span.first_day} .. {span.last_day} ({n} days)")
-        yield "window", f"{days[0]} .. {days[-1]} ({len(days)} days)"
-        if counts:
-            yield "log", ", ".join(counts)
+        yield from log_lines(self.window, self.span)
         for name, period in self.periods.items():
-            begins = name != TRAIN or span.first_day is not None
+            begins = name != TRAIN or self.span.first_day is not None
             words = str(period) if begins else f".. {str(period).split(' .. ')[1]}"
             yield name, f"{words} ({period.end - period.first} days)" if begins else words
         if self.seconds:
             yield "time", f"about {duration(sum(self.seconds.values()))}, as the last run here"
+
+
+def log_lines(window: Window, span: Span) -> Iterator[tuple[str, str]]:
+    """What is known of a log before its calendar, as (name, words)."""
+    days = window.days
+    counts = [
+        f"{number:,} {what}{'' if number == 1 else 's'}"
+        for number, what in ((span.rows, "row"), (span.setups, "setup"), (span.files, "file"))
+        if number is not None
+    ]
+    if span.first_day is not None and span.last_day is not None:
+        n = (span.last_day - span.first_day).days + 1
+        counts.insert(0, f"{span.first_day} .. {span.last_day} ({n} days)")
+    yield "window", f"{days[0]} .. {days[-1]} ({len(days)} days)"
+    if counts:
+        yield "log", ", ".join(counts)
 
 
 def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
@@ -68,12 +74,25 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
     Raises:
       InputError: a file, a partition or a column is missing, or no day is left to train on.
     """
-    contract, as_of = config.data_contract, resolve_as_of(config.as_of)
-    window, span = Window.before(as_of, config.window_days), Span()
+    contract, span = config.data_contract, Span()
     if contract.input.format != "bigquery":
+        window = Window.before(resolve_as_of(config.as_of), config.window_days)
         root = Path(config.input.root)
         open_source(contract, root, window).shards()
         span = peek(contract, root, window)
+    return outlook(config, span, stage_seconds(out, config.name) if out else {})
+
+
+def outlook(
+    config: PipelineConfig, span: Span, seconds: Mapping[str, float] = MappingProxyType({})
+) -> Outlook:
+    """What a run makes of a log's days.
+
+    Raises:
+      InputError: no day is left to train on.
+    """
+    contract, as_of = config.data_contract, resolve_as_of(config.as_of)
+    window = Window.before(as_of, config.window_days)
     first = span.first_day or window.start
     try:
         periods = split_periods(
@@ -81,7 +100,7 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
             as_of,
             contract.attribution_window_days,
             config.splits,
-            timed=contract.roles.conversion_timestamp is not None,
+            contract.labels_ripen,
         )
     except InputError as error:
         if span.first_day is not None:
@@ -89,7 +108,7 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
         raise InputError(
             f"{error} [the log may begin later than its window of {config.window_days} days]"
         ) from None
-    return Outlook(as_of, window, span, periods, stage_seconds(out, config.name) if out else {})
+    return Outlook(as_of, window, span, periods, seconds)
 
 
 def stage_seconds(out: Path, name: str) -> dict[str, float]:

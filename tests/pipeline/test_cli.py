@@ -121,8 +121,8 @@ BAD_CONTRACTS: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "an unknown key": ({"atribution": 3}, ["atribution", "unknown key"]),
     "an impossible window": (
-        {"attribution_window_days": 0},
-        ["attribution_window_days", "seen: 0"],
+        {"attribution_window_days": -1},
+        ["attribution_window_days", "seen: -1"],
     ),
     "hash and vocabulary": (
         {"features": {"categorical": [{"name": "d", "buckets": 5, "vocabulary": 5}]}},

@@ -1,12 +1,102 @@
-"""Contracts that contradict themselves."""
+"""What a contract adds of its own, and what it refuses."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from schemas.contract import Contract, load_contract
+from schemas.checked import checked
+from schemas.contract import (
+    SCHEMA_DIR,
+    SETUP_BUCKETS,
+    Categorical,
+    Contract,
+    Numeric,
+    load_contract,
+)
+from schemas.errors import InputError
+
+CONTRACT: dict[str, Any] = {
+    "name": "mine",
+    "description": "clicks",
+    "input": {"format": "csv", "pattern": "log.csv"},
+    "attribution_window_days": 7,
+    "roles": {"timestamp": "t", "label": "y", "setup": ["shop", "goal"]},
+    "features": {
+        "categorical": [{"name": "goal", "vocabulary": 5, "width": 2}],
+        "numeric": [{"name": "price"}],
+    },
+}
+
+
+def contract(**changes: Any) -> Contract:
+    return checked(Contract, CONTRACT | changes, "contract")
+
+
+def test_the_setup_is_a_feature_where_it_is_not_listed() -> None:
+    features = contract().features
+    assert features.categorical == (
+        Categorical(name="goal", vocabulary=5, width=2),
+        Categorical(name="shop", buckets=SETUP_BUCKETS),
+    )
+    assert features.numeric == (
+        Numeric(name="price"),
+        Numeric(name="historical_cvr", transform="log"),
+    )
+
+
+def test_the_setup_alone_is_features_enough() -> None:
+    assert contract(features={}).features.names == ("shop", "goal", "historical_cvr")
+
+
+def test_a_contract_may_say_no() -> None:
+    features = CONTRACT["features"] | {"of_setup": False}
+    assert contract(features=features).features.names == ("goal", "price")
+
+
+def test_a_contract_that_was_read_once_is_read_again_as_the_same() -> None:
+    once = contract()
+    assert checked(Contract, once.model_dump(), "contract") == once
+    assert Contract.model_validate_json(once.model_dump_json()) == once
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMA_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_contracts_have_the_features_that_they_list(path: Path) -> None:
+    """Their configs' figures were measured with these."""
+    listed = yaml.safe_load(path.read_text())["features"]
+    names = [f["name"] for kind in ("categorical", "numeric") for f in listed.get(kind, ())]
+    assert [*load_contract(path.stem).features.names] == names
+
+
+def test_a_zone_is_one_that_is_known() -> None:
+    assert contract(timestamp_zone="Europe/Berlin").timestamp_zone == "Europe/Berlin"
+    for zone in ("Europe/Bärlin", "../etc/passwd", ""):
+        with pytest.raises(InputError, match="timestamp_zone: no such time zone"):
+            contract(timestamp_zone=zone)
+
+
+def test_a_query_says_what_labels_mean() -> None:
+    query = {"format": "bigquery", "query": "select 1"}
+    with pytest.raises(InputError, match="wanted a query that gives labels of 0 and 1"):
+        contract(input=query, positive_labels=["yes"])
+
+
+@pytest.mark.parametrize(
+    ("roles", "days", "ripen"),
+    [
+        ({}, 7, False),
+        ({"conversion_timestamp": "c"}, 7, True),
+        ({"conversion_timestamp": "c"}, 0, False),
+    ],
+)
+def test_labels_ripen_where_the_log_tells_when(
+    roles: dict[str, str], days: int, ripen: bool
+) -> None:
+    made = contract(roles=CONTRACT["roles"] | roles, attribution_window_days=days)
+    assert made.labels_ripen is ripen
 
 
 def simulator(**roles: Any) -> Contract:

@@ -30,6 +30,7 @@ def contract() -> Contract:
                 "spend": "cost",
             },
             "features": {
+                "of_setup": False,
                 "categorical": [{"name": "site", "buckets": 5}, {"name": "adv", "buckets": 5}],
                 "numeric": [{"name": "price"}],
             },
@@ -100,7 +101,7 @@ def test_the_historical_cvr_may_be_a_numeric_feature_and_is_not_of_the_log(
     assert limit.threshold == pytest.approx(0.2)
     for kind, other in (("numeric", "task_weight_hard"), ("categorical", "historical_cvr")):
         feature = {"name": other} | ({"buckets": 3} if kind == "categorical" else {})
-        form["features"] = {kind: [feature]}
+        form["features"] = {"of_setup": False, kind: [feature]}
         with pytest.raises(ValueError, match=f"reserved by the task labeller: {other}"):
             Contract.model_validate(form)
 

@@ -38,6 +38,7 @@ def log_contract() -> Contract:
                 "spend": "cost",
             },
             "features": {
+                "of_setup": False,
                 "categorical": [
                     {"name": "advertiser", "buckets": 11, "width": 3},
                     {"name": "user type", "vocabulary": 2, "width": 2},

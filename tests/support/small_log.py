@@ -41,6 +41,7 @@ CONTRACT: dict[str, Any] = {
         "conversion_category": "goal",
     },
     "features": {
+        "of_setup": False,
         "categorical": [
             {"name": "campaign", "buckets": 100, "width": 4},
             {"name": "goal", "vocabulary": 5, "width": 2},

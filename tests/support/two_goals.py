@@ -17,6 +17,6 @@ CONTRACT = Contract.model_validate(
             "setup": ["shop", "goal"],
             "conversion_category": "goal",
         },
-        "features": {"categorical": [{"name": "shop", "buckets": 10}]},
+        "features": {"of_setup": False, "categorical": [{"name": "shop", "buckets": 10}]},
     }
 )

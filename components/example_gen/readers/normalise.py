@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -77,7 +78,8 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalise
             raw = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
             faults.append(Fault(name, wanted, unread.to_numpy(zero_copy_only=False), raw=raw))
         if name == contract.roles.conversion_timestamp:
-            values = pc.fill_null(values, NO_CONVERSION)
+            there = pc.and_kleene(values.is_valid(), pc.not_equal(values, 0))
+            values = pc.if_else(there, values, NO_CONVERSION)
         columns.append(values)
     whole = pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
     return Normalised(whole, tuple(faults), _torn(batch))
@@ -97,12 +99,18 @@ def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _R
     roles, text = contract.roles, contract.input.format == "csv"
     if name in (roles.timestamp, roles.conversion_timestamp):
         unit = contract.timestamp_unit
+        zone = contract.timestamp_zone
         if unit == "iso":
-            return "a date-time with its zone such as 2026-01-31T12:00:00Z", _date_times
+            wanted = "a date-time with its zone such as 2026-01-31T12:00:00Z"
+            if zone is None:
+                wanted += " (none has a zone? set `timestamp_zone` in the contract)"
+            return wanted, lambda column: _date_times(column, zone)
         wanted = f"a whole number, a time in {unit} since 1970-01-01"
         if text:
             wanted += " (a date-time? set `timestamp_unit: iso` in the contract)"
-        return wanted, lambda column: _seconds(column, PER_SECOND[unit], text)
+        return wanted, lambda column: _seconds(column, PER_SECOND[unit], text, zone)
+    if name == roles.label and contract.positive_labels:
+        return _labels(contract.positive_labels, text)
     if name in contract.string_columns:
         return "a string or a whole number, text in UTF-8", _strings
     if name in contract.float_columns:
@@ -122,9 +130,34 @@ def click_seconds(column: pa.Array, contract: Contract) -> pa.Array:
     return _reader(contract.roles.timestamp, contract)[1](column).values
 
 
-def _seconds(column: pa.Array, per_second: int, text: bool) -> _Read:
+def _labels(
+    positive: Literal["above_zero"] | tuple[str, ...], text: bool
+) -> tuple[str, Callable[[pa.Array], _Read]]:
+    """As `_reader`, of a label whose values stand for 0 and 1; a null stands for 0."""
+    if positive == "above_zero":
+
+        def above(column: pa.Array) -> _Read:
+            read = _floats(column, text, keep_nan=False)
+            ones = pc.if_else(read.none, False, pc.greater(read.values, 0))
+            return _Read(ones.cast(pa.int64()), column.is_null())
+
+        return "a number", above
+
+    def among(column: pa.Array) -> _Read:
+        values = _strings(_as_words(column)).values
+        ones = pc.is_in(values, value_set=pa.array(positive, pa.string()))
+        return _Read(ones.cast(pa.int64()), column.is_null())
+
+    return "a string, a whole number or a bool", among
+
+
+def _as_words(column: pa.Array) -> pa.Array:
+    return column.cast(pa.string()) if pa.types.is_boolean(column.type) else column
+
+
+def _seconds(column: pa.Array, per_second: int, text: bool, zone: str | None) -> _Read:
     if pa.types.is_temporal(column.type):
-        return _moments(column)
+        return _moments(column, zone)
     if pa.types.is_floating(column.type) and column.type != pa.float64():
         raise TypeError("it holds times to a minute or worse; wanted int64 or float64")
     read = _integers(column, text, whole=False)
@@ -132,19 +165,30 @@ def _seconds(column: pa.Array, per_second: int, text: bool) -> _Read:
     return _Read(pc.if_else(none, NO_CONVERSION, pc.divide(read.values, per_second)), read.none)
 
 
-def _date_times(column: pa.Array) -> _Read:
+def _date_times(column: pa.Array, zone: str | None) -> _Read:
     if pa.types.is_temporal(column.type):
-        return _moments(column)
+        return _moments(column, zone)
     if column.type not in _TEXTS and not pa.types.is_null(column.type):
         raise TypeError("`timestamp_unit: iso` is for text")
-    return _Read(_moments(_cast(_utf8(column), pa.timestamp("ns", "UTC"))).values, column.is_null())
+    text = _utf8(column)
+    found = _moments(cast_or_null(text, pa.timestamp("ns", "UTC")), zone).values
+    if zone is not None and found.null_count:
+        found = pc.coalesce(found, _moments(cast_or_null(text, pa.timestamp("ns")), zone).values)
+    return _Read(found, column.is_null())
 
 
-def _moments(column: pa.Array) -> _Read:
+def _moments(column: pa.Array, zone: str | None) -> _Read:
+    """Whole seconds since 1970-01-01 UTC of timestamps or dates.
+
+    Args:
+      zone: of those that name none; UTC when None.
+    """
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise TypeError("not a time with its date")
-    seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-    return _Read(seconds, column.is_null())
+    moments = column.cast(pa.timestamp("s", getattr(column.type, "tz", None)), safe=False)
+    if zone is not None and moments.type.tz is None:
+        moments = pc.assume_timezone(moments, zone, ambiguous="earliest", nonexistent="earliest")
+    return _Read(moments.cast(pa.int64()), column.is_null())
 
 
 def _strings(column: pa.Array) -> _Read:
@@ -170,13 +214,13 @@ def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
             return _Read(trimmed.cast(pa.int64()), column.is_null())
         except pa.ArrowInvalid:
             # pandas writes the whole numbers of a column with gaps as 7.0.
-            floats = _cast(trimmed, pa.float64())
+            floats = cast_or_null(trimmed, pa.float64())
             rounded = _integers(floats, False, whole).values
             none = pc.or_(column.is_null(), _is_nan(floats))
-            return _Read(pc.coalesce(_cast(trimmed, pa.int64()), rounded), none)
+            return _Read(pc.coalesce(cast_or_null(trimmed, pa.int64()), rounded), none)
     _refuse_others(column.type)
     if not pa.types.is_floating(column.type):
-        return _Read(_cast(column, pa.int64()), column.is_null())
+        return _Read(cast_or_null(column, pa.int64()), column.is_null())
     floats = column.cast(pa.float64())
     sized = pc.less(pc.abs(floats), 2.0**62)
     if whole:
@@ -187,10 +231,10 @@ def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
 
 def _floats(column: pa.Array, text: bool, keep_nan: bool) -> _Read:
     if text and column.type in _TEXTS:
-        floats = _cast(pc.utf8_trim_whitespace(_utf8(column)), pa.float64())
+        floats = cast_or_null(pc.utf8_trim_whitespace(_utf8(column)), pa.float64())
     else:
         _refuse_others(column.type)
-        floats = _cast(column, pa.float64())
+        floats = cast_or_null(column, pa.float64())
     if keep_nan:
         return _Read(floats, column.is_null())
     nan = _is_nan(floats)
@@ -209,10 +253,10 @@ def _refuse_others(kind: pa.DataType) -> None:
 
 def _utf8(column: pa.Array) -> pa.Array:
     """Text as strings; null where the bytes are not UTF-8."""
-    return _cast(column.cast(pa.binary()), pa.string())
+    return cast_or_null(column.cast(pa.binary()), pa.string())
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def cast_or_null(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column in another type; null where a value cannot be."""
     try:
         return column.cast(kind)

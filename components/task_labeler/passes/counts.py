@@ -42,8 +42,8 @@ HOURLY_DAYS = 3
 
 def delay_edges(attribution_days: int) -> npt.NDArray[np.int64]:
     """Upper ends of the ranges in which delays are counted, seconds, increasing: minutes, hours,
-    then days up to the attribution window."""
-    hours = np.arange(1, 24 * min(HOURLY_DAYS, attribution_days) + 1) * 3600
+    then days up to the attribution window, one at least."""
+    hours = np.arange(1, 24 * min(HOURLY_DAYS, max(attribution_days, 1)) + 1) * 3600
     days = np.arange(HOURLY_DAYS + 1, attribution_days + 1) * SECONDS_PER_DAY
     return np.concatenate([np.array(MINUTES) * 60, hours, days]).astype(np.int64)
 

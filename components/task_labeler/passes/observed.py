@@ -24,8 +24,8 @@ class Observer:
     Args:
       judged: the first second of the eval period.
       as_of: the first second that the run must not see.
-      curves: completeness as known at each of the two; None for a log without conversion times,
-        whose labels are taken as they are.
+      curves: completeness as known at each of the two; None where labels do not ripen and are
+        taken as they are.
     """
 
     def __init__(

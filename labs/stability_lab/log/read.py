@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +28,41 @@ MERGE_EVERY = 64
 """Batches whose partial sums may wait to be merged: bounds memory."""
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """What became of a log's rows.
+
+    Attributes:
+      sound: inside the window, and as the contract wants them.
+      bad: break it; they count for the window, wherever they are.
+      outside: sound ones outside the window.
+      rules: rows by broken rule, "column: wanted ..." (a row may break several).
+      first_fault: the first bad row in words, empty without any.
+      shards: files, or an adapter's parts.
+    """
+
+    sound: int
+    bad: int
+    outside: int
+    rules: Mapping[str, int]
+    first_fault: str
+    shards: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the window, sound or not."""
+        return self.sound + self.bad
+
+    def refused(self, most: float) -> str:
+        """Why a run stops at more bad rows than the share allows; empty where it does not."""
+        if self.bad <= most * self.rows:
+            return ""
+        return (
+            f"{self.first_fault} [{self.bad} of {self.rows} rows break the contract; "
+            f"max_bad_row_share allows {most:.3%}]"
+        )
+
+
 def read_log(
     contract: Contract,
     root: Path,
@@ -40,12 +77,37 @@ def read_log(
       InputError: a file or column is missing or wrong, the window holds no click, or more rows
         break the contract than `max_bad_row_share` allows.
     """
+    log, counts = scan_log(contract, root, as_of, window_days, progress)
+    if refused := counts.refused(max_bad_row_share):
+        raise InputError(refused)
+    if log is None:
+        window = Window.before(as_of, window_days)
+        raise InputError(
+            f"contract {contract.name}: no click between {window.start} and {window.days[-1]}; "
+            "wanted at least one: mind as_of, window_days and input.root"
+        )
+    return log
+
+
+def scan_log(
+    contract: Contract,
+    root: Path,
+    as_of: date,
+    window_days: int,
+    progress: Progress | None = None,
+) -> tuple[LabLog | None, RowCounts]:
+    """As `read_log`, whatever its rows are; no log where no row of the window is sound.
+
+    Raises:
+      InputError: a file or column is missing or wrong.
+    """
     window = Window.before(as_of, window_days)
     source = open_source(contract, root, window)
     counts: list[pa.Table] = []
     spend: list[pa.Table] = []
     owners: list[pa.Table] = []
-    rows = bad = 0
+    rules: Counter[str] = Counter()
+    rows = bad = outside = 0
     first_fault = ""
     shards = source.shards()
     for number, shard in enumerate(shards, 1):
@@ -55,9 +117,12 @@ def read_log(
             faults = read.broken_rules(contract)
             if faults and not first_fault:
                 first_fault = first_in_words(faults, read.batch, shard, before)
+            for fault in faults:
+                rules[f"{fault.column}: wanted {fault.wanted}"] += int(fault.rows.sum())
             before += batch.num_rows
             sound, faulty = _sound(read.batch, faults, contract, window)
-            rows, bad = rows + sound.num_rows + faulty, bad + faulty
+            rows, bad = rows + sound.num_rows, bad + faulty
+            outside += batch.num_rows - sound.num_rows - faulty
             if sound.num_rows == 0:
                 continue
             partial, spent, owned = _partial_sums(sound, contract, to_day(as_of))
@@ -69,17 +134,10 @@ def read_log(
                 owners = _merged_owners(owners)
         if progress is not None:
             progress(number, len(shards))
+    found = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
     if not rows:
-        raise InputError(
-            f"contract {contract.name}: no click between {window.start} and {window.days[-1]}; "
-            "wanted at least one: mind as_of, window_days and input.root"
-        )
-    if bad > max_bad_row_share * rows:
-        raise InputError(
-            f"{first_fault} [{bad} of {rows} rows break the contract; max_bad_row_share allows "
-            f"{max_bad_row_share:.3%}]"
-        )
-    return build_log(
+        return None, found
+    log = build_log(
         merge_counts(counts),
         to_day(as_of),
         contract.attribution_window_days,
@@ -87,6 +145,7 @@ def read_log(
         next(iter(_merged_owners(owners)), None),
         bad,
     )
+    return log, found
 
 
 def _sound(

@@ -33,7 +33,7 @@ CONTRACT = Contract.model_validate(
             "setup": ["shop", "goal"],
             "conversion_category": "kind",
         },
-        "features": {"numeric": [{"name": "price"}]},
+        "features": {"of_setup": False, "numeric": [{"name": "price"}]},
     }
 )
 AS_OF = 1_000_000_000

@@ -26,6 +26,7 @@ roles:
   setup: [advertiser, goal]
   conversion_category: category
 features:
+  of_setup: false
   categorical: [{name: ad, buckets: 8}]
   numeric: [{name: price, transform: identity}]
 """

@@ -54,6 +54,7 @@ def contract(form: str = "parquet", **changes: Any) -> Contract:
             "setup": ["advertiser", "goal"],
         },
         "features": {
+            "of_setup": False,
             "categorical": [{"name": "advertiser", "buckets": 10}],
             "numeric": [{"name": "price"}],
         },

@@ -26,6 +26,7 @@ attribution_window_days: 7
 timestamp_unit: {unit}
 roles: {{timestamp: t, label: y, setup: [shop, goal]}}
 features:
+  of_setup: false
   categorical: [{{name: shop, buckets: 8}}]
 """)
 

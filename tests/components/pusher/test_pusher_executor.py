@@ -274,7 +274,7 @@ CONTRACT = Contract.model_validate(
             "conversion_timestamp": "ct",
             "setup": ["shop"],
         },
-        "features": {"numeric": [{"name": "price"}]},
+        "features": {"of_setup": False, "numeric": [{"name": "price"}]},
     }
 )
 SERVED_SLOPES = {"hard": 0.4, "soft": -0.3}

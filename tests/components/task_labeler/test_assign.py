@@ -16,7 +16,7 @@ from scipy.stats import beta
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign, assign_log
 from components.task_labeler.decide.context import build_context
-from components.task_labeler.decide.hysteresis import Reason
+from components.task_labeler.decide.hysteresis import Reason, assign_sides
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.settings import LabellingSettings
@@ -452,6 +452,36 @@ def test_miscalls_agree_with_the_definition(
     got = {k: v for k, v in totals.counts.items() if k.startswith("judged") or "_miscalls" in k}
     got |= {k: v for k, v in totals.counts.items() if "_false_hard" in k}
     assert got == {key: wanted[key] for key in got}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    cvr=st.lists(st.floats(0, 0.04), min_size=1, max_size=30),
+    observed=st.lists(st.integers(0, 200), min_size=30, max_size=30),
+    band=st.floats(0, 0.9),
+    dwell=st.integers(0, 12),
+)
+def test_neither_band_nor_dwell_adds_a_flip(
+    cvr: list[float], observed: list[int], band: float, dwell: int
+) -> None:
+    """Over all days: each only leaves out some of the crossings that would have flipped a setup."""
+
+    def flips(**stabilisers: float) -> int:
+        sides = assign_sides(
+            np.array([cvr]),
+            np.maximum.accumulate(np.array([observed[: len(cvr)]])),
+            np.array([0]),
+            np.array([-1], np.int8),
+            LabellingSettings.model_validate(
+                {"band": 0, "min_dwell_days": 0, "min_clicks": 100} | stabilisers
+            ),
+            0.01,
+        )
+        return int(sides.flipped.sum())
+
+    assert flips(band=band) <= flips()
+    assert flips(min_dwell_days=dwell) <= flips()
+    assert flips(band=band, min_dwell_days=dwell) <= flips(band=band)
 
 
 def test_the_naive_rule_takes_young_setups_for_hard() -> None:

@@ -20,11 +20,12 @@ import tensorflow as tf
 from two_goals import CONTRACT
 
 from common.clicks.columns import ColumnWriter
+from common.clicks.rows import conversion_times
 from common.clicks.tfrecords import ShardWriter, read_batches, shard_files
 from common.days import to_day
 from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
-from components.task_labeler.calendar import Calendar, split_periods
+from components.task_labeler.calendar import Calendar, split_names, split_periods
 from components.task_labeler.decide.assign import assign_log
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.clicks import ClickLog
@@ -32,8 +33,12 @@ from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import Folders, label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
+from labs.stability_lab.log.cells import build_log
+from labs.stability_lab.volumes import volumes
+from schemas.contract import Contract
 from schemas.errors import InputError
-from schemas.labelled import SPLITS
+from schemas.labelled import RECENT, SPLITS
+from schemas.setup_id import setup_ids
 
 FIRST = date(2024, 3, 1)
 AS_OF = FIRST + timedelta(days=40)
@@ -116,11 +121,15 @@ def label_files(
     files: list[str],
     labelling: LabellingSettings = LABELLING,
     splits: SplitSettings = PERIODS,
+    contract: Contract = CONTRACT,
 ) -> Labelled:
     (folder / "assignments").mkdir(parents=True)
-    places = {s: SplitPlaces(f"{folder}/Split-{s}", f"{folder}/columns-{s}") for s in SPLITS}
+    places = {
+        s: SplitPlaces(f"{folder}/Split-{s}", f"{folder}/columns-{s}")
+        for s in split_names(contract)
+    }
     identity = label_clicks(
-        ClickLog(files, CONTRACT, AS_OF),
+        ClickLog(files, contract, AS_OF),
         labelling,
         splits,
         Folders(places, str(folder / "assignments"), str(folder / "temp")),
@@ -147,9 +156,52 @@ def test_periods_are_consecutive_without_a_gap(result: Labelled) -> None:
     assert report["none"]["examples"] == sum(t // DAY - to_day(FIRST) < 2 for t in times())
 
 
+def test_volumes_before_a_run_are_what_the_run_writes(result: Labelled) -> None:
+    """`hardtower check` replays in one process what is done here on Beam."""
+    batch = clicks()
+    setup = setup_ids([batch.column("shop"), batch.column("goal")])
+    blank = pa.array([""] * batch.num_rows)
+    time = batch.column("t").to_numpy()
+    seen = conversion_times(batch, CONTRACT, to_day(AS_OF) * DAY)
+    counts = merge_counts([count_clicks(setup, batch.column("goal"), blank, time, seen)])
+    window = CONTRACT.attribution_window_days
+    log = build_log(counts, to_day(AS_OF), window)
+    periods = split_periods(log.first_day, AS_OF, window, PERIODS, True)
+    alpha = LABELLING.alpha
+    report = result.json("splits.json")
+    for split, found in volumes(log, LABELLING, (alpha,), periods, True)[alpha].items():
+        written = report[split]
+        assert found.clicks == written["examples"]
+        assert found.conversions == written["positives"]
+        assert found.hard_clicks == written["hard_examples"]
+        assert found.hard_conversions == written["hard_positives"]
+        if split != RECENT:
+            assert found.known_hard_conversions == written["hard_judged_positives"]
+
+
 def times() -> list[int]:
     found: list[int] = clicks().column("t").to_pylist()
     return found
+
+
+def test_with_a_window_of_0_days_yesterdays_labels_are_final(tmp_path: Path) -> None:
+    batch = clicks()
+    t = batch.column("t").to_numpy()
+    last = (t // DAY + 1) * DAY - 1
+    converted = batch.column("y").to_numpy() == 1
+    columns = [*batch.columns[:2], pa.array(np.where(converted, last, -1)), *batch.columns[3:]]
+    batch = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+    contract = Contract.model_validate(CONTRACT.model_dump() | {"attribution_window_days": 0})
+    files = write_shards(tmp_path / "in", batch, 2)
+    made = label_files(tmp_path, files, contract=contract)
+    report = made.json("splits.json")
+    assert "recent" not in report
+    assert report["eval"]["newest_click_day"] == (AS_OF - timedelta(days=1)).isoformat()
+    assert not (tmp_path / "assignments" / "completeness.parquet").exists()
+    for split in ("train", "calibration", "eval"):
+        examples = made.examples(split)
+        assert {e["completeness"] for e in examples} == {1.0}
+        assert all(e["judged_label"] == e["y"] for e in examples)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,10 @@ def test_a_rate_is_taken_by_its_logarithm(
     log_rows: Rows,
 ) -> None:
     form = log_contract.model_dump()
-    form["features"] = {"numeric": [{"name": "historical_cvr", "transform": "log"}]}
+    form["features"] = {
+        "of_setup": False,
+        "numeric": [{"name": "historical_cvr", "transform": "log"}],
+    }
     contract = Contract.model_validate(form)
     assert "historical_cvr" not in contract.log_columns
     rates = [0.0, 1e-7, 1e-6, 0.003, 0.5, 1.0]
@@ -138,7 +141,7 @@ def test_a_contract_with_one_kind_of_feature(
     log_rows: Rows,
 ) -> None:
     form = log_contract.model_dump()
-    form["features"] = {kind: form["features"][kind][:1]}
+    form["features"] = {"of_setup": False, kind: form["features"][kind][:1]}
     contract = Contract.model_validate(form)
     graph = TransformGraph(analyze(contract, log_rows[:20]))
     ids, nums = graph(tf.io.parse_example(to_examples(log_rows[:3]), feature_spec(contract)))

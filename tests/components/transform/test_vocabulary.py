@@ -15,11 +15,12 @@ Rows = list[dict[str, Any]]
 def contract(log_contract: Contract) -> Contract:
     form = log_contract.model_dump()
     form["features"] = {
+        "of_setup": False,
         "categorical": [
             {"name": "first", "vocabulary": 3},
             {"name": "second", "vocabulary": 2},
             {"name": "empty", "vocabulary": 4},
-        ]
+        ],
     }
     return Contract.model_validate(form)
 

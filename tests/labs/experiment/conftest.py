@@ -33,6 +33,7 @@ CONTRACT = {
         "conversion_category": "goal",
     },
     "features": {
+        "of_setup": False,
         "categorical": [
             {"name": "site", "buckets": 6, "width": 2},
             {"name": "goal", "buckets": 2, "width": 2},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from lab_logs import FIRST, Clicks, lab_log, random_rows
@@ -9,6 +11,7 @@ from lab_logs import FIRST, Clicks, lab_log, random_rows
 from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.judge import Truth
+from labs.stability_lab.replay.dominated import dominates
 from labs.stability_lab.replay.frontier import Grid, frontier
 from labs.stability_lab.replay.measures import measure, share
 from labs.stability_lab.replay.replay import Replay, changed, replay
@@ -161,3 +164,22 @@ def test_frontier_marks_the_efficient_and_the_chosen() -> None:
             != (p.measures.flips, p.measures.wrong_clicks)
         ]
         assert p.efficient == (not better)
+
+
+@pytest.mark.parametrize(
+    ("flips", "wrong", "better"),
+    [
+        ((50, 100), (0.1, 0.1), True),
+        ((50, 100), (0.1001, 0.1), False),
+        # 24 fewer of 176 are within two standard deviations, 2 x 13.3.
+        ((76, 100), (0.05, 0.1), False),
+        ((70, 100), (0.05, 0.1), True),
+    ],
+)
+def test_domination_takes_fewer_flips_beyond_chance(
+    flips: tuple[int, int], wrong: tuple[float, float], better: bool
+) -> None:
+    log = lab_log([Clicks("a", 0, 10), Clicks("a", 1, 10)], as_of=8)
+    any_ = measure(log.cells, replay(log, LABELLING), np.ones(2), np.ones(2, bool))
+    one, other = (replace(any_, flips=f, wrong_clicks=w) for f, w in zip(flips, wrong, strict=True))
+    assert dominates(one, other) is better

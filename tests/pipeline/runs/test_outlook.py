@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from small_log import CONFIG, CONTRACT, DAYS, FIRST, Project
 
+from components.example_gen.peek import Span
 from pipeline.config import PipelineConfig, load_config
+from pipeline.runs.harm import harm_ahead
 from pipeline.runs.outlook import look_ahead, stage_seconds
 from pipeline.runs.record import RunRecord, write_record
 from schemas.errors import InputError
@@ -79,3 +82,21 @@ def test_a_window_that_is_too_short_is_refused_whatever_the_log(project: Project
     assert date.fromisoformat(lines["eval"][:10]) > FIRST
     with pytest.raises(InputError, match=r"no day is left.*may begin later than its window of 14"):
         look_ahead(config(project, "window_days=14"))
+
+
+def test_a_setting_that_does_harm_is_told_before_the_run(project: Project) -> None:
+    """At an alpha that cuts through the rare goal's CVRs the delay correction costs flips and gains
+    nothing; at the project's own nothing does harm."""
+    own = config(project)
+    assert list(harm_ahead(own, look_ahead(own))) == []
+    other = config(project, "labelling.alpha=0.03")
+    (told,) = harm_ahead(other, look_ahead(other))
+    assert told.startswith("labelling.delay does harm on this log: without it ")
+    naive = config(project, "labelling.alpha=0.03", "labelling.delay=naive")
+    assert list(harm_ahead(naive, look_ahead(naive))) == []
+
+
+def test_a_log_of_unknown_size_is_not_read_twice(project: Project) -> None:
+    other = config(project, "labelling.alpha=0.03")
+    ahead = look_ahead(other)
+    assert list(harm_ahead(other, replace(ahead, span=Span()))) == []

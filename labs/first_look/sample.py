@@ -1,0 +1,371 @@
+"""Rows of files of which nothing is known but that they are a log."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pc_csv
+
+from common.arrays import Ints
+from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
+from components.example_gen.readers.head import check_compression, check_text
+from components.example_gen.readers.plain import open_text
+from schemas.contract import CsvFormat
+from schemas.errors import InputError
+
+SAMPLE_ROWS = 200_000
+"""Rows that are kept at least, where there are as many, chosen by chance."""
+MOST_BYTES = 4 << 30
+"""Of files that are read; of a larger log, files spread evenly over it."""
+BATCH_ROWS = 65_536
+DIALECT_LINES = 50
+DIGITS = "0123456789"
+NULLS = ("", "NULL", "null", r"\N", "NA", "N/A", "None", "NaN", "nan")
+"""Texts that stand for no value in one program's files or another's."""
+
+_ENDINGS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".tfrecord": "tfrecord",
+    ".tfrecords": "tfrecord",
+}
+_PACKED = (".gz", ".zst", ".bz2", ".lz4")
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)(\D?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
+
+
+@dataclass(frozen=True)
+class Files:
+    """A log's files.
+
+    Attributes:
+      form: `parquet`, `csv` or `tfrecord`.
+      root: folder that holds them all.
+      pattern: glob below the root; of daily partitions where `days` is not empty.
+      days: of each file, as its path has it; empty when the paths name no days.
+      csv: layout of text.
+      named: whether the columns' names come from the files.
+    """
+
+    form: str
+    paths: tuple[Path, ...]
+    root: Path
+    pattern: str
+    days: tuple[str, ...]
+    csv: CsvFormat
+    named: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows chosen by chance, all columns as the files have them.
+
+    Attributes:
+      rows: read; all of the log's unless `whole` is false.
+      file_of_row: int64 [n], place in `Files.paths` of each row's file.
+    """
+
+    table: pa.Table
+    rows: int
+    whole: bool
+    file_of_row: Ints
+
+
+def find_files(places: Sequence[Path]) -> Files:
+    """The files of a log.
+
+    Args:
+      places: files, or folders with files of one kind anywhere below.
+
+    Raises:
+      InputError: there is none, or they are of several formats.
+    """
+    paths = tuple(sorted(itertools.chain.from_iterable(map(_below, places))))
+    kinds = {path: _format_of(path) for path in paths}
+    if len(found := sorted(set(kinds.values()))) > 1:
+        shown = ", ".join(f"{next(p for p in paths if kinds[p] == k)} is {k}" for k in found)
+        raise InputError(f"files of several formats: {shown}; wanted the log's own files alone")
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    pattern, days = _pattern([str(path.relative_to(root)) for path in paths])
+    layout, named = _dialect(paths[0]) if found[0] == "csv" else (CsvFormat(), True)
+    return Files(found[0], paths, root, pattern, days, layout, named)
+
+
+def _below(place: Path) -> list[Path]:
+    if place.is_file():
+        if place.stat().st_size == 0:
+            raise InputError(f"{place}: the file is empty; wanted at least one row")
+        return [place]
+    if not place.is_dir():
+        raise InputError(f"{place}: no such file or folder")
+    found = [
+        path
+        for path in place.rglob("*")
+        if path.is_file()
+        and path.stat().st_size
+        and _ending(path) in _ENDINGS
+        and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
+    ]
+    if not found:
+        raise InputError(f"{place}: no file below that ends in one of {', '.join(_ENDINGS)}")
+    return found
+
+
+def _ending(path: Path) -> str:
+    suffixes = path.suffixes
+    if suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return suffixes[-1].lower() if suffixes else ""
+
+
+def _format_of(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            return "parquet"
+    if ".tfrecord" in path.name:
+        return "tfrecord"
+    return _ENDINGS.get(_ending(path), "csv")
+
+
+def _pattern(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A glob of files, with the day's marks where each file's path has one day in one place."""
+    places = [list(_DAY.finditer(name)) for name in names]
+    if len(names) > 1 and all(len(found) == 1 for found in places):
+        day = [found[0] for found in places]
+        marks = {f"{{YYYY}}{m[2]}{{MM}}{m[2]}{{DD}}" for m in day}
+        if len(marks) == 1:
+            marked = [
+                name[: m.start()] + next(iter(marks)) + name[m.end() :]
+                for name, m in zip(names, day, strict=True)
+            ]
+            return _glob(marked), tuple(f"{m[1]}-{m[3]}-{m[4]}" for m in day)
+    return _glob(names), ()
+
+
+def _glob(names: Sequence[str]) -> str:
+    """The narrowest glob of a kind that finds all of them: parts that differ become `*`."""
+    parts = [name.split("/") for name in names]
+    if len({len(p) for p in parts}) > 1:
+        return f"**/*{glob.escape(_common([name[::-1] for name in names])[::-1])}"
+    return "/".join(_alike(level) for level in zip(*parts, strict=True))
+
+
+def _alike(texts: Sequence[str]) -> str:
+    if len(set(texts)) == 1:
+        return glob.escape(texts[0])
+    start = _common(texts)
+    end = _common([text[len(start) :][::-1] for text in texts])[::-1]
+    return f"{glob.escape(start.rstrip(DIGITS))}*{glob.escape(end.lstrip(DIGITS))}"
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all texts begin with."""
+    alike = itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
+def _dialect(path: Path) -> tuple[CsvFormat, bool]:
+    """Layout of text, and whether its first line names the columns.
+
+    Raises:
+      InputError: the lines are no table.
+    """
+    check_text(str(path))
+    with open_text(str(path)) as file:
+        lines = list(itertools.islice(file, DIALECT_LINES))
+    best: tuple[int, str, list[list[str]]] = (1, ",", [])
+    for delimiter in ",\t;|":
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        widths = {len(row) for row in rows}
+        if len(widths) == 1 and (width := widths.pop()) > best[0]:
+            best = (width, delimiter, rows)
+    width, delimiter, rows = best
+    if not rows:
+        raise InputError(
+            f"{path}: no delimiter of , tab ; | gives each of the first {len(lines)} lines as many "
+            "values; wanted a table of text"
+        )
+    head = rows[0]
+    names = not any(_is_number(cell) for cell in head) and len({*head}) == width
+    columns = () if names else tuple(f"column_{i}" for i in range(1, width + 1))
+    return CsvFormat(delimiter=delimiter, columns=columns), names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_sample(files: Files) -> Sample:
+    """Reads the files once and keeps rows by chance, the same ones each time.
+
+    Raises:
+      InputError: a file cannot be read, or there is no row.
+    """
+    chosen = _spread(files.paths)
+    rng = np.random.default_rng(0)
+    parts: list[pa.Table] = []
+    share, rows, kept = 1.0, 0, 0
+    for number in chosen:
+        for batch in _batches(files, files.paths[number]):
+            rows += batch.num_rows
+            part = _thinned(_with_file(batch, number), share, rng)
+            parts.append(part)
+            kept += part.num_rows
+            if kept > 2 * SAMPLE_ROWS:
+                parts, share = [_thinned(part, 0.5, rng) for part in parts], share / 2
+                kept = sum(part.num_rows for part in parts)
+    if not rows:
+        raise InputError(f"{files.paths[0]}: no row in this file or any other")
+    table = _together(parts)
+    of_file = table[_FILE].to_numpy().astype(np.int64)
+    return Sample(table.drop([_FILE]), rows, len(chosen) == len(files.paths), of_file)
+
+
+_FILE = "\0file"
+
+
+def _with_file(batch: pa.RecordBatch, number: int) -> pa.Table:
+    names = [*batch.schema.names, _FILE]
+    return pa.table([*batch.columns, pa.array(np.full(batch.num_rows, number))], names)
+
+
+def _spread(paths: Sequence[Path]) -> list[int]:
+    """Numbers of the files that are read, the first and the last among them."""
+    total = sum(path.stat().st_size for path in paths)
+    fewer = max(2, int(len(paths) * MOST_BYTES / max(total, 1)))
+    if fewer >= len(paths):
+        return list(range(len(paths)))
+    return sorted({*np.linspace(0, len(paths) - 1, fewer).astype(int).tolist()})
+
+
+def _thinned(table: pa.Table, share: float, rng: np.random.Generator) -> pa.Table:
+    return table if share == 1 else table.filter(pa.array(rng.random(table.num_rows) < share))
+
+
+def _together(parts: Sequence[pa.Table]) -> pa.Table:
+    """One table; a column of several types becomes text, one that a file lacks null."""
+    names = list(dict.fromkeys(name for part in parts for name in part.schema.names))
+    kinds: dict[str, set[pa.DataType]] = {name: set() for name in names}
+    for part in parts:
+        for field in part.schema:
+            if not pa.types.is_null(field.type):
+                kinds[field.name].add(field.type)
+
+    def column(part: pa.Table, name: str) -> pa.ChunkedArray:
+        one = next(iter(kinds[name])) if len(kinds[name]) == 1 else pa.string()
+        if name not in part.schema.names:
+            return pa.chunked_array([pa.nulls(part.num_rows, one)])
+        return part[name].cast(one)
+
+    whole = [pa.table([column(part, n) for n in names], names) for part in parts]
+    return pa.concat_tables(whole).combine_chunks()
+
+
+def _batches(files: Files, path: Path) -> Iterator[pa.RecordBatch]:
+    """The file's rows, columns that are there once, text without a type of its own."""
+    if files.form == "parquet":
+        try:
+            file = parquet_file(str(path))
+            names = _once(file.schema_arrow.names)
+        except UNREADABLE as error:
+            raise InputError(f"{path}: not a Parquet file: {error}") from error
+        yield from parquet_batches(str(path), file, names, BATCH_ROWS)
+    elif files.form == "csv":
+        yield from _text_batches(path, files.csv)
+    else:
+        yield from _example_batches(path)
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    """Names that a contract can use: there once, and not empty."""
+    return [name for name in names if name and list(names).count(name) == 1]
+
+
+def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
+    check_text(str(path))
+    if form.columns:
+        names = list(form.columns)
+    else:
+        with open_text(str(path)) as file:
+            names = next(csv.reader(file, delimiter=form.delimiter), [])
+    wanted = _once(names)
+    try:
+        with pc_csv.open_csv(
+            path,
+            read_options=pc_csv.ReadOptions(
+                use_threads=False, column_names=list(form.columns) or None
+            ),
+            parse_options=pc_csv.ParseOptions(
+                delimiter=form.delimiter,
+                newlines_in_values=True,
+                # How many rows are broken, `hardtower check` says.
+                invalid_row_handler=lambda row: "skip",
+            ),
+            convert_options=pc_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.binary()),
+                null_values=list(NULLS),
+                strings_can_be_null=True,
+            ),
+        ) as reader:
+            for batch in reader:
+                yield pa.RecordBatch.from_arrays([_decoded(c) for c in batch.columns], wanted)
+    except (pa.ArrowException, OSError, EOFError, KeyError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        raw = column.to_pylist()
+        return pa.array([None if v is None else v.decode(errors="replace") for v in raw])
+
+
+def _example_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Features of one value as columns; those of several stay lists."""
+    import tensorflow as tf
+    from tfx_bsl.coders import example_coder
+
+    check_compression(str(path))
+    decoder = example_coder.ExamplesToRecordBatchDecoder()
+    records = tf.data.TFRecordDataset(str(path), "GZIP" if path.suffix == ".gz" else "")
+    try:
+        for batch in records.batch(8192).as_numpy_iterator():
+            decoded = decoder.DecodeBatch(batch.tolist())
+            columns = [_scalar(column) for column in decoded.columns]
+            yield pa.RecordBatch.from_arrays(columns, decoded.schema.names)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
+
+
+def _scalar(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
+        return column
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    if (lengths > 1).any():
+        return column
+    places = np.cumsum(lengths) - 1
+    flat = column.flatten().take(pa.array(places, mask=lengths == 0, type=pa.int64()))
+    return (
+        _decoded(flat.cast(pa.binary()))
+        if pa.types.is_large_binary(flat.type)
+        else (_decoded(flat) if pa.types.is_binary(flat.type) else flat)
+    )
