@@ -224,9 +224,10 @@ class CalibrationSettings(Frozen):
     examples: Literal["tower", "hard"] = "tower"
     """Which examples it is fitted on: all that the tower learns from, or the hard ones alone. It
     makes a difference to `one_task` only, whose tower also serves soft candidates."""
-    prior_conversions: NonNegativeFloat = 30.0
+    prior_conversions: NonNegativeFloat = 100.0
     """Conversions that `level` takes to have come as predicted, besides those that were seen: what
-    a few of them say of the level is believed in part."""
+    a few of them say of the level is believed in part. 100 stand for a level that moves by a tenth
+    from the training days to the next."""
     min_conversions: PositiveInt = 10
     """Conversions, and others, that hold up each knot of `isotonic`."""
 
