@@ -55,6 +55,7 @@ class RoutingTable:
 
     `RoutingTable.load(Path("out/serving/<version>"))` has the table of a pushed version. By hand:
 
+    >>> from common.routing.rules import UnknownRule
     >>> rows = {"setup_id": ["acme|buy"], "task": ["hard"], "reason": ["history"]}
     >>> routing = pa.table(rows | {"historical_cvr": [0.004]})
     >>> unknown = UnknownRule(category=None, advertiser_type=None, task="fallback")

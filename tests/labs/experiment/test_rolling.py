@@ -66,6 +66,7 @@ CONTRACT = {
         "conversion_category": "conversion_category",
     },
     "features": {
+        "of_setup": False,
         "categorical": [
             {"name": "campaign_id", "buckets": 300, "width": 2},
             {"name": "conversion_category", "buckets": len(CATEGORIES), "width": 2},

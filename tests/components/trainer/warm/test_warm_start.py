@@ -241,7 +241,7 @@ def test_a_model_that_knows_the_answers_is_no_start(start: Callable[..., Start])
         "2024-03-06"
     )
     settings = SplitSettings(eval_days=EVAL_DAYS + 1)
-    periods = split_periods(0, date.fromisoformat(AS_OF), 3, settings, timed=True)
+    periods = split_periods(0, date.fromisoformat(AS_OF), 3, settings, ripening=True)
     assert str(periods["eval"]).startswith("2024-03-06 ")
 
 
