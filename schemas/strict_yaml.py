@@ -123,3 +123,6 @@ def load(text: str | bytes) -> Any:
         raise ValueError("brackets nested too deeply") from None
     except (yaml.YAMLError, ValueError, UnicodeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except (LookupError, AttributeError, ArithmeticError, TypeError) as error:
+        # PyYAML constructs tagged values without a look at them: `!!bool x`, `!!int ''`.
+        raise ValueError(f"a value that its tag or escape cannot stand for ({error})") from None

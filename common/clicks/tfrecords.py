@@ -31,6 +31,9 @@ LEVEL = 1
 _LENGTH = struct.Struct("<Q")
 _CRC_BYTES = 4
 _HEAD_BYTES = _LENGTH.size + _CRC_BYTES
+FRAME_BYTES = _HEAD_BYTES + _CRC_BYTES
+"""Of a record in a file, beside its content."""
+
 _BETWEEN = np.dtype([("check", "<u4"), ("length", "<u8"), ("length_check", "<u4")])
 """What lies between two records: the check of the first one and the head of the second."""
 
@@ -78,6 +81,11 @@ def _blocks_of_records(path: str) -> Iterator[list[bytes]]:
         yield whole
     if rest:
         raise InputError(f"{path}: the last record is cut short; wanted a whole TFRecord file")
+
+
+def inflated_bytes(path: str) -> int:
+    """Bytes that a gzip file holds; raises as `read_batches`."""
+    return sum(map(len, _inflated(path)))
 
 
 def _inflated(path: str) -> Iterator[bytes]:

@@ -286,6 +286,8 @@ def _label(
     why = f"{rate:.3%} of the rows are 1"
     if agrees and conversion is not None:
         why += f", the rows in which {conversion.name} is filled"
+    if column.kind == "text" and not agrees:
+        why += f"; {', '.join(positive)} taken for a conversion"
     if asked.label:
         why = f"as asked; {why}"
     others = [c.name for s, c, *_ in ranked[1:] if s >= score - 1.0 and c is not column]
@@ -317,7 +319,11 @@ def _readings(
         else:
             named = [w for w, _ in where if w.strip().lower() not in FALSE_WORDS]
             positive = [w for w in named if _is(CONVERSION, w) or w.lower() in TRUE_WORDS]
-            words = tuple(positive or named[: len(named) == 1])
+            if not 0 < len(positive) < len(where):
+                # Of two values that no word explains, conversions are the rarer.
+                two = sorted(where, key=lambda item: int(item[1].sum())) if len(where) == 2 else []
+                positive = named if len(named) == 1 else [w for w, _ in two[:1]]
+            words = tuple(positive)
         if words:
             yield (
                 words,

@@ -54,6 +54,11 @@ def test_scalars_are_those_of_yaml_1_2(text: str | bytes, wanted: object) -> Non
         ("1" * 5000, r"Exceeds the limit"),
         ("a: 1\n---\nb: 1", r"single document"),
         ("!!python/object:os.system x", r"could not determine a constructor"),
+        ("a: !!bool x", r"its tag or escape cannot stand for"),
+        ("a: !!timestamp foo", r"its tag or escape cannot stand for"),
+        ("a: !!int ''", r"its tag or escape cannot stand for"),
+        ("a: !!float '_'", r"its tag or escape cannot stand for"),
+        ('a: "\\UFFFFFFFF"', r"its tag or escape cannot stand for"),
     ],
 )
 def test_what_is_refused_is_one_line_that_says_where(text: str | bytes, message: str) -> None:

@@ -139,6 +139,7 @@ def _labels(
         def above(column: pa.Array) -> _Read:
             read = _floats(column, text, keep_nan=False)
             ones = pc.if_else(read.none, False, pc.greater(read.values, 0))
+            ones = pc.if_else(pc.fill_null(pc.is_inf(read.values), False), None, ones)
             return _Read(ones.cast(pa.int64()), column.is_null())
 
         return "a number", above
@@ -171,9 +172,14 @@ def _date_times(column: pa.Array, zone: str | None) -> _Read:
     if column.type not in _TEXTS and not pa.types.is_null(column.type):
         raise TypeError("`timestamp_unit: iso` is for text")
     text = _utf8(column)
-    found = _moments(cast_or_null(text, pa.timestamp("ns", "UTC")), zone).values
-    if zone is not None and found.null_count:
-        found = pc.coalesce(found, _moments(cast_or_null(text, pa.timestamp("ns")), zone).values)
+    # Nanoseconds wrap around in 1677 and 2262, and only they read nine digits of a second.
+    kinds = [pa.timestamp(unit, "UTC") for unit in ("us", "ns")]
+    if zone is not None:
+        kinds += [pa.timestamp(unit) for unit in ("us", "ns")]
+    found = pa.nulls(len(text), pa.int64())
+    for kind in kinds:
+        if found.null_count > text.null_count:
+            found = pc.coalesce(found, _moments(cast_or_null(text, kind), zone).values)
     return _Read(found, column.is_null())
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
-from common.clicks.tfrecords import BATCH
+from common.clicks.tfrecords import BATCH, FRAME_BYTES, inflated_bytes
 from components.example_gen.readers.head import check_columns
 from components.example_gen.readers.source import TORN
 from schemas.contract import Contract
@@ -26,9 +26,10 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
     compression = "GZIP" if path.endswith(".gz") else ""
     decoder = example_coder.ExamplesToRecordBatchDecoder()
     records = tf.data.TFRecordDataset(path, compression).batch(BATCH)
-    first = True
+    first, read = True, 0
     try:
         for batch in records.as_numpy_iterator():
+            read += sum(map(len, batch)) + FRAME_BYTES * len(batch)
             decoded = decoder.DecodeBatch(batch.tolist())
             if first:
                 check_columns(path, sorted(decoded.schema.names), contract.log_columns)
@@ -39,6 +40,13 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
             raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
+    # To TensorFlow a file that is cut within a record's first twelve bytes ends before it.
+    there = inflated_bytes(path) if compression else tf.io.gfile.stat(path).length
+    if read != there:
+        raise InputError(
+            f"{path}: the last record is cut short: seen {there:,} bytes, whole records up to "
+            f"byte {read:,}; wanted a whole TFRecord file"
+        )
 
 
 def _scalars(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

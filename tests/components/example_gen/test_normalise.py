@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -57,6 +58,23 @@ def test_date_times_without_a_zone_are_of_the_contracts() -> None:
     assert [fault.rows.tolist() for fault in found.faults] == [[False, False, False, True]]
 
 
+def test_far_years_and_fine_seconds_are_what_they_say() -> None:
+    """Nanoseconds in 64 bits wrap around after 2262: 2610 would be a day of 2026."""
+    found = read(
+        contract(timestamp_unit="iso"),
+        t=["2610-07-24T00:34:33Z", "1441-06-05T00:00:00Z", "2026-01-02T00:00:00.123456789Z"],
+    )
+    wanted = [
+        datetime(y, m, d, H, M, S, tzinfo=UTC).timestamp()
+        for y, m, d, H, M, S in (
+            (2610, 7, 24, 0, 34, 33),
+            (1441, 6, 5, 0, 0, 0),
+            (2026, 1, 2, 0, 0, 0),
+        )
+    ]
+    assert found.batch["t"].to_pylist() == wanted
+
+
 def test_without_one_they_are_refused_with_the_way_out() -> None:
     found = read(contract(timestamp_unit="iso"), t=["2025-07-01 12:00:00"])
     assert found.batch["t"].to_pylist() == [None]
@@ -91,6 +109,7 @@ def test_timestamps_without_a_zone_are_of_the_contracts_or_utc() -> None:
         (("true",), pa.array([True, False, None]), [1, 0, 0]),
         (("2",), pa.array([2, 1, None]), [1, 0, 0]),
         ("above_zero", pa.array([0.01, 0.0, None]), [1, 0, 0]),
+        ("above_zero", pa.array([np.inf, 1.0, -np.inf]), [None, 1, None]),
     ],
 )
 def test_labels_by_their_values(positive: Any, values: Any, wanted: list[int | None]) -> None:

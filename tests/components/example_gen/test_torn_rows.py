@@ -90,6 +90,32 @@ def test_torn_rows_stand_where_python_reads_them(
     assert [int(line.split()[1]) for line in words] == counts
 
 
+@pytest.mark.parametrize("end", [5, 8, 11, 13])
+@pytest.mark.parametrize("name", ["clicks.tfrecord", "clicks.tfrecord.gz"])
+def test_a_file_that_ends_within_a_head_is_cut(tmp_path: Path, name: str, end: int) -> None:
+    """TensorFlow takes a record of which less than its head is there for the file's end."""
+    feature = {
+        "time": tf.train.Feature(int64_list=tf.train.Int64List(value=[NOON])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[0])),
+        "shop": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a"])),
+    }
+    record = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    whole = tmp_path / "whole"
+    with tf.io.TFRecordWriter(str(whole)) as writer:
+        writer.write(record)
+    framed = whole.read_bytes()
+    whole.unlink()
+    terms = contract("tfrecord")
+    for content, sound in ((framed * 2, True), (framed + framed[:end], False)):
+        data = gzip.compress(content) if name.endswith(".gz") else content
+        (tmp_path / name).write_bytes(data)
+        if sound:
+            assert len(read(terms, tmp_path)[0]) == 2
+        else:
+            with pytest.raises(InputError, match=f"{name}: .*(cut|corrupt|trunc)"):
+                read(terms, tmp_path)
+
+
 def test_a_torn_row_is_counted_named_and_written_aside(tmp_path: Path) -> None:
     rows = [f"x,{NOON + i},0,a" for i in range(20)]
     rows[2], rows[19] = 'y,"1\n2"', "z" * 200

@@ -278,6 +278,16 @@ def test_what_is_named_is_taken(folder: Path) -> None:
     assert contract.roles.setup == ("site", "goal")
 
 
+@pytest.mark.parametrize("words", [("lost", "won"), ("Nein", "Ja"), ("not_converted", "converted")])
+def test_a_label_of_two_words_is_taken_by_the_rarer(words: tuple[str, str], folder: Path) -> None:
+    columns = clicks()
+    label = np.asarray(columns.pop("converted"))
+    columns = {n: c for n, c in columns.items() if "conver" not in n}
+    write_csv({**columns, "status": np.asarray(words)[label]}, folder / "log")
+    contract, _, _ = guessed(folder, "--label", "status")
+    assert contract.positive_labels == (words[1],)
+
+
 def daily(columns: Columns, folder: Path, shift: int) -> None:
     day = (np.asarray(columns["click_time"]) - shift) // 86_400
     for one in np.unique(day):
