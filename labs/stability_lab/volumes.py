@@ -120,8 +120,13 @@ class Support:
     reasons: tuple[str, ...]
 
 
-def judge_volumes(found: Mapping[str, Volume]) -> Support:
-    """By the hard conversions of the periods that a judged fit learns from and is judged on."""
+def judge_volumes(found: Mapping[str, Volume], at_least: int) -> Support:
+    """By the hard conversions of the periods that a judged fit learns from and is judged on.
+
+    Args:
+      found: of each split.
+      at_least: hard conversions without which the gate blesses nothing.
+    """
     for split in JUDGED_SPLITS:
         volume, missing = found[split], ""
         if not volume.hard_clicks:
@@ -142,6 +147,9 @@ def judge_volumes(found: Mapping[str, Volume]) -> Support:
     ]
     if found[TRAIN].clicks == found[TRAIN].hard_clicks:
         reasons.append("no soft click to learn from: there is nothing that a second task could add")
+    if judged < at_least:
+        unblessed = f"the gate wants {at_least} hard conversions to judge by: nothing is blessed"
+        return Support("hardly", (f"{unblessed} (gate.min_hard_positives)", *reasons))
     if min(judged, learned) < LEAST:
         return Support("hardly", (f"fewer than {LEAST} hard conversions tell nothing", *reasons))
     if judged < ENOUGH or learned < ENOUGH:

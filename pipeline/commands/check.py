@@ -83,7 +83,7 @@ def check(
     if impossible:
         _list(console, _what_is_possible(config, log.as_of - log.first_day))
         raise InputError(impossible)
-    support = judge_volumes(found[labelling.alpha])
+    support = judge_volumes(found[labelling.alpha], config.gate.min_hard_positives)
     style = "bold green" if support.answer == "yes" else "bold yellow"
     console.print(ANSWERS[support.answer], style=style)
     _list(console, chain(support.reasons, harmful_settings(log, labelling, config.splits)))

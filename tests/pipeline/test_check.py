@@ -162,13 +162,20 @@ def test_hard_conversions_decide(train: int, evaluated: int, answer: str) -> Non
         "calibration": volume(),
         "eval": volume(conversions=evaluated),
     }
-    assert judge_volumes(found).answer == answer
+    assert judge_volumes(found, at_least=10).answer == answer
+
+
+def test_what_the_gate_wants_is_told_before() -> None:
+    found = {s: volume(conversions=45) for s in ("train", "calibration", "eval")}
+    support = judge_volumes(found, at_least=50)
+    assert support.answer == "hardly"
+    assert "the gate wants 50 hard conversions to judge by" in support.reasons[0]
 
 
 def test_the_width_is_that_of_a_count(tmp_path: Path) -> None:
     """1.645 standard deviations of a Poisson count of 271 are a tenth of it."""
     found = {s: volume(conversions=271) for s in ("train", "calibration", "eval")}
-    assert "known to 10% either way" in judge_volumes(found).reasons[0]
+    assert "known to 10% either way" in judge_volumes(found, at_least=10).reasons[0]
 
 
 def test_no_framework_is_loaded(tmp_path: Path) -> None:
