@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from schemas.base import Days, Frozen, NonNegativeFloat, PositiveFloat, PositiveInt
 from schemas.labelled import HARD, SOFT
+
+if TYPE_CHECKING:
+    from components.transform.layout import FeatureLayout
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
@@ -59,6 +62,10 @@ class WideSettings(Frozen):
     min_penalty: PositiveFloat = 0.3
     max_penalty: PositiveFloat = 1e6
     """A field at the upper bound is switched off."""
+
+    def tells_newcomers(self, layout: FeatureLayout) -> bool:
+        """Whether advertisers that training has not seen are told from others."""
+        return self.newcomers and layout.advertiser is not None
 
 
 class ModelSettings(Frozen):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import Bools, Floats, Ints
+from common.statistics.sums import Sums
 from components.task_labeler.decide.strength import estimate_strength, setup_moments
 from labs.first_look.columns import Column
 
@@ -51,7 +52,9 @@ def evidence(column: Column, label: Ints) -> Evidence:
         base = np.clip(label[learned].mean(), 1e-6, 1 - 1e-6)
         rate = (hits + PRIOR_ROWS * base) / (clicks + PRIOR_ROWS)
         told = ~learned
-        gains.append(_rig(rate[value[told]], label[told]))
+        gain = Sums.of(label[told], rate[value[told]]).rig
+        # Where one half has no conversion there is nothing to gain by any column.
+        gains.append(gain if np.isfinite(gain) else -np.inf)
         tells = (clicks >= SURE_ROWS) & (hits >= SURE_RATE * clicks) & (base < 0.5)
         converted = told & (label == 1)
         sure.append(float(tells[value[converted]].mean()) if converted.any() else 0.0)
@@ -79,13 +82,6 @@ def _binned(numbers: Floats) -> Ints:
     bins[numbers == 0] = len(edges) + 2
     bins[np.isnan(numbers)] = 0
     return bins
-
-
-def _rig(rate: Floats, label: Ints) -> float:
-    mean = np.clip(label.mean(), 1e-9, 1 - 1e-9)
-    entropy = -(mean * np.log(mean) + (1 - mean) * np.log(1 - mean))
-    p = np.clip(rate, 1e-9, 1 - 1e-9)
-    return float(1 + np.mean(np.where(label == 1, np.log(p), np.log(1 - p))) / entropy)
 
 
 def _strength(value: Ints, label: Ints, values: int) -> float:

@@ -340,20 +340,12 @@ def _decoded(column: pa.Array) -> pa.Array:
 
 def _example_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Features of one value as columns; those of several stay lists."""
-    import tensorflow as tf
-    from tfx_bsl.coders import example_coder
+    from components.example_gen.readers.tfrecord import decoded_examples
 
     check_compression(str(path))
-    decoder = example_coder.ExamplesToRecordBatchDecoder()
-    records = tf.data.TFRecordDataset(str(path), "GZIP" if path.suffix == ".gz" else "")
-    try:
-        for batch in records.batch(8192).as_numpy_iterator():
-            decoded = decoder.DecodeBatch(batch.tolist())
-            columns = [_scalar(column) for column in decoded.columns]
-            yield pa.RecordBatch.from_arrays(columns, decoded.schema.names)
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
+    for decoded in decoded_examples(str(path)):
+        columns = [_scalar(column) for column in decoded.columns]
+        yield pa.RecordBatch.from_arrays(columns, decoded.schema.names)
 
 
 def _scalar(column: pa.Array) -> pa.Array:

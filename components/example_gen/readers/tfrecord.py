@@ -20,24 +20,29 @@ def read_examples(path: str, contract: Contract) -> Iterator[pa.RecordBatch]:
     """The contract's columns; a feature that an example lacks is null.
 
     Raises:
-      InputError: not a TFRecord file of tf.Examples, or a column that no example of the first
-        batch has.
+      InputError: as `decoded_examples`, or a column that no example of the first batch has.
+    """
+    for number, decoded in enumerate(decoded_examples(path)):
+        if number == 0:
+            check_columns(path, sorted(decoded.schema.names), contract.log_columns)
+        yield _scalars(decoded, contract.log_columns)
+
+
+def decoded_examples(path: str) -> Iterator[pa.RecordBatch]:
+    """All features of the examples as lists, `BATCH` examples at a time.
+
+    Raises:
+      InputError: not a whole TFRecord file of tf.Examples.
     """
     compression = "GZIP" if path.endswith(".gz") else ""
     decoder = example_coder.ExamplesToRecordBatchDecoder()
     records = tf.data.TFRecordDataset(path, compression).batch(BATCH)
-    first, read = True, 0
+    read = 0
     try:
         for batch in records.as_numpy_iterator():
             read += sum(map(len, batch)) + FRAME_BYTES * len(batch)
-            decoded = decoder.DecodeBatch(batch.tolist())
-            if first:
-                check_columns(path, sorted(decoded.schema.names), contract.log_columns)
-                first = False
-            yield _scalars(decoded, contract.log_columns)
+            yield decoder.DecodeBatch(batch.tolist())
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a TFRecord file of tf.Examples: {reason}") from error
     # To TensorFlow a file that is cut within a record's first twelve bytes ends before it.

@@ -84,7 +84,7 @@ class TwoTowerDCN(tf.Module):
         self.towers: dict[str, Tower] = {
             name: Tower(width, settings, scope=name, seed=seed) for name in settings.towers
         }
-        newcomers = settings.wide.newcomers and layout.advertiser is not None
+        newcomers = settings.wide.tells_newcomers(layout)
         self.wide: dict[str, WideTower] = {
             name: WideTower(layout, scope=name, newcomers=newcomers)
             for name in settings.towers

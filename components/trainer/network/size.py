@@ -164,7 +164,7 @@ def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int
 def _wide(tower: str, layout: FeatureLayout, settings: ModelSettings) -> Part:
     numbers = layout.numeric_width
     rows = sum(layout.rows)
-    if not settings.wide.newcomers or layout.advertiser is None:
+    if not settings.wide.tells_newcomers(layout):
         return Part(tower, rows + numbers + 1, numbers, False)
     return Part(tower, 3 * rows + 2 * (numbers + 1), 2 * numbers, False)
 

@@ -53,15 +53,13 @@ class WideTower(tf.Module):
         Args:
           weights: of the fit.
           tower: its number there.
-          newcomers: of the fit; those that are told apart here and not there have the same weights.
+          newcomers: of the fit, where the tower has them.
         """
-        columns, known = [weights], np.ones(sum(weights.shape.rows))
-        if self._newcomers:
-            columns.append(weights if newcomers is None else newcomers.weights)
+        columns = [weights] if newcomers is None else [weights, newcomers.weights]
+        ids = [np.concatenate([*(w[tower] for w in c.of_fields), np.empty(0)]) for c in columns]
         if newcomers is not None:
-            known = np.concatenate(newcomers.known)
-        fields = [np.concatenate([*(w[tower] for w in c.of_fields), np.empty(0)]) for c in columns]
+            ids.append(np.concatenate([*newcomers.known, np.empty(0)]))
         numbers = np.stack([c.of_numbers[tower] for c in columns], axis=1)
-        self.ids.assign(np.stack([*fields, known] if self._newcomers else fields, axis=1))
+        self.ids.assign(np.stack(ids, axis=1))
         self.numbers.assign(numbers[:-1])
         self.bias.assign(numbers[-1])

@@ -131,10 +131,7 @@ def fit_wide(
         Weights.start(shape, _base_rates(columns, parts, shape.towers)),
         Penalties.start(shape, START_PENALTY),
     )
-    state, sweeps = _learn(shards, state, settings)
-    unseen = [*_left_out(shards, state, settings), *_placed(later, state.weights)]
-    scale = carried_over(unseen)
-    state = state.settled(shards, _raised(shards, state, scale, settings), settings.refit_sweeps)
+    state, sweeps, scale = _fitted(shards, later, state, settings)
     offset = np.empty(len(columns), np.float32)
     place_of = dict(zip(map(id, shards), parts, strict=True))
     for shard, _, _ in _left_out(shards, state, settings):
@@ -146,7 +143,7 @@ def fit_wide(
     ended = sum(shard.loss() for shard in shards) / examples
     fields = _record(state.penalties, scale, layout, model.towers)
     newcomers = None
-    if settings.newcomers and layout.advertiser is not None:
+    if layout.advertiser is not None and settings.tells_newcomers(layout):
         newcomers = _newcomers(shards, later, state, settings, columns.ids, layout.advertiser)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
@@ -197,11 +194,8 @@ def _newcomers(
 ) -> Newcomers:
     off = ids_of_advertisers(ids, advertiser)
     few = settings.model_copy(update={"max_sweeps": settings.newcomer_sweeps, "fold_sweeps": 1})
-    learnt, _ = _learn(shards, state, few, without=off)
-    unseen = [*_left_out(shards, learnt, few), *_placed(later, learnt.weights)]
-    raised = _raised(shards, learnt, carried_over(unseen), settings)
-    settled = learnt.settled(shards, raised, settings.refit_sweeps)
-    weights = settled.without(off, settings.max_penalty).weights
+    fitted, _, _ = _fitted(shards, later, state, few, without=off)
+    weights = fitted.without(off, settings.max_penalty).weights
     known = tuple(map(np.zeros, weights.shape.rows))
     for field in off:
         known[field][ids[:, field]] = 1 / len(off)
@@ -302,6 +296,26 @@ class _State:
             swept = sweep(shards, weights, penalties, step)
             weights, step = swept.weights, swept.step
         return _State(weights, penalties)
+
+
+def _fitted(
+    shards: Sequence[Shard],
+    later: Sequence[Shard],
+    start: _State,
+    settings: WideSettings,
+    without: Sequence[int] = (),
+) -> tuple[_State, int, Floats]:
+    """Steps 1 to 3 of `fit_wide`: the state, how many sweeps learnt the penalties, the scales.
+
+    Args:
+      shards: learned from.
+      later: of the calibration split, of which scales are learned too.
+      start, settings, without: see `_learn`.
+    """
+    learnt, sweeps = _learn(shards, start, settings, without=without)
+    scale = carried_over([*_left_out(shards, learnt, settings), *_placed(later, learnt.weights)])
+    raised = _raised(shards, learnt, scale, settings)
+    return learnt.settled(shards, raised, settings.refit_sweeps), sweeps, scale
 
 
 def _learn(

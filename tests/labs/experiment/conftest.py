@@ -16,8 +16,10 @@ from components.trainer.settings import (
     ModelSettings,
     TrainingSettings,
 )
+from labs.experiment.run import Ended, Plan, run_experiment
 from labs.experiment.studies.arms import Settings
 from labs.experiment.trainings.data import FrozenData
+from labs.experiment.trainings.store import Store
 from schemas.contract import Contract
 
 CONTRACT = {
@@ -94,3 +96,14 @@ def tiny_settings() -> Settings:
             calibration=CalibrationSettings(method="none"),
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def ended(plan: Plan, store: Store) -> Ended:
+    """A module's own `plan`, carried out."""
+    return run_experiment(plan, store, lambda _: None, lambda _: None)

@@ -50,16 +50,6 @@ def plan(tiny_data: FrozenData, tiny_settings: Settings) -> Plan:
     return Plan(experiment, tiny_data, log, SEEDS, Sample(), draws, "code", 1)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module")
-def ended(plan: Plan, store: Store) -> Ended:
-    return run_experiment(plan, store, lambda _: None, lambda _: None)
-
-
 def test_arms_share_trainings(ended: Ended) -> None:
     keys = {name: [run["key"] for run in runs] for name, runs in ended.trainings.items()}
     assert keys["own"] == keys["own again"]

@@ -19,7 +19,7 @@ from components.transform.layout import FeatureLayout
 from labs.experiment.judging.judge import ON_DAY
 from labs.experiment.judging.results import EXPECTED_RIG
 from labs.experiment.judging.statistics import rig
-from labs.experiment.run import Ended, Plan, run_experiment
+from labs.experiment.run import Ended, Plan
 from labs.experiment.show.page import Origin, html, markdown
 from labs.experiment.studies.arms import Knowledge, Settings
 from labs.experiment.studies.assignments import Log
@@ -259,16 +259,6 @@ def plan(data: FrozenData, log: Log, rolled: tuple[Rolled, ...], tiny_settings: 
     experiment = build("freshness", settings, facts)
     draws = Draws(200, 1, 0.9)
     return Plan(experiment, data, log, (1,), Sample(), draws, "code", 1, rolled)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module")
-def ended(plan: Plan, store: Store) -> Ended:
-    return run_experiment(plan, store, lambda _: None, lambda _: None)
 
 
 def test_naive_labels_lose_where_conversions_take_days(ended: Ended) -> None:
