@@ -121,8 +121,8 @@ def load(text: str | bytes) -> Any:
         return yaml.load(text, _Loader)  # a SafeLoader
     except RecursionError:
         raise ValueError("brackets nested too deeply") from None
-    except (yaml.YAMLError, ValueError, UnicodeError) as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
-    except (LookupError, AttributeError, ArithmeticError, TypeError) as error:
+    except (LookupError, AttributeError, ArithmeticError, TypeError, ValueError) as error:
         # PyYAML constructs tagged values without a look at them: `!!bool x`, `!!int ''`.
         raise ValueError(f"a value that its tag or escape cannot stand for ({error})") from None

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ("pipeline", "labs", "service", "components", "common", "schemas")
 
 NOT_IMPORTED = {
+    "tensorboard": "TensorFlow's `tf.summary` imports it",
     "httptools": "uvicorn chooses it by name",
     "uvloop": "uvicorn chooses it by name",
 }

@@ -50,8 +50,13 @@ class ParquetShard:
         table = pa.Table.from_batches(self._waiting)
         if self._writer is None:
             self._sink = pa.BufferOutputStream()
+            # Under the standard's name for a list's values, Transform sees a type that it refuses
+            # where Beam reads the file with a newer pyarrow.
             self._writer = pq.ParquetWriter(
-                self._sink, table.schema, write_statistics=self._statistics
+                self._sink,
+                table.schema,
+                write_statistics=self._statistics,
+                use_compliant_nested_type=False,
             )
         self._writer.write_table(table, GROUP_ROWS)
         self._waiting, self._rows = [], 0

@@ -67,6 +67,7 @@ def run(code: str, folder: Path) -> str:
     return done.stderr
 
 
+@pytest.mark.skipif(int(pa.__version__.split(".")[0]) >= 14, reason="mended in pyarrow 14.0.1")
 def test_the_file_does_run_its_code_where_nothing_is_done_about_it(folder: Path) -> None:
     run("import pyarrow.parquet as pq; pq.ParquetFile('hostile.parquet').schema_arrow", folder)
     assert (folder / "ran").exists()
