@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from errno import EPIPE
 from importlib import import_module
+from importlib.util import find_spec
 
 import click
 
@@ -49,7 +50,7 @@ class CommandGroup(click.Group):
     """Loads a command when it is asked for; prints what ended it as one line.
 
     Exit code 2 is bad input; 1 is a failed run, or what the machine would not do: a full disk, a
-    folder that must not be written.
+    folder that must not be written, a command of the extra `pipeline` where that is not installed.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,6 +72,11 @@ class CommandGroup(click.Group):
             sys.exit(BAD_INPUT)
         except RunError as error:
             click.echo(f"Error: {error}", err=True)
+            sys.exit(FAILED)
+        except ModuleNotFoundError as error:
+            if find_spec("tfx"):
+                raise
+            click.echo(f"Error: {error}; wanted hardtower with its extra `pipeline`", err=True)
             sys.exit(FAILED)
         except OSError as error:
             # A pipe that nobody reads any more is click's to answer.

@@ -49,6 +49,19 @@ def test_answers_without_loading_tfx(arguments: list[str]) -> None:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("tfx", [None, "installed"])
+def test_says_which_extra_a_command_needs(
+    tfx: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With TFX there, a module that is missing is a mistake of ours: its traceback is wanted."""
+    monkeypatch.setitem(sys.modules, "labs.simulator.simulate", None)
+    monkeypatch.setattr("pipeline.cli.find_spec", lambda name: tfx)
+    result = CliRunner().invoke(main, ["simulate", "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ModuleNotFoundError if tfx else SystemExit)
+    assert ("its extra `pipeline`" in result.output) is not bool(tfx)
+
+
 BAD_ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "alpha above 1": (["labelling.alpha=2"], ["labelling.alpha", "less than 1", "seen: 2"]),
     "alpha zero": (["labelling.alpha=0"], ["labelling.alpha", "greater than 0", "seen: 0"]),
