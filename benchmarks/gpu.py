@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Sample, in_child, machine, write
+from benchmarks.measure import Measurement, in_child, machine, write
 
 HERE = "benchmarks.contestants.on_device"
 RESULTS = Path("benchmarks/results/gpu.json")
@@ -130,7 +130,7 @@ def phases(device: str, sizes: Sizes, folder: str) -> list[Phase]:
 def run(
     wanted: Sequence[Phase],
     budget: float,
-    call: Callable[[str, Mapping[str, Any], float], Sample],
+    call: Callable[[str, Mapping[str, Any], float], Measurement],
     tell: Callable[[str, Mapping[str, Any]], None],
 ) -> dict[str, dict[str, Any]]:
     """Runs phases one after the other.
@@ -157,7 +157,7 @@ def _outcome(
     before: Mapping[str, Mapping[str, Any]],
     left: float,
     budget: float,
-    call: Callable[[str, Mapping[str, Any], float], Sample],
+    call: Callable[[str, Mapping[str, Any], float], Measurement],
 ) -> dict[str, Any]:
     if missing := [name for name in phase.after if "result" not in before.get(name, {})]:
         return {"skipped": f"needs {', '.join(missing)}"}

@@ -66,7 +66,7 @@ class Logits(NamedTuple):
     judged: Floats
 
 
-class Task(NamedTuple):
+class ReferenceData(NamedTuple):
     """What references learn from, and are compared on."""
 
     data: FrozenData
@@ -76,7 +76,7 @@ class Task(NamedTuple):
     judged: Columns
 
     @classmethod
-    def of(cls, data: FrozenData) -> Task:
+    def of(cls, data: FrozenData) -> ReferenceData:
         training = TrainingSettings()
 
         def seen(split: str) -> Columns:
@@ -89,7 +89,7 @@ class Task(NamedTuple):
 
 def main() -> None:
     _, data = frozen_data(__doc__)
-    task = Task.of(data)
+    task = ReferenceData.of(data)
     hard, label = np.asarray(data.columns(EVAL).hard), task.judged.label.astype(np.float64)
     truth = data.truth(EVAL)
     table = Table(title=f"{len(label):,} hard eval examples")
@@ -140,7 +140,7 @@ def _loss(z: Floats, columns: Columns) -> float:
     return float(loss(z, label, 0.0, _completeness(columns)).sum())
 
 
-def _logistic(train: Columns, task: Task, with_ids: bool, own: bool = False) -> Logits:
+def _logistic(train: Columns, task: ReferenceData, with_ids: bool, own: bool = False) -> Logits:
     """By the penalty that suits the held-out examples best."""
     inputs, there, here = (
         _design(columns, task.data, with_ids, own)
@@ -162,7 +162,7 @@ def _base_log_odds(columns: Columns) -> float:
     return float(logit(columns.label.sum(dtype=np.float64) / columns.seen.sum(dtype=np.float64)))
 
 
-def _boosted(train: Columns, task: Task) -> Logits:
+def _boosted(train: Columns, task: ReferenceData) -> Logits:
     """By gradient-boosted trees, of the kind and as many as suit the held-out examples best."""
     # Of the group `bench`, which `make test` does without.
     import lightgbm

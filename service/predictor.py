@@ -20,7 +20,7 @@ from service.models.scorer import ScoringError
 from service.predict import Answer, answer
 from service.routing.decisions import decision_line
 from service.settings import ServeSettings
-from service.workers.wire import ARROW, Group, Reply, Scored
+from service.workers.wire import ARROW, Group, ModelCall, Reply
 
 logger = logging.getLogger("hardtower.serving")
 
@@ -74,12 +74,12 @@ class Predictor:
                 self.predict(body, 0)
 
     def _answer(self, request: Request, start: float) -> Reply:
-        scored: list[Scored] = []
+        scored: list[ModelCall] = []
         found = answer(
             request,
             self._loaded,
             self.settings.experiment,
-            lambda model, seconds: scored.append(Scored(model, seconds)),
+            lambda model, seconds: scored.append(ModelCall(model, seconds)),
         )
         ways = ways_of(found)
         content = to_json(found, ways, request.request_id)

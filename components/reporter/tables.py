@@ -10,7 +10,7 @@ from common.pages.text import DASH, anything, between, count, decimal, ratio, sh
 from components.reporter.drift import AssignmentDrift
 from components.reporter.gradients import LayerGradients
 from components.reporter.inputs import Json
-from components.reporter.sections import DelayRule, NamedFit, Period, RestlessSetup
+from components.reporter.sections import DelayRule, NamedFit, PeriodCounts, RestlessSetup
 from components.reporter.summary import (
     AS_SERVED,
     MODELS,
@@ -146,7 +146,7 @@ def fits(found: Sequence[NamedFit]) -> Table:
     )
 
 
-def splits(found: Sequence[Period]) -> Table:
+def splits(found: Sequence[PeriodCounts]) -> Table:
     """Periods of the data."""
     head = ["Split", "#First day", "#Last day", "#Examples", "#Conversions", "#CVR"]
     return Table(

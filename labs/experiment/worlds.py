@@ -30,7 +30,7 @@ them."""
 
 
 @dataclass(frozen=True)
-class World:
+class WorldSpec:
     """A log to simulate, all else being the simulator's defaults.
 
     Attributes:

@@ -28,7 +28,7 @@ NORMAL_90 = 1.645
 
 
 @dataclass(frozen=True)
-class Volume:
+class PeriodVolume:
     """A period at one alpha; conversions as observed by the as-of day.
 
     Attributes:
@@ -44,7 +44,7 @@ class Volume:
     known_hard_conversions: int
 
 
-Volumes = Mapping[float, Mapping[str, Volume]]
+Volumes = Mapping[float, Mapping[str, PeriodVolume]]
 """alpha -> period -> its volume."""
 
 
@@ -94,10 +94,10 @@ def _known(log: LabLog, judged: int) -> Ints:
     return np.bincount(cell, counts["clicks"].to_numpy() * seen, len(codes)).astype(np.int64)
 
 
-def _volume(log: LabLog, hard: Bools, inside: Bools, known: Ints, judged: int) -> Volume:
+def _volume(log: LabLog, hard: Bools, inside: Bools, known: Ints, judged: int) -> PeriodVolume:
     cells, chosen = log.cells, inside & hard
     later = cells.day >= judged
-    return Volume(
+    return PeriodVolume(
         clicks=int(cells.clicks[inside].sum()),
         conversions=int(cells.conversions[inside].sum()),
         hard_setups=len(np.unique(cells.setup[chosen])),
@@ -120,7 +120,7 @@ class Support:
     reasons: tuple[str, ...]
 
 
-def judge_volumes(found: Mapping[str, Volume], at_least: int) -> Support:
+def judge_volumes(found: Mapping[str, PeriodVolume], at_least: int) -> Support:
     """By the hard conversions of the periods that a judged fit learns from and is judged on.
 
     Args:

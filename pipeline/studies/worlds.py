@@ -19,17 +19,17 @@ from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from pipeline.config import PipelineConfig, load_config
 from pipeline.runs.artifacts import RunArtifacts, artifacts_of
-from pipeline.runs.debris import sweep, temporary_files
+from pipeline.runs.debris import remove_debris, temporary_files
 from pipeline.runs.lock import hold_output
 from pipeline.runs.store import ARTIFACTS, check_store
-from pipeline.studies.experiment import Asked, ended, planned, show
+from pipeline.studies.experiment import ExperimentRequest, ended, planned, show
 from pipeline.studies.frozen_run import EXPERIMENTS, FrozenRun, frozen_settings
 from pipeline.terminal.console import Console
 from pipeline.terminal.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from labs.experiment.trainings.queue import Progress
-    from labs.experiment.worlds import World
+    from labs.experiment.trainings.queue import QueueProgress
+    from labs.experiment.worlds import WorldSpec
 
 WORLDS = "worlds"
 """Folder under OUT with one folder a world, which is laid out as an output folder is."""
@@ -51,13 +51,13 @@ class Far:
     world: str
     number: int
     of: int
-    trainings: Progress
+    trainings: QueueProgress
     left: float | None
 
 
 def conduct_worlds(
-    asked: Asked,
-    worlds: Sequence[World],
+    asked: ExperimentRequest,
+    worlds: Sequence[WorldSpec],
     out: Path,
     overrides: Sequence[str],
     command: str,
@@ -90,7 +90,7 @@ def conduct_worlds(
         frozen = FrozenRun(run, folder / EXPERIMENTS, frozen_settings(config))
         plan = planned(asked, frozen)
 
-        def tell(progress: Progress, number: int = number, world: World = world) -> None:
+        def tell(progress: QueueProgress, number: int = number, world: WorldSpec = world) -> None:
             left = clock.left(number, progress)
             report(Far(world.words, number, len(worlds), progress, left))
 
@@ -145,7 +145,7 @@ def labelled(config: PipelineConfig, out: Path, command: str) -> RunArtifacts:
     console = Console(out / "labelling.log")
     with hold_output(out, run_id), console.captured_logs(), temporary_files(out):
         check_store(out)
-        sweep(out / ARTIFACTS)
+        remove_debris(out / ARTIFACTS)
         pipeline = create_labelling_pipeline(config, run, Places.under(out))
         run_local(pipeline, run_id, lambda stage: console.stage(stage, None))
     return artifacts_of(out, run_id, config, as_of)
@@ -163,7 +163,7 @@ class _Clock:
         """A world begins."""
         self._since = time.monotonic()
 
-    def left(self, number: int, progress: Progress) -> float | None:
+    def left(self, number: int, progress: QueueProgress) -> float | None:
         """Seconds until the end of all worlds, None before the first training of one.
 
         Args:

@@ -23,7 +23,7 @@ from common.versions.signatures import (
 )
 from schemas.checked import checked_json
 from schemas.errors import InputError
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.scorer import ScoringError, checked
 
 _INITIALIZE = "__saved_model_init_op"
@@ -110,7 +110,7 @@ class SavedModelScorer:
             config_pb2.CallableOptions(feed=[text.name, numbers.name], fetch=[output])
         )
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
         try:
             (answer,) = self._call(columns.text.T, columns.numbers.T)

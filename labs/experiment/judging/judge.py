@@ -19,7 +19,7 @@ from common.statistics.sums import CLIP
 from components.trainer.calibrate.platt import fit_platt
 from labs.experiment.judging.statistics import Judged
 from labs.experiment.studies.arms import Arm
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
+from labs.experiment.studies.cuts import Subsample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.examples import codes
 from labs.experiment.trainings.rolling import AS_OF, NEW, WITHIN_A_DAY
@@ -157,7 +157,7 @@ class Bench:
         return found[rows]
 
 
-def held_out_judged(data: FrozenData, sample: Sample) -> Judged:
+def held_out_judged(data: FrozenData, sample: Subsample) -> Judged:
     """The examples of `training.held_out`, in its order."""
     facts, columns = data.facts(CALIBRATION), data.columns(CALIBRATION)
     kept = sampled(facts, CALIBRATION, sample)

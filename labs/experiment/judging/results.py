@@ -48,7 +48,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding:
+class JudgedClaim:
     """A claim judged by one metric.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finding:
     drawn: Difference
 
     @classmethod
-    def of(cls, claim: Claim, metric: str, drawn: Difference, confidence: float) -> Finding:
+    def of(cls, claim: Claim, metric: str, drawn: Difference, confidence: float) -> JudgedClaim:
         return cls(claim, metric, drawn.within(confidence), drawn)
 
     @property
@@ -109,7 +109,7 @@ class SetResults:
     setups: int
     oracle: Mapping[str, float]
     arms: Mapping[str, Mapping[str, Figure]]
-    findings: tuple[Finding, ...]
+    findings: tuple[JudgedClaim, ...]
     levels: Mapping[str, Estimate]
 
     def dump(self) -> dict[str, object]:
@@ -203,7 +203,7 @@ def _of_set(
                 judged, label, scaled[claim.arm], scaled[claim.against], draws
             )
         findings += [
-            Finding.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
+            JudgedClaim.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
         ]
     target = label if truth is None else truth
     levels = {arm: level(judged, target, seeds, draws) for arm, seeds in predictions.items()}

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.statistics.bootstrap import Draws
-from labs.experiment.judging.results import Finding, SetResults
+from labs.experiment.judging.results import JudgedClaim, SetResults
 from labs.experiment.judging.statistics import over_worlds
 from labs.experiment.run import Ended, Plan
-from labs.experiment.worlds import World
+from labs.experiment.worlds import WorldSpec
 
 
 @dataclass(frozen=True)
 class InWorld:
     """A finished experiment in one world."""
 
-    world: World
+    world: WorldSpec
     plan: Plan
     ended: Ended
 
@@ -33,8 +33,8 @@ class Response:
 
     correlation: float
     set_name: str
-    together: Finding
-    worlds: tuple[Finding, ...]
+    together: JudgedClaim
+    worlds: tuple[JudgedClaim, ...]
 
     @property
     def supported(self) -> int:
@@ -64,7 +64,7 @@ def responses(found: Sequence[InWorld], draws: Draws) -> list[Response]:
             for findings in zip(*(one.findings for one in sets), strict=True):
                 first = findings[0]
                 drawn = over_worlds([finding.drawn for finding in findings], draws)
-                together = Finding.of(first.claim, first.metric, drawn, draws.confidence)
+                together = JudgedClaim.of(first.claim, first.metric, drawn, draws.confidence)
                 made.append(Response(correlation, sets[0].name, together, findings))
     return made
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from common.pages.intervals import Line, intervals
+from common.pages.intervals import IntervalLine, intervals
 from common.pages.svg import BLUE, GREY, INK, ORANGE, VERMILION, drawing, percent
 from labs.experiment.judging.results import AUC, EXPECTED_AUC, EXPECTED_RIG, RIG, SetResults
 from labs.experiment.judging.worlds import Response
@@ -27,7 +27,7 @@ def differences(found: SetResults) -> list[str]:
             f"Difference of {METRICS[metric][0]}",
             f"{found.name.replace('_', ' ')} examples, the one minus the other",
             [
-                Line(
+                IntervalLine(
                     f.claim.arm,
                     *(f.difference.estimate, f.difference.low, f.difference.high),
                     note=f"against {f.claim.against}",
@@ -72,7 +72,7 @@ def _over_worlds(metric: str, found: Sequence[Response]) -> str:
         claim, difference = response.together.claim, response.together.difference
         ends = difference.estimate, difference.low, difference.high
         note = f"against {claim.against}, correlation {response.correlation:g}"
-        lines.append(Line(claim.arm, *ends, note=note))
+        lines.append(IntervalLine(claim.arm, *ends, note=note))
     return intervals(f"Difference of {METRICS[metric][0]}", "mean over worlds", lines)
 
 

@@ -16,7 +16,7 @@ from labs.experiment.judging.results import (
     RECALIBRATED,
     RIG,
     Figure,
-    Finding,
+    JudgedClaim,
     SetResults,
 )
 from schemas.labelled import EVAL, TRAIN
@@ -150,14 +150,14 @@ def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     return Table("trainings", head, rows, folded=True)
 
 
-def _reported(found: Finding, metric: str) -> str:
+def _reported(found: JudgedClaim, metric: str) -> str:
     """What the paper reports for a claim by a metric."""
     if metric == RECALIBRATED:
         return ""
     return found.claim.paper_auc if metric in (AUC, EXPECTED_AUC) else found.claim.paper_rig
 
 
-def interval(found: Finding, metric: str) -> str:
+def interval(found: JudgedClaim, metric: str) -> str:
     """Both ends of a difference."""
     low, high = found.difference.low, found.difference.high
     return f"[{signed(low, metric)}, {signed(high, metric)}]"
@@ -189,7 +189,7 @@ def _with_spread(figure: Figure | None, metric: str) -> str:
     return f"{number(figure.value, metric)}{spread}"
 
 
-def _relative(found: Finding, baseline: Figure) -> str:
+def _relative(found: JudgedClaim, baseline: Figure) -> str:
     if not baseline.value > 0 or not math.isfinite(found.difference.estimate):
         return ""
     return f"{found.difference.estimate / baseline.value:+.2%}"

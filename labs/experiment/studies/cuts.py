@@ -26,7 +26,7 @@ _THINNING = 0x7B19
 """Keeps the draw of hard examples apart from others of the same seed."""
 
 
-class Sample(Frozen):
+class Subsample(Frozen):
     """A smaller data set that is still an honest one.
 
     `setup` keeps whole setups, chosen by a hash of their id, in all splits. `day` keeps the last
@@ -37,7 +37,7 @@ class Sample(Frozen):
     by: CutBy = "setup"
 
 
-def sampled(facts: pa.Table, split: str, sample: Sample) -> Bools | None:
+def sampled(facts: pa.Table, split: str, sample: Subsample) -> Bools | None:
     """The rows of a split that a sample keeps, bool [n]; None for all.
 
     Raises:

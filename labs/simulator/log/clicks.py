@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from common.arrays import Floats, Ints32
 from common.days import SECONDS_PER_DAY, first_second
-from labs.simulator.log.seasonality import click_seconds
+from labs.simulator.log.seasonality import seconds_of_day
 from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
 from labs.simulator.world.streams import day_streams
@@ -105,7 +105,7 @@ class ClickSource:
         """
         world, rng = self.world, day_streams(self.world.settings.seed, day)
         midnight = first_second(world.settings.start_date) + day * SECONDS_PER_DAY
-        seconds = click_seconds(rng["time"], clicks)
+        seconds = seconds_of_day(rng["time"], clicks)
         setup_sampler = Sampler(world.population.setup_weights(day))
         intercept = np.ascontiguousarray(world.intercept[:, day // 7])
         for first in range(0, clicks, chunk):

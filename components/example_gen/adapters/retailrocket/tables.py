@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from common.arrays import Bools, Ints
 from common.days import SECONDS_PER_DAY
-from components.example_gen.adapters.delimited import Layout, read_text
+from components.example_gen.adapters.delimited import Layout, text_blocks
 from schemas.errors import InputError
 
 EVENTS = Layout(("timestamp", "visitorid", "event", "itemid", "transactionid"), ",", header=True)
@@ -172,7 +172,7 @@ def _as_of(seen: pd.DataFrame, properties: pd.DataFrame) -> pd.Series:
 
 def _events(path: Path) -> pd.DataFrame:
     parts = []
-    for rows in read_text(path, EVENTS, ("timestamp", "visitorid", "event", "itemid")):
+    for rows in text_blocks(path, EVENTS, ("timestamp", "visitorid", "event", "itemid")):
         parts.append(
             pd.DataFrame(
                 {
@@ -188,7 +188,7 @@ def _events(path: Path) -> pd.DataFrame:
 
 def _properties(path: Path) -> pd.DataFrame:
     parts = []
-    for rows in read_text(path, PROPERTIES, PROPERTIES.columns):
+    for rows in text_blocks(path, PROPERTIES, PROPERTIES.columns):
         kept = rows.where(pc.is_in(rows.batch.column("property"), pa.array(ITEM_PROPERTIES)))
         parts.append(
             pd.DataFrame(
@@ -206,7 +206,7 @@ def _properties(path: Path) -> pd.DataFrame:
 def _roots(path: Path) -> dict[str, str]:
     """Root category of every category; raises `InputError` for a circle."""
     parent: dict[str, str] = {}
-    for rows in read_text(path, TREE, TREE.columns):
+    for rows in text_blocks(path, TREE, TREE.columns):
         names = (rows.batch.column(name).to_pylist() for name in TREE.columns)
         parent.update(zip(*names, strict=True))
     roots = {}
