@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from common.arrays import Floats
+from common.arrays import Floats, Ints
 from common.statistics.poisson import level_interval
 from components.evaluator.metrics.calibration_curve import equal_mass
 
@@ -41,7 +38,7 @@ class Decile:
 def deciles(
     label: Floats,
     prediction: Floats,
-    setup: npt.NDArray[np.int64],
+    setup: Ints,
     bins: int,
     confidence: float,
 ) -> list[Decile]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.decay import DailyCounts
 from components.task_labeler.decide.estimates import (
@@ -121,7 +120,7 @@ def _totals(daily: DailyCounts, sides: Sides, first: Ints, conflicting: int) -> 
     exists = np.arange(daily.clicks.shape[1]) >= first[:, None]
     soft = exists & ~sides.hard
 
-    def clicks(where: npt.NDArray[np.bool_]) -> Ints:
+    def clicks(where: Bools) -> Ints:
         return np.where(where, daily.clicks, 0).sum(axis=0)
 
     by_day = {

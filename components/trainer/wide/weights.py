@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.wide.likelihood import Derivatives, derivatives, loss
@@ -49,7 +48,7 @@ class Shape:
         return own if self.towers == 1 else np.hstack([np.ones((self.towers, 1)), own])
 
     @property
-    def group(self) -> npt.NDArray[np.intp]:
+    def group(self) -> Indices:
         """Number of each number's group, [numbers]."""
         return np.repeat(np.arange(NUMBER_GROUPS), self.numbers // NUMBER_GROUPS)
 

@@ -9,11 +9,10 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import logit
 
-from common.arrays import Bools, Floats
+from common.arrays import Bools, Floats, Floats32
 from common.days import to_day
 from common.statistics.sums import CLIP
 from components.trainer.calibrate.platt import fit_platt
@@ -166,6 +165,6 @@ def held_out_judged(data: FrozenData, sample: Subsample) -> Judged:
     return Judged.of(setup[mine], np.asarray(columns.label)[mine].astype(np.float64), None)
 
 
-def _logit(probability: npt.NDArray[np.float32]) -> Floats:
+def _logit(probability: Floats32) -> Floats:
     found: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
     return found

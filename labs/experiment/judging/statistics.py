@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from common.arrays import Floats, Ints
 from common.statistics.bootstrap import Draws, Estimate, ResampledAuc, resampled, summarised
@@ -55,7 +54,7 @@ class Judged:
       truth: float64 [n], the true probability; None where it is not known.
     """
 
-    setup: npt.NDArray[np.int64]
+    setup: Ints
     setups: int
     label: Floats
     truth: Floats | None
@@ -64,7 +63,7 @@ class Judged:
         return len(self.label)
 
     @classmethod
-    def of(cls, setup: npt.NDArray[np.int64], label: Floats, truth: Floats | None) -> Judged:
+    def of(cls, setup: Ints, label: Floats, truth: Floats | None) -> Judged:
         """Renumbers setups, so that only those with examples are drawn from."""
         present, number = np.unique(setup, return_inverse=True)
         return cls(number, len(present), label, truth)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
 from components.evaluator.scores.table import CLICK_TIME, LABEL
 from labs.simulator.log.truth import read_setups, read_truth
@@ -29,7 +29,7 @@ class Truth(NamedTuple):
     """Of examples [n]: the probability with which each click converts, and whether it does."""
 
     probability: Floats
-    label: npt.NDArray[np.int64]
+    label: Ints
 
 
 def join_truth(root: Path, facts: pa.Table, mature: bool = True) -> Truth:
@@ -73,7 +73,7 @@ def join_truth(root: Path, facts: pa.Table, mature: bool = True) -> Truth:
     return Truth(truth["probability"].to_numpy()[place], in_the_end[place].astype(np.int64))
 
 
-def true_sides(root: Path, facts: pa.Table, alpha: float) -> npt.NDArray[np.bool_]:
+def true_sides(root: Path, facts: pa.Table, alpha: float) -> Bools:
     """Whether the true CVR of each example's setup on its day is at most alpha, bool [n].
 
     Raises:

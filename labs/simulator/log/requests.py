@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
-from common.arrays import Floats, Ints32
+from common.arrays import Bools, Floats, Ints32
 from common.days import SECONDS_PER_DAY, first_second
 from labs.simulator.log.clicks import Clicks, ClickSource
 from labs.simulator.log.seasonality import seconds_of_day
@@ -32,7 +31,7 @@ class Requests:
 
     ads: Clicks
     places: int
-    repeated: npt.NDArray[np.bool_]
+    repeated: Bools
 
     def __len__(self) -> int:
         return len(self.ads) // self.places

@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Bools, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.delimited import Layout, text_blocks
 from schemas.errors import InputError
@@ -96,7 +95,7 @@ FEATURES = (
 )
 
 
-def _features(events: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+def _features(events: pd.DataFrame) -> dict[str, Floats]:
     """Arrays [views] of the features in `FEATURES`."""
     kinds = {kind: (events["event"] == kind).to_numpy() for kind in (VIEW, *TYPES)}
     asking = kinds[VIEW]
@@ -126,13 +125,13 @@ class KeyedTimes:
         self._first = key * span
         self._place = self._first + time - origin
 
-    def count_before(self, counted: Bools, asking: Bools, ago: int = 0) -> npt.NDArray[np.float64]:
+    def count_before(self, counted: Bools, asking: Bools, ago: int = 0) -> Floats:
         """Counted events of the same key strictly before `ago` (ms) before each event asking."""
         past = np.sort(self._place[counted])
         end = _search(past, self._place[asking] - ago)
         return (end - _search(past, self._first[asking])).astype(np.float64)
 
-    def since_last(self, asking: Bools) -> npt.NDArray[np.float64]:
+    def since_last(self, asking: Bools) -> Floats:
         """ms since the key's last event strictly before; NaN when there is none."""
         past = np.sort(self._place)
         place, first = self._place[asking], self._first[asking]
