@@ -126,8 +126,8 @@ def _hard(columns: Columns) -> Columns:
 
 
 def _log_odds(columns: Columns) -> Floats:
-    found: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
-    return found
+    z: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
+    return z
 
 
 def _completeness(columns: Columns) -> Floats | None:
@@ -148,14 +148,14 @@ def _logistic(train: Columns, task: ReferenceData, with_ids: bool, own: bool = F
     )
     weights = np.zeros(inputs.shape[1])
     weights[0] = _base_log_odds(train)
-    best, found = np.inf, Logits(np.empty(0), np.empty(0))
+    best, chosen = np.inf, Logits(np.empty(0), np.empty(0))
     for penalty in PENALTIES:
         weights = _fit(inputs, train, penalty, weights)
         logits = Logits(there @ weights, here @ weights)
         held_out = _loss(logits.held_out, task.held_out)
         if held_out < best:
-            best, found = held_out, logits
-    return found
+            best, chosen = held_out, logits
+    return chosen
 
 
 def _base_log_odds(columns: Columns) -> float:
@@ -174,8 +174,8 @@ def _boosted(train: Columns, task: ReferenceData) -> Logits:
     label, completeness = train.label.astype(np.float64), _completeness(train)
 
     def objective(z: Floats, _: Any) -> tuple[Floats, Floats]:
-        found = derivatives(z, label, 0.0, completeness)
-        return found.slope, found.information
+        each = derivatives(z, label, 0.0, completeness)
+        return each.slope, each.information
 
     def held_out_loss(z: Floats, _: Any) -> tuple[str, float, bool]:
         return "loss", _loss(z, task.held_out), False
@@ -191,7 +191,7 @@ def _boosted(train: Columns, task: ReferenceData) -> Logits:
     later = learned.create_valid(
         table(task.held_out), task.held_out.label, init_score=np.full(len(task.held_out), start)
     )
-    best, found = np.inf, Logits(np.empty(0), np.empty(0))
+    best, chosen = np.inf, Logits(np.empty(0), np.empty(0))
     for trees in TREES:
         model = lightgbm.train(
             {
@@ -218,8 +218,8 @@ def _boosted(train: Columns, task: ReferenceData) -> Logits:
         )
         held_out = _loss(logits.held_out, task.held_out)
         if held_out < best:
-            best, found = held_out, logits
-    return found
+            best, chosen = held_out, logits
+    return chosen
 
 
 def _design(columns: Columns, data: FrozenData, with_ids: bool, own: bool) -> sparse.csr_matrix:
@@ -253,8 +253,8 @@ def _fit(inputs: sparse.csr_matrix, columns: Columns, penalty: float, start: Flo
         return float(value), back @ slope + pull * weights
 
     options = {"maxiter": MOST_ITERATIONS}
-    found: Floats = minimize(penalised, start, jac=True, method="L-BFGS-B", options=options).x
-    return found
+    weights: Floats = minimize(penalised, start, jac=True, method="L-BFGS-B", options=options).x
+    return weights
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def run_experiment(
         folder, digest = None, "frozen"
         if arm.assignment is not None:
             note(f"assigning {arm.name}")
-            found = assigned(arm.assignment, plan.data, plan.log)
-            folder, digest, facts[arm.name] = found.folder, found.digest, found.facts
+            own_sides = assigned(arm.assignment, plan.data, plan.log)
+            folder, digest, facts[arm.name] = own_sides.folder, own_sides.digest, own_sides.facts
         trained[arm.name] = []
         for seed in plan.seeds:
             jobs = [

@@ -104,8 +104,8 @@ class _PresentFirst(keras_tuner.oracles.RandomSearchOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Values of the next trial, in KerasTuner's form."""
         if self.start_order or self._tried_so_far:
-            found: dict[str, Any] = super().populate_space(trial_id)
-            return found
+            proposed: dict[str, Any] = super().populate_space(trial_id)
+            return proposed
         values = {hp.name: hp.default for hp in self.get_space().space}
         return {"status": "RUNNING", "values": values}
 
@@ -188,10 +188,10 @@ def run_search(search: Search, folder: Path, report: Report) -> list[Trial]:
             tuner = _Tuner(search, store, report, **places)
     tuner.oracle.verbose = 0
     tuner.search()
-    found = finished(tuner.oracle)
-    if not found:
+    trials = finished(tuner.oracle)
+    if not trials:
         raise InputError(f"tune: none of {search.trials} trials succeeded; see the lines above")
-    return [replace(t, values=effective(t.values, search.settings)) for t in found]
+    return [replace(t, values=effective(t.values, search.settings)) for t in trials]
 
 
 def kept_in(folder: Path) -> Store:

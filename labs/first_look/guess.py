@@ -241,7 +241,7 @@ def _conversion_time(
     assert timestamp.moments is not None
     unit = timestamp.moments.unit
     best: tuple[int, float] | None = None
-    found = None
+    likeliest = None
     for column in columns.values():
         if column is timestamp or column.moments is None or column.moments.unit != unit:
             continue
@@ -251,8 +251,8 @@ def _conversion_time(
             continue
         rank = (int(_is(CONVERSION, column.name)), -column.filled)
         if best is None or rank > best:
-            best, found = rank, column
-    return found
+            best, likeliest = rank, column
+    return likeliest
 
 
 def _label(

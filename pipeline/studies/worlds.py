@@ -79,7 +79,7 @@ def conduct_worlds(
     from labs.experiment.show import worlds as page
 
     root = out / WORLDS
-    clock, found = _Clock(len(worlds)), []
+    clock, in_worlds = _Clock(len(worlds)), []
     for number, world in enumerate(worlds, start=1):
         folder = root / world.name
         click.echo(f"world {number} of {len(worlds)}: {world.words}", err=True)
@@ -94,9 +94,9 @@ def conduct_worlds(
             left = clock.left(number, progress)
             report(Far(world.words, number, len(worlds), progress, left))
 
-        found.append(InWorld(world, plan, ended(plan, frozen, tell)))
+        in_worlds.append(InWorld(world, plan, ended(plan, frozen, tell)))
     draws = frozen.draws
-    over = responses(found, draws)
+    over = responses(in_worlds, draws)
     now = datetime.now(UTC)
     origin = {
         "code_version": code_version(),
@@ -108,9 +108,9 @@ def conduct_worlds(
     )
     show(
         root / asked.name / now.strftime("%Y%m%dT%H%M%SZ"),
-        finite(page.results(found, over, draws, origin)),
-        page.markdown(found, over, draws),
-        page.html(found, over, draws, origin, shown),
+        finite(page.results(in_worlds, over, draws, origin)),
+        page.markdown(in_worlds, over, draws),
+        page.html(in_worlds, over, draws, origin, shown),
     )
 
 

@@ -181,11 +181,11 @@ def _called(nodes: Iterable[node_def_pb2.NodeDef]) -> list[str]:
 
 def _reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """Names that the first ones lead to, without the marks of outputs and of control inputs."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(start)
     while waiting:
         name = waiting.pop().removeprefix("^").partition(":")[0]
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting += following(name)
-    return found
+    return reached

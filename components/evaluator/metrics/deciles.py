@@ -55,11 +55,11 @@ def deciles(
       confidence: two-sided, of all bins together.
     """
     tail = (1.0 - confidence) / 2.0 / bins
-    found = []
+    made = []
     groups = equal_mass(prediction, bins)
     for number, rows in enumerate(groups, 1):
         y, p = label[rows], prediction[rows]
         conversions, predicted = round(float(y.sum())), float(p.sum())
         low, high = level_interval(y, p, setup[rows], tail)
-        found.append(Decile(number, len(groups), len(rows), predicted, conversions, low, high))
-    return found
+        made.append(Decile(number, len(groups), len(rows), predicted, conversions, low, high))
+    return made

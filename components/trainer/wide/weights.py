@@ -220,14 +220,14 @@ class Shard:
           float64 [n, fields + NUMBER_GROUPS].
         """
         shape = weights.shape
-        found = np.empty((len(self), len(shape.rows) + NUMBER_GROUPS))
+        result = np.empty((len(self), len(shape.rows) + NUMBER_GROUPS))
         for field, (ids, of_towers) in enumerate(zip(self.ids, weights.of_fields, strict=True)):
-            found[:, field] = of_towers[self.tower][ids]
+            result[:, field] = of_towers[self.tower][ids]
         of_numbers = weights.of_numbers[self.tower, :-1]
         for group in range(NUMBER_GROUPS):
             mine = np.flatnonzero(shape.group == group)
-            found[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
-        return found
+            result[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
+        return result
 
     def loss(self) -> float:
         """Summed negative log likelihood, nats."""
@@ -236,10 +236,10 @@ class Shard:
 
     def derivatives_at(self, logit: Floats) -> Derivatives:
         """Of the summed loss, by example."""
-        found = derivatives(logit, self._label, self._shift, self._completeness)
+        each = derivatives(logit, self._label, self._shift, self._completeness)
         if self._weight is None:
-            return found
-        return Derivatives(found.slope * self._weight, found.information * self._weight)
+            return each
+        return Derivatives(each.slope * self._weight, each.information * self._weight)
 
     def begin(self, *, resting: bool) -> None:
         """A sweep begins here.

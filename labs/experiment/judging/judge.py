@@ -143,9 +143,9 @@ class Bench:
 
     def _assembled(self, trained: Trained, rows: Bools, scores: Callable[[str], Floats]) -> Floats:
         folds = trained.arm.folds
-        found = np.empty(len(self._hard))
+        scored = np.empty(len(self._hard))
         for turn, place in enumerate(self._places):
-            here = found[place]
+            here = scored[place]
             if not folds:
                 here[:] = scores(trained.jobs[turn][0])
                 continue
@@ -153,7 +153,7 @@ class Bench:
             for key, job in trained.jobs[turn * folds : (turn + 1) * folds]:
                 mine = fold == job.fold
                 here[mine] = scores(key)[mine]
-        return found[rows]
+        return scored[rows]
 
 
 def held_out_judged(data: FrozenData, sample: Subsample) -> Judged:
@@ -166,5 +166,5 @@ def held_out_judged(data: FrozenData, sample: Subsample) -> Judged:
 
 
 def _logit(probability: Floats32) -> Floats:
-    found: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
-    return found
+    z: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
+    return z

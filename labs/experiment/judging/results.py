@@ -138,7 +138,7 @@ def measure(
       root: folder of the raw log, where a simulator's truth may lie.
       progress: called with each set's name.
     """
-    found = []
+    results = []
     for name in experiment.sets:
         rows = bench.rows(name, root, alpha)
         if not rows.any():
@@ -154,10 +154,10 @@ def measure(
                 arm: [bench.recalibrated(store, t, rows) for t in seeds]
                 for arm, seeds in trained.items()
             }
-        found.append(
+        results.append(
             _of_set(name, experiment.claims, bench.judged(rows), predictions, scaled, draws)
         )
-    return found
+    return results
 
 
 def _of_set(

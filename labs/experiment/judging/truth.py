@@ -88,12 +88,12 @@ def true_sides(root: Path, facts: pa.Table, alpha: float) -> Bools:
     cvr[_places(setups["setup_id"], names), known_day - first] = setups["cvr"].to_numpy()
     inside = (day >= first) & (day < first + days)
     place = _places(facts[labelled.SETUP_ID].cast(pa.string()), names)
-    found = np.where(inside, cvr[place, np.clip(day - first, 0, days - 1)], np.nan)
-    if np.isnan(found).any() or (place < 0).any():
+    true_cvr = np.where(inside, cvr[place, np.clip(day - first, 0, days - 1)], np.nan)
+    if np.isnan(true_cvr).any() or (place < 0).any():
         raise InputError(
             f"{root / SETUPS}: no true CVR of some setups on some days of the examples"
         )
-    return found <= alpha
+    return true_cvr <= alpha
 
 
 def true_types(root: Path) -> dict[str, str]:
@@ -111,6 +111,6 @@ def _keys(
 
 
 def _places(values: pa.ChunkedArray, names: pa.Array) -> Ints:
-    found = pc.fill_null(pc.index_in(values, value_set=names), -1)
-    places: Ints = found.to_numpy().astype(np.int64)
+    index = pc.fill_null(pc.index_in(values, value_set=names), -1)
+    places: Ints = index.to_numpy().astype(np.int64)
     return places

@@ -51,15 +51,15 @@ class Response:
         }
 
 
-def responses(found: Sequence[InWorld], draws: Draws) -> list[Response]:
+def responses(in_worlds: Sequence[InWorld], draws: Draws) -> list[Response]:
     """Every claim of an experiment by every metric and correlation, correlations in their order.
 
     Args:
-      found: the same experiment in each world.
+      in_worlds: the same experiment in each world.
     """
     made = []
-    for correlation in dict.fromkeys(one.world.correlation for one in found):
-        mine = [one for one in found if one.world.correlation == correlation]
+    for correlation in dict.fromkeys(one.world.correlation for one in in_worlds):
+        mine = [one for one in in_worlds if one.world.correlation == correlation]
         for sets in zip(*(one.ended.sets for one in mine), strict=True):
             for findings in zip(*(one.findings for one in sets), strict=True):
                 first = findings[0]
@@ -70,7 +70,7 @@ def responses(found: Sequence[InWorld], draws: Draws) -> list[Response]:
 
 
 def arm_means(
-    found: Sequence[InWorld], correlation: float, place: int
+    in_worlds: Sequence[InWorld], correlation: float, place: int
 ) -> dict[str, dict[str, float]]:
     """Metric -> mean over the worlds of a correlation, by arm.
 
@@ -78,7 +78,7 @@ def arm_means(
       place: of the set of examples.
     """
     sets: list[SetResults] = [
-        one.ended.sets[place] for one in found if one.world.correlation == correlation
+        one.ended.sets[place] for one in in_worlds if one.world.correlation == correlation
     ]
     return {
         arm: {

@@ -139,8 +139,8 @@ def _write(source: DataOrigin, folder: Path) -> None:
 
     counts = {}
     for split in split_names(source.contract):
-        found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
-        files = [str(file) for file in sorted(found)]
+        shards = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
+        files = [str(file) for file in sorted(shards)]
         facts = read_facts(files, source.contract)
         if not len(facts):
             continue

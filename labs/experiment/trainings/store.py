@@ -46,8 +46,8 @@ class Store:
 
     def predictions(self, key: str, name: str) -> npt.NDArray[np.float32]:
         """An array of a stored training."""
-        found: npt.NDArray[np.float32] = np.load(self._folder / key / f"{name}.npy")
-        return found
+        array: npt.NDArray[np.float32] = np.load(self._folder / key / f"{name}.npy")
+        return array
 
     def record(self, key: str) -> dict[str, Any]:
         """What was recorded of a stored training."""

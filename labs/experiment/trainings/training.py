@@ -204,8 +204,8 @@ def exported(
     from components.trainer.step.scoring import TowerScorer
 
     logits = TowerScorer(network, tower, SCORED_AT_ONCE).logits(columns)
-    found: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
-    return found
+    probabilities: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
+    return probabilities
 
 
 def held_out(job: Job) -> Columns:
