@@ -39,9 +39,9 @@ def sections(
     how = [
         *plan.experiment.notes,
         f"{worlds} simulated world{'s' if worlds > 1 else ''} of {in_worlds[0].world.clicks:,} "
-        "clicks for each correlation of what moves soft and hard conversions, all else as the simulator "
-        "has it; in each the pipeline labels the log and makes its features, and every arm is "
-        f"trained with {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}.",
+        "clicks for each correlation of what moves soft and hard conversions, all else as the "
+        "simulator has it; in each the pipeline labels the log and makes its features, and every "
+        f"arm is trained with {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}.",
         f"A difference is the mean over worlds. Intervals: {draws.confidence:.0%}, percentile "
         f"bootstrap of {draws.resamples:,} resamples that draws worlds with replacement, within "
         "each setups, jointly for all seeds and both arms, and seeds. A claim is supported when "
