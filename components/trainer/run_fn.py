@@ -30,7 +30,13 @@ from components.trainer.export.export import (
 from components.trainer.loop.checkpoints import CheckpointRoot, checkpoint_root, remove
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import Fit, LossSettings, ModelSettings, Recipe, TrainingSettings
+from components.trainer.settings import (
+    FitName,
+    LossSettings,
+    ModelSettings,
+    Recipe,
+    TrainingSettings,
+)
 from components.trainer.step.distribution import choose
 from components.trainer.warm.start_weights import write_start
 from components.trainer.warm.warm_start import Start, choose_start
@@ -47,7 +53,7 @@ if TYPE_CHECKING:
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
 
-SERVED: Fit = "served"
+SERVED: FitName = "served"
 
 _log = logging.getLogger("hardtower")
 
@@ -60,7 +66,7 @@ class TrainerConfig(Frozen):
     model: ModelSettings
     loss: LossSettings
     training: TrainingSettings
-    fit: Fit | None = None
+    fit: FitName | None = None
     """Whose knowledge of labels to train on; none takes the contract's labels as final."""
     checkpoints: str = ""
     """Folder for the checkpoints of all trainings."""
