@@ -15,6 +15,7 @@ import tensorflow as tf
 from pydantic import PositiveInt
 
 from common.files.gfile import write_json
+from common.pages.text import counted
 from common.runs.files import TrainingFile
 from components.trainer.calibrate.calibrator import Fitted, check_calibration, fit_calibrators
 from components.trainer.calibrate.reference import Reference, fit_reference
@@ -275,7 +276,8 @@ def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
 
 def _in_words(examples: Mapping[str, Mapping[str, float | int | None]]) -> str:
     return ", ".join(
-        f"{counts['examples']:,} {task} examples ({counts['positives']:,} conversions)"
+        f"{counted(counts['examples'], f'{task} example')} "
+        f"({counted(counts['positives'], 'conversion')})"
         for task, counts in examples.items()
     )
 

@@ -658,7 +658,7 @@ def test_unchecked_rows_are_checked(tmp_path: Path) -> None:
         [batch.column(0), labels, *batch.columns[2:]], batch.schema.names
     )
     files = write_shards(tmp_path / "in", bad, 1)
-    with pytest.raises(InputError, match="column y: 1 rows break a rule; wanted 0 or 1"):
+    with pytest.raises(InputError, match="column y: 1 row against a rule; wanted 0 or 1"):
         refuse_faults(files, CONTRACT)
 
 
