@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from common.arrays import Bools, Ints
 from common.pages.text import counted, ratio
 from components.task_labeler.calendar import Period
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from components.task_labeler.decide.counts import NOT_CONVERTED
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.replay.replay import changed, replay

@@ -27,9 +27,9 @@ from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
 from components.task_labeler.calendar import Calendar, split_names, split_periods
 from components.task_labeler.decide.assign import assign_log
+from components.task_labeler.decide.counts import count_clicks, merge_counts
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.clicks import ClickLog
-from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import Folders, label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
