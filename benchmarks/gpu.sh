@@ -2,7 +2,7 @@
 # Everything that a GPU changes, measured in at most eight minutes on a machine that has one:
 #
 #   make install
-#   .tools/bin/uv sync --locked --python 3.11 --extra completejourney --extra gpu --all-groups
+#   .tools/bin/uv sync --locked --python 3.11 --extra pipeline --extra completejourney --extra gpu --all-groups
 #   benchmarks/gpu.sh                          results in benchmarks/results/gpu.json
 #   benchmarks/gpu.sh --device cpu --small     the same phases on the CPU, to try the script
 #

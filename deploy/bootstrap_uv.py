@@ -1,6 +1,6 @@
 """Puts the uv program at a path, on a machine that has Python and nothing else.
 
-    python3.11 deploy/bootstrap_uv.py VERSION TARGET
+    python3 deploy/bootstrap_uv.py VERSION TARGET
 
 Uses pip where there is one (it knows the machine's mirrors and certificates), else reads the wheel
 from the package index named by UV_DEFAULT_INDEX or PIP_INDEX_URL, PyPI otherwise, and checks its

@@ -11,7 +11,7 @@ for folder in /home/hardtower /gcs /minio /s3; do
     install -d -o 1000 -g 0 -m 0775 "$folder"
 done
 # Of the gpu extra; the driver itself comes from the node.
-for library in /opt/hardtower/env/lib/python3.11/site-packages/nvidia/*/lib; do
+for library in /opt/hardtower/env/lib/python3.*/site-packages/nvidia/*/lib; do
     if [ -d "$library" ]; then
         echo "$library" >> /etc/ld.so.conf.d/hardtower-nvidia.conf
     fi
