@@ -49,5 +49,6 @@ exec unshare --mount --pid --fork bash -euc '
     mount --bind "$here" "$root$here"
     mount --bind "$root/venv" "$root$here/.venv"
     exec chroot "$root" env -i "$@"
-' bash "$root" "$here" HOME=/root LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin "${passed[@]}" \
+' bash "$root" "$here" HOME=/root LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin \
+    UV_LINK_MODE=copy "${passed[@]}" \
     sh -c 'cd "$1" && shift && exec "$@"' sh "$here" "$@"
