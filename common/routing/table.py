@@ -190,7 +190,7 @@ class RoutingTable:
             keys = setup_keys(setup_ids)
         except (UnicodeError, AttributeError, pa.ArrowException) as error:
             raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
-        rows = np.full(len(keys), -1, np.int64)
+        row_of = np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self._keys, keys)
         open_ = np.arange(len(keys))
         # Setups may share a key, so that a row counts only when its id is the same too.
@@ -201,10 +201,10 @@ class RoutingTable:
             rows = pa.array(place[open_])
             same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
             hit = same.to_numpy(zero_copy_only=False).astype(bool)
-            rows[open_[hit]] = place[open_[hit]]
+            row_of[open_[hit]] = place[open_[hit]]
             open_ = open_[~hit]
             place[open_] += 1
-        return rows
+        return row_of
 
 
 def _read_settings(path: Path) -> RoutingSettings:
