@@ -13,7 +13,7 @@ from common.routing.rules import CandidateError
 from schemas.labelled import HISTORICAL_CVR
 from service.decoding.request import BadFieldError, Request, Texts
 from service.models.bundle import Bundle
-from service.models.inputs import Columns, InputSchema, fill_in
+from service.models.inputs import InputSchema, RawFeatures, fill_in
 from service.models.live import Loaded
 from service.models.scorer import Scorer
 from service.routing.candidates import bad_field, candidates_of
@@ -78,7 +78,7 @@ def answer(
 
 
 def _score(
-    columns: Columns, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
+    columns: RawFeatures, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
 ) -> npt.NDArray[np.float32]:
     probability = np.empty(len(model), np.float32)
     for name, scorer in scorers.items():
@@ -90,7 +90,7 @@ def _score(
     return probability
 
 
-def _refuse_no_share(columns: Columns, schema: InputSchema, name: str) -> None:
+def _refuse_no_share(columns: RawFeatures, schema: InputSchema, name: str) -> None:
     """Raises `BadFieldError` where the request gives a feature that is a share, outside [0, 1]."""
     if name in schema.numbers:
         values = columns.numbers[schema.numbers.index(name)]

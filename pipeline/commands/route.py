@@ -76,10 +76,10 @@ def route(
     _refuse_unknown("--category", category, table.unknown.categories)
     _refuse_unknown("--advertiser-type", advertiser_type, table.unknown.advertiser_types)
     try:
-        found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+        routed = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
     except CandidateError as error:
         raise InputError(f"{asked_for[error.candidate][0]}: {error}") from None
-    columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
+    columns = (ids, routed.task, routed.reason, routed.model, routed.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
     if as_json:
         for setup, task, reason, model, cvr in rows:

@@ -30,7 +30,7 @@ from service.decoding.request import (
     refuse_large,
     to_columns,
 )
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 _NO_NUMBER = float("inf")
 _NO_TEXT = "\ud800"
@@ -162,13 +162,13 @@ class JsonDecoder:
 
     def _rows(
         self, candidates: Sequence[Any], context: Any
-    ) -> tuple[Columns, dict[str, Sequence[str | None]], int]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]], int]:
         """Features and fields, and how many keys the candidates have."""
         schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
         *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
         values = list(zip(*map(msgspec.structs.astuple, features), strict=True))
         shared = self._shared(context)
-        columns = Columns.empty(schema, n)
+        columns = RawFeatures.empty(schema, n)
         wide = float64s(values[:width], n)
         lacking = np.isinf(wide)
         keys = n * (1 + len(FIELDS) + len(schema.numbers) + len(schema.text))
@@ -195,7 +195,7 @@ class JsonDecoder:
 
     def _by_column(
         self, candidates: Any, context: Any
-    ) -> tuple[Columns, dict[str, Sequence[str | None]], int]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]], int]:
         """As `_rows`."""
         values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
         keys = len(values) - sum(own is msgspec.UNSET for own in values.values())

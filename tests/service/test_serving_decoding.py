@@ -224,13 +224,13 @@ def test_no_key_twice(context: dict[str, Any], rows: Any, space: str, data: st.D
 
 def test_a_key_twice_is_named() -> None:
     body = b'{"candidates": [{"features": {"price": 1, "pr\\u0069ce": 2}}]}'
-    with pytest.raises(BadFieldError, match="^: key 'price' is there twice"):
+    with pytest.raises(BadFieldError, match=r"^: key 'price' is there twice"):
         decode(body)
     context = {"context": '{"age": 1, "age": 1}'}
-    with pytest.raises(BadFieldError, match="^context: key 'age' is there twice"):
+    with pytest.raises(BadFieldError, match=r"^context: key 'age' is there twice"):
         ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, context))
     metadata = pa.KeyValueMetadata([("key", "a"), ("context", "{}"), ("key", "b")])
-    with pytest.raises(BadFieldError, match="^key: is there twice in the schema's metadata"):
+    with pytest.raises(BadFieldError, match=r"^key: is there twice in the schema's metadata"):
         ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, metadata))
 
 

@@ -24,7 +24,7 @@ from service.http.app import create_app
 from service.http.messages import PredictResponse
 from service.http.metrics import Metrics
 from service.models.bundle import Models
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.live import Live
 from service.models.scorer import ScoringError
 from service.routing.decisions import DecisionLog
@@ -211,7 +211,7 @@ def test_a_context_that_the_setup_id_denies_is_refused(start: Start) -> None:
 class Texts:
     """Answers by the text that it sees: .1 for ad "1", .02 for goal "buy", .004 for shop "a"."""
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         told = columns.text == np.array([["1"], ["buy"], ["a"]])
         return (told * np.array([[0.1], [0.02], [0.004]])).sum(0, np.float32)
 
@@ -250,7 +250,7 @@ def test_the_historical_cvr_comes_from_the_routing_table(
     class Plain:
         """Answers the feature, 0 where it is missing."""
 
-        def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+        def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
             return np.nan_to_num(columns.numbers[0])
 
     client = start(make_loader(lambda *_: Models(Plain(), Plain()), schema))
@@ -354,7 +354,7 @@ def test_a_model_that_fails_gives_no_detail_away(
     class Failing:
         calls = 0
 
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             Failing.calls += 1
             # The first two calls are those of the load.
             if Failing.calls > 2:
@@ -378,7 +378,7 @@ def test_requests_beyond_those_that_may_wait_are_refused(
     go.set()
 
     class Slow:
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             assert go.wait(30)
             return [0.5] * columns.numbers.shape[1]
 
@@ -407,7 +407,7 @@ def test_a_request_whose_turn_would_come_too_late_is_refused_at_once(
     go.set()
 
     class Slow:
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             time.sleep(0.2)
             assert go.wait(30)
             return [0.5] * columns.numbers.shape[1]
