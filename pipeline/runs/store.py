@@ -23,8 +23,6 @@ CHECKPOINTS = "checkpoints"
 PATIENCE = 10.0
 """Seconds to wait for a process that writes to the store."""
 
-_DEPTH = 3
-"""Folders between the output folder and a result's: artifacts, component, output."""
 _RESULTS = (
     "SELECT DISTINCT Artifact.id, uri FROM Artifact JOIN Event ON artifact_id = Artifact.id "
     "WHERE Event.type = 4"
@@ -85,7 +83,7 @@ def follow_move(out: Path) -> Path | None:
         for number, uri in opened.execute(_RESULTS).fetchall() if _has_tables(opened) else ():
             if (now := place_here(out, uri)) == uri:
                 continue
-            home = Path(uri).parents[_DEPTH]
+            home = _home(Path(uri)) or home
             opened.execute("UPDATE Artifact SET uri = ? WHERE id = ?", (now, number))
             opened.execute(
                 "UPDATE ArtifactProperty SET string_value = ? || substr(string_value, ?) "
@@ -98,9 +96,15 @@ def follow_move(out: Path) -> Path | None:
 def place_here(out: Path, uri: str) -> str:
     """Where a result lies that the store names, be the output folder copied or moved."""
     path = Path(uri)
-    if len(path.parts) <= _DEPTH + 1 or path.parents[_DEPTH].resolve() == out.resolve():
+    home = _home(path)
+    if home is None or home.resolve() == out.resolve():
         return uri
-    return str(out.absolute().joinpath(*path.parts[-_DEPTH - 1 :]))
+    return str(out.absolute() / path.relative_to(home))
+
+
+def _home(result: Path) -> Path | None:
+    """The output folder of a result, by its path."""
+    return next((p.parent for p in result.parents if p.name == ARTIFACTS), None)
 
 
 def _has_tables(opened: sqlite3.Connection) -> bool:

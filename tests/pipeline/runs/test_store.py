@@ -90,7 +90,9 @@ def test_the_store_of_a_copy_names_the_copies_results(out: Path, tmp_path: Path)
     assert places(out) == wanted_places(out)
     assert follow_move(out) is None
     check_store(copy)
-    assert place_here(copy, str(out / "artifacts" / "A" / "b" / "3")) == f"{copy}/artifacts/A/b/3"
+    page = out / "artifacts" / "RunReport" / "report" / "3" / "value"
+    assert place_here(copy, str(page)) == f"{copy}/artifacts/RunReport/report/3/value"
+    assert place_here(copy, "/elsewhere/model") == "/elsewhere/model"
 
 
 def test_a_folder_by_another_of_its_names_has_not_moved(out: Path, tmp_path: Path) -> None:
