@@ -68,7 +68,7 @@ def test_route_says_task_reason_and_model(serving: Path, tmp_path: Path) -> None
     older = run("route", "--serving", serving, "--setup", "a|buy", "--version", 100)
     assert "soft" in older.output
     assert "one_task" in older.output
-    assert "version 100, assignment a0, 1 setups" in older.output
+    assert "version 100, assignment a0, 1 setup\n" in older.output
 
 
 @pytest.mark.parametrize("lost", ["SHA256SUMS", "assets.extra/manifest.json"])
