@@ -467,5 +467,7 @@ def test_openapi_describes_request_and_answer(start: Start) -> None:
     assert content["schema"]["$ref"].rsplit("/", 1)[1] in schemas
     assert "setup_id" in schemas["Candidate"]["properties"]
     assert set(operation["responses"]) >= {"200", "413", "422", "503"}
-    assert client.get("/nowhere").status_code == 404
+    # No page of the service's loads anything from elsewhere.
+    for page in ("/nowhere", "/docs", "/redoc", "/docs/oauth2-redirect"):
+        assert client.get(page).status_code == 404
     assert client.get("/v1/predict").status_code == 405
