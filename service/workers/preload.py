@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Any
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
-_OPTIONAL = ("keras", "h5py", "scipy", "googleapiclient", "pandas")
+_OPTIONAL = frozenset({"keras", "h5py", "scipy", "googleapiclient", "pandas"})
 """What TensorFlow and pyarrow import where it is there, and do without where it is not."""
 
-_modules: dict[str, Any] = sys.modules
-# Serving has no use for them, and they are 100 MB in every process.
-_modules.update(dict.fromkeys(_OPTIONAL))
+
+class _NotThere(MetaPathFinder, Loader):
+    """Fails to load them: serving has no use for them, and they are 100 MB in every process.
+
+    An entry of None in `sys.modules` would do for Python, but newer pyarrow takes it for the module.
+    """
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in _OPTIONAL else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        raise ModuleNotFoundError(f"{spec.name} is not loaded to serve", name=spec.name)
+
+
+sys.meta_path.insert(0, _NotThere())
 
 import service.workers.worker  # noqa: E402, F401
 
