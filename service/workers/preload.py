@@ -19,7 +19,7 @@ _OPTIONAL = frozenset({"keras", "h5py", "scipy", "googleapiclient", "pandas"})
 class _NotThere(MetaPathFinder, Loader):
     """Fails to load them: serving has no use for them, and they are 100 MB in every process.
 
-    An entry of None in `sys.modules` would do for Python, but newer pyarrow takes it for the module.
+    An entry of None in `sys.modules` would do for Python, but newer pyarrow takes that for it.
     """
 
     def find_spec(
