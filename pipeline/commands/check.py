@@ -57,7 +57,8 @@ def check(
 
     quiet_libraries()
     config = load_config(config_name, at_day(overrides, as_of))
-    contract, labelling = config.data_contract, with_pins(config.labelling)
+    contract = config.data_contract
+    labelling = with_pins(config.labelling, contract.roles.setup)
     day = resolve_as_of(config.as_of)
     with bar("reading the log") as progress:
         log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
