@@ -23,18 +23,17 @@ from service.decoding.request import (
     Context,
     Request,
     column_names,
-    filled,
     float64s,
     refuse_count,
     refuse_large,
-    to_columns,
 )
 from service.models.inputs import Columns, InputSchema
 
 _NO_NUMBER = float("inf")
-_NO_TEXT = "\ud800"
-"""What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
-may set against the context."""
+_NO_TEXT: Any = False
+"""What an absent feature becomes. Neither can come out of JSON, unlike null, which a candidate may
+set against the context. The latter is false as null and the empty string are: one look at a column
+tells that nothing is missing from it."""
 
 _SHORT = 2**18
 """Bytes of a body that builds at most some ten megabytes."""
@@ -141,7 +140,7 @@ class JsonDecoder:
         numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
         refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
         return Context(
-            ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
+            [v or "" for v in values[width:]],
             numbers.astype(np.float32),
         )
 
@@ -154,22 +153,22 @@ class JsonDecoder:
         shared = self._shared(context)
         columns = Columns.empty(schema, n)
         wide = float64s(values[:width], n)
-        wide = np.where(np.isinf(wide), shared.numbers[:, None], wide)
+        np.copyto(wide, shared.numbers[:, None], where=np.isinf(wide))
         refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
         columns.numbers[:] = wide
         for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
-            absent = own.count(_NO_TEXT)
-            if absent == n:
+            if all(own):
+                columns.text[row] = own
+            elif own.count(_NO_TEXT) == n:
                 columns.text[row] = default
-            elif absent:
-                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
             else:
-                columns.text[row] = filled(own)
+                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
         return columns, dict(zip(FIELDS, fields, strict=True))
 
     def _by_column(
         self, candidates: Any, context: Any
     ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
+        schema = self._schema
         values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
         given = {column: own for column, own in values.items() if own is not None}
         if not given:
@@ -184,7 +183,14 @@ class JsonDecoder:
         refuse_count(n, self._most)
         fields = {name: given.pop(name) for name in FIELDS if name in given}
         features = {self._features[column]: own for column, own in given.items()}
-        columns = to_columns(self._schema, self._shared(context), n, features, features)
+        columns = self._shared(context).repeated(schema, n)
+        for row, name in enumerate(schema.text):
+            if (text := features.get(name)) is not None:
+                columns.text[row] = text if all(text) else [v or "" for v in text]
+        sent = [(row, name) for row, name in enumerate(schema.numbers) if name in features]
+        wide = float64s([features[name] for _, name in sent], n)
+        refuse_large(wide, lambda row, i: f"candidates.{sent[row][1]}.{i}")
+        columns.numbers[[row for row, _ in sent]] = wide
         return columns, fields
 
 

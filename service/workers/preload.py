@@ -7,6 +7,7 @@ computed here.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Any
 
@@ -16,6 +17,10 @@ _OPTIONAL = ("keras", "h5py", "scipy", "googleapiclient", "pandas")
 _modules: dict[str, Any] = sys.modules
 # Serving has no use for them, and they are 100 MB in every process.
 _modules.update(dict.fromkeys(_OPTIONAL))
+
+# oneDNN compiles a kernel for every number of candidates, and again in every thread and process,
+# which takes longer than the call; TensorFlow's own kernels are as fast from the first call on.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import service.workers.worker  # noqa: E402, F401
 
