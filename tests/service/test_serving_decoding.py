@@ -281,7 +281,7 @@ def test_columns_that_lie_over_each_other_are_refused() -> None:
     for other in (72, 136):
         place = buffer_of(other)
         body = body[:place] + body[long : long + 16] + body[place + 16 :]
-    with pytest.raises(BadFieldError, match="columns of 90.. bytes in a body of"):
+    with pytest.raises(BadFieldError, match=r"columns of 90.. bytes in a body of"):
         ARROW_BODIES.decode(body)
 
 
