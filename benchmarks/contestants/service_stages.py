@@ -125,15 +125,15 @@ def decoder_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str
     assert newest is not None
     schema = read_schema(newest.path)
     decoder = JsonDecoder(schema, 1000)
-    found = {}
+    by_size = {}
     for size, file in bodies.items():
         body = Path(file).read_bytes()
-        found[size] = {
+        by_size[size] = {
             "msgspec": _cpu_ms(partial(decoder.decode, body)),
             "orjson and numpy": _cpu_ms(partial(_by_orjson, orjson.loads, schema, body)),
             "pydantic": _cpu_ms(partial(PredictRequest.model_validate_json, body)),
         }
-    return found
+    return by_size
 
 
 def _by_orjson(loads: Callable[[bytes], Any], schema: Any, body: bytes) -> list[Any]:

@@ -28,7 +28,7 @@ from service.decoding.request import (
     refuse_count,
     refuse_large,
 )
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 LARGEST_SCHEMA = 2**18
@@ -49,7 +49,7 @@ class _Layout:
     Attributes:
       schema: of the stream, without metadata.
       fields: places of `FIELDS` in the batch.
-      text, numbers: features of one type: their places in the batch and their rows in `Columns`.
+      text, numbers: features of one type: places in the batch, rows of `RawFeatures`.
     """
 
     schema: pa.Schema
@@ -152,7 +152,7 @@ class ArrowDecoder:
             blocks(self._schema.numbers, _NUMBERS),
         )
 
-    def _columns(self, batch: pa.RecordBatch, layout: _Layout, context: Context) -> Columns:
+    def _columns(self, batch: pa.RecordBatch, layout: _Layout, context: Context) -> RawFeatures:
         n = batch.num_rows
         columns = context.repeated(self._schema, n)
         for places, rows in layout.text:

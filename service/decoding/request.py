@@ -10,7 +10,7 @@ from struct import error as StructError  # noqa: N812
 import numpy as np
 import numpy.typing as npt
 
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 LONGEST_TEXT = 1024
 """Characters of an id or a key, at most."""
@@ -54,7 +54,7 @@ class Request:
 
     request_id: str | None
     key: str | None
-    columns: Columns
+    columns: RawFeatures
     fields: Mapping[str, Texts]
 
     def __len__(self) -> int:
@@ -77,9 +77,9 @@ class Context:
     text: Sequence[str]
     numbers: npt.NDArray[np.float32]
 
-    def repeated(self, schema: InputSchema, n: int) -> Columns:
-        """Columns of n candidates of which nothing else is known."""
-        columns = Columns.empty(schema, n)
+    def repeated(self, schema: InputSchema, n: int) -> RawFeatures:
+        """Features of n candidates of which nothing else is known."""
+        columns = RawFeatures.empty(schema, n)
         for row, value in enumerate(self.text):
             columns.text[row] = value
         columns.numbers[:] = self.numbers[:, None]
