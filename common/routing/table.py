@@ -198,8 +198,8 @@ class RoutingTable:
             inside = place[open_] < len(self._keys)
             open_ = open_[inside]
             open_ = open_[self._keys[place[open_]] == keys[open_]]
-            rows = pa.array(place[open_])
-            same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
+            near = pa.array(place[open_])
+            same = pc.equal(self._setups.take(near), wanted.take(pa.array(open_)))
             hit = same.to_numpy(zero_copy_only=False).astype(bool)
             rows[open_[hit]] = place[open_[hit]]
             open_ = open_[~hit]
