@@ -124,26 +124,21 @@ class ArrowDecoder:
             raise BadFieldError(f"candidates.{unknown[0][:LONGEST_TEXT]}", "unknown column")
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
             raise BadFieldError(f"candidates.{twice[0]}", "more than one column; wanted one")
-        for field in schema:
-            kinds = self._kinds[field.name]
-            if field.type not in kinds:
-                raise BadFieldError(
-                    f"candidates.{field.name}",
-                    f"{str(field.type)[:80]}; wanted {' or '.join(map(str, kinds))}",
-                )
-        places = {self._features[n]: i for i, n in enumerate(names) if n not in FIELDS}
+        types = dict(zip(names, schema.types, strict=True))
+        for name, kind in types.items():
+            if kind not in (kinds := self._kinds[name]):
+                wanted = " or ".join(map(str, kinds))
+                raise BadFieldError(f"candidates.{name}", f"{str(kind)[:80]}; wanted {wanted}")
+        columns = {self._features[n]: n for n in names if n not in FIELDS}
 
         def blocks(features: Sequence[str], kinds: Sequence[pa.DataType]) -> list[_Block]:
-            """Features of a type each, those of one type side by side."""
-            sent = [
-                [
-                    (places[name], row)
-                    for row, name in enumerate(features)
-                    if name in places and schema.types[places[name]] == kind
-                ]
-                for kind in kinds
+            sent = [(row, columns[name]) for row, name in enumerate(features) if name in columns]
+            of_kinds = [[(r, name) for r, name in sent if types[name] == kind] for kind in kinds]
+            return [
+                ([names.index(name) for _, name in block], [row for row, _ in block])
+                for block in of_kinds
+                if block
             ]
-            return [([place for place, _ in s], [row for _, row in s]) for s in sent if s]
 
         return _Layout(
             schema.remove_metadata(),
