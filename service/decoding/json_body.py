@@ -64,10 +64,12 @@ class JsonDecoder:
         self._schema = schema
         self._most = max_candidates
         features = _features(schema)
+        none = features()
+        # One for all: a body of candidates without features builds no more than it sends.
+        no_features = msgspec.field(default_factory=lambda: none)
         candidate = _struct(
             "Candidate",
-            [(name, _Text, None) for name in FIELDS]
-            + [("features", features, msgspec.field(default_factory=features))],
+            [(name, _Text, None) for name in FIELDS] + [("features", features, no_features)],
         )
         self._features = column_names(schema)
         columnar = _struct(
@@ -87,7 +89,7 @@ class JsonDecoder:
                 ("candidates", list[candidate] | columnar),  # type: ignore[valid-type]
                 ("request_id", _Text, None),
                 ("key", _Text, None),
-                ("context", features, msgspec.field(default_factory=features)),
+                ("context", features, no_features),
             ],
         )
         self._decoder = msgspec.json.Decoder(request)

@@ -216,6 +216,17 @@ def test_what_a_body_builds_is_bounded_before_it_is_built(body: bytes) -> None:
     assert time.process_time() - start < 2
 
 
+def test_a_short_body_builds_little() -> None:
+    """One that is not counted before it is built, of as many candidates as it can name."""
+    body = b'{"candidates":[' + b"{}," * 87_000 + b"{}]}"
+    tracemalloc.start()
+    with pytest.raises(BadFieldError, match="87001 of them"):
+        WIDE.decode(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
