@@ -38,15 +38,15 @@ class Routed:
     """Answers for n candidates.
 
     Attributes:
-      task: str [n], `hard`, `soft` or `fallback` (the one-task model).
-      reason: str [n], `history`, `prior`, `held`, `cold_start`, `pinned`, or of a
+      task: object [n] of str, `hard`, `soft` or `fallback` (the one-task model).
+      reason: object [n] of str, `history`, `prior`, `held`, `cold_start`, `pinned`, or of a
         setup that the table does not hold `unknown`, `unknown_category` or `unknown_type`.
       cvr: float64 [n], historical CVR of the setup, the prior of the rule that matched an unknown
         one, NaN where that rule has none.
     """
 
-    task: npt.NDArray[np.str_]
-    reason: npt.NDArray[np.str_]
+    task: npt.NDArray[np.object_]
+    reason: npt.NDArray[np.object_]
     cvr: npt.NDArray[np.float64]
 
 
@@ -83,8 +83,8 @@ class RoutingTable:
         self._setups: pa.Array = columns["setup_id"]
         self._keys: npt.NDArray[np.uint64] = columns["key"].to_numpy()
         self._cvr: npt.NDArray[np.float64] = np.append(columns["historical_cvr"].to_numpy(), np.nan)
-        self._task, self._task_names = _codes(columns["task"], "U8")
-        self._reason, self._reason_names = _codes(columns["reason"], "U16")
+        self._task, self._task_names = _codes(columns["task"])
+        self._reason, self._reason_names = _codes(columns["reason"])
         self._found: dict[str, int] = {}
 
     @classmethod
@@ -232,11 +232,11 @@ def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
 
 
 def _codes(
-    column: pa.DictionaryArray, text: str
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.str_]]:
-    """Codes and the texts, of a type wide enough for any, that they stand for.
+    column: pa.DictionaryArray,
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
+    """Codes and the texts that they stand for.
 
     One more row stands at the end for setups that are not there.
     """
     codes = np.append(column.indices.to_numpy(), np.int8(0))
-    return codes, np.array(column.dictionary.to_pylist() or [""], text)
+    return codes, np.array(column.dictionary.to_pylist() or [""], object)
