@@ -71,6 +71,7 @@ class Predictor:
     def warm_up(self) -> None:
         """Answers requests of every kind and size, so that none has to wait for what is done only
         once, nor for memory that the system first has to give."""
+        self.bundle.table.remember()
         for n in (*WARM_UP_SIZES, self.settings.max_candidates):
             for body, kind in _bodies(self.bundle.schema, n):
                 for _ in range(3):

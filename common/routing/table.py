@@ -167,6 +167,12 @@ class RoutingTable:
             cvr[unknown] = np.array([priors[key] for key in keys], np.float64)
         return Routed(task, reason, cvr)
 
+    def remember(self) -> None:
+        """Remembers all setups, unless they are too many, so that none is searched for later."""
+        if len(self) <= REMEMBERED:
+            setups = self._setups.to_numpy(zero_copy_only=False).tolist()
+            self._found = dict(zip(setups, range(len(setups)), strict=True))
+
     def _find(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Row of each setup id, int64 [n], -1 where there is none."""
         try:
@@ -176,9 +182,10 @@ class RoutingTable:
         if None in rows:
             asked = [s for s, row in zip(setup_ids, rows, strict=True) if row is None]
             searched = self._search(asked).tolist()
-            if len(self._found) + len(asked) > REMEMBERED:
+            known = {s: row for s, row in zip(asked, searched, strict=True) if row >= 0}
+            if len(self._found) + len(known) > REMEMBERED:
                 self._found = {}
-            self._found.update((s, row) for s, row in zip(asked, searched, strict=True) if row >= 0)
+            self._found |= known
             rest = iter(searched)
             rows = [next(rest) if row is None else row for row in rows]
         return np.array(rows, np.int64)
