@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from schemas.setup_id import setup_id
 from service.decoding.arrow_body import ArrowDecoder
 from service.decoding.json_body import JsonDecoder
 from service.decoding.request import BadFieldError, Request, column_names
 from service.models.bundle import Bundle
-from service.models.inputs import InputSchema
 from service.models.live import Loaded
 from service.models.scorer import ScoringError
 from service.predict import Answer, answer
@@ -73,7 +73,7 @@ class Predictor:
         once, nor for memory that the system first has to give."""
         self.bundle.table.remember()
         for n in (*WARM_UP_SIZES, self.settings.max_candidates):
-            for body, kind in _bodies(self.bundle.schema, n):
+            for body, kind in warm_up_bodies(self.bundle, n):
                 for _ in range(3):
                     self.predict(body, kind)
 
@@ -94,16 +94,17 @@ class Predictor:
         return Reply(200, content, time.perf_counter() - start, groups, tuple(scored), line)
 
 
-def _bodies(schema: InputSchema, n: int) -> Iterator[tuple[bytes, int]]:
+def warm_up_bodies(bundle: Bundle, n: int) -> Iterator[tuple[bytes, int]]:
     """Requests of n candidates with every feature, and the kind of each."""
+    schema = bundle.schema
     features: dict[str, str | float] = dict.fromkeys(schema.text, "x")
     features |= dict.fromkeys(schema.numbers, 0.5)
-    fields = {"setup_id": "", "key": ""}
+    fields = {"setup_id": setup_id(["x"] * len(bundle.table.settings.setup)), "key": "x"}
     row = fields | {"features": features}
-    yield orjson.dumps({"key": "", "candidates": [row] * n}), JSON
+    yield orjson.dumps({"key": "x", "candidates": [row] * n}), JSON
     columns = fields | {column: features[name] for column, name in column_names(schema).items()}
     batch = pa.record_batch([pa.array([v] * n) for v in columns.values()], names=list(columns))
-    batch = batch.replace_schema_metadata({"key": ""})
+    batch = batch.replace_schema_metadata({"key": "x"})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)

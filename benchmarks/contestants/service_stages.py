@@ -79,7 +79,7 @@ class Stages:
         router = Router(bundle.table)
         scorers: dict[str, Any] = {HARD: bundle.models.hard, ONE_TASK: bundle.models.one_task}
         parsed = decoder.parse(body)
-        request = decoder.arrange(parsed)
+        request = decoder.arrange(parsed, body)
         ids = [setup or "" for setup in request.field("setup_id")]
         model = router.route(ids).model
         parts = {n: np.flatnonzero(model == n) for n in scorers if (model == n).any()}
