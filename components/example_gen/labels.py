@@ -44,7 +44,8 @@ def unseen_labels(counted: Mapping[str, int], contract: Contract) -> str:
     unseen = [name for name in contract.positive_labels if name not in counted]
     if not unseen:
         return ""
-    seen = ", ".join(repr(name) for name in counted if name not in contract.positive_labels)
+    by_rows = sorted(counted, key=lambda name: -counted[name])
+    seen = ", ".join(repr(name) for name in by_rows if name not in contract.positive_labels)
     words = (
         f"positive_labels: no row has {' or '.join(map(repr, unseen))} in column "
         f"{contract.roles.label}; labels seen: {seen or 'none other'}"

@@ -207,4 +207,4 @@ def test_a_label_that_no_row_has_is_named(tmp_path: Path) -> None:
     assert some.exit_code == 0, some.output
     none = told("yes")
     assert none.exit_code == 2
-    assert none.output.splitlines() == [f"Error: contract mine: {words}'0', '1'"]
+    assert none.output.splitlines()[-1] == f"Error: contract mine: {words}'0', '1'"
