@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import lsq_linear
+from scipy.sparse import csr_matrix
 from scipy.special import logit
 
 from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
+from components.trainer.data.storage import pieces
 from components.trainer.settings import ALL, ModelSettings, SamplingSettings, WideSettings
 from components.trainer.wide.sweep import sweep
 from components.trainer.wide.weights import (
@@ -29,9 +32,6 @@ from components.trainer.wide.weights import (
 )
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
-
-SHARD = 2**18
-"""Examples of a shard, at most."""
 
 LARGEST_NUMBER = 1e9
 """Beyond, squares of numbers leave no digits for anything else."""
@@ -107,13 +107,7 @@ def fit_wide(
     Raises:
       InputError: a number is so large that no weight could be learnt for it.
     """
-    for name, values in zip(layout.numeric, columns.nums.T, strict=False):
-        row = int(np.abs(values).argmax())
-        if abs(values[row]) > LARGEST_NUMBER:
-            raise InputError(
-                f"feature {name!r}, training row {row} is {values[row]:.4g} after its transform; "
-                f"wanted at most {LARGEST_NUMBER:.0e} (zscore, log1p, or look for what it means)"
-            )
+    _check_numbers(columns, layout)
     settings = model.wide
     shape = Shape.of(layout, len(model.towers))
     shifts = logit_shifts(sampling, model.mode)
@@ -132,7 +126,7 @@ def fit_wide(
         Penalties.start(shape, START_PENALTY),
     )
     state, sweeps, scale = _fitted(shards, later, state, settings)
-    offset = np.empty(len(columns), np.float32)
+    offset = columns.storage.empty((len(columns),), np.float32)
     place_of = dict(zip(map(id, shards), parts, strict=True))
     for shard, _, _ in _left_out(shards, state, settings):
         bias = state.weights.bias[shard.tower]
@@ -144,7 +138,7 @@ def fit_wide(
     fields = _record(state.penalties, scale, layout, model.towers)
     newcomers = None
     if layout.advertiser is not None and settings.tells_newcomers(layout):
-        newcomers = _newcomers(shards, later, state, settings, columns.ids, layout.advertiser)
+        newcomers = _newcomers(shards, later, state, settings, columns, layout.advertiser)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
         f"{examples:,}",
@@ -154,6 +148,18 @@ def fit_wide(
     )
     record = {"sweeps": sweeps, "loss": ended, "fields": fields}
     return WideFit(state.weights.times(settings.share), model.towers, newcomers, offset, record)
+
+
+def _check_numbers(columns: Columns, layout: FeatureLayout) -> None:
+    for rows, block in columns.blocks():
+        for name, values in zip(layout.numeric, block.nums.T, strict=False):
+            row = int(np.abs(values).argmax())
+            if abs(values[row]) > LARGEST_NUMBER:
+                raise InputError(
+                    f"feature {name!r}, training row {rows.start + row} is {values[row]:.4g} after "
+                    f"its transform; wanted at most {LARGEST_NUMBER:.0e} (zscore, log1p, or look "
+                    "for what it means)"
+                )
 
 
 COMES_WITH_ONE = 0.9
@@ -168,15 +174,10 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
       ids: int [n, fields], of training examples.
       advertiser: its field.
     """
-    rows = int(ids[:, advertiser].max(initial=0)) + 1
     found = []
-    for field, of_field in enumerate(ids.T):
-        pairs, count = np.unique(
-            of_field.astype(np.int64) * rows + ids[:, advertiser], return_counts=True
-        )
-        of_id = np.bincount(pairs // rows, count)
-        most = np.zeros(len(of_id))
-        np.maximum.at(most, pairs // rows, count)
+    for field in range(ids.shape[1]):
+        pairs = _pairs(ids[:, field], ids[:, advertiser])
+        of_id, most = pairs.sum(axis=1).A1, pairs.max(axis=1).toarray().ravel()
         # An id of one example comes with one advertiser whatever it is.
         several = of_id > 1
         if most[several].sum() >= COMES_WITH_ONE * max(of_id[several].sum(), 1):
@@ -184,21 +185,32 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
     return tuple(sorted({*found, advertiser}))
 
 
+def _pairs(of_field: Ints32, of_advertiser: Ints32) -> csr_matrix:
+    """How many examples have an id and an advertiser, [ids, advertisers]."""
+    shape = tuple(int(ids.max(initial=0)) + 1 for ids in (of_field, of_advertiser))
+    total = csr_matrix(shape, dtype=np.int64)
+    for rows in pieces(len(of_field)):
+        ones = np.ones(rows.stop - rows.start, np.int64)
+        total += csr_matrix((ones, (of_field[rows], of_advertiser[rows])), shape)
+    return total
+
+
 def _newcomers(
     shards: Sequence[Shard],
     later: Sequence[Shard],
     state: _State,
     settings: WideSettings,
-    ids: Ints32,
+    columns: Columns,
     advertiser: int,
 ) -> Newcomers:
-    off = ids_of_advertisers(ids, advertiser)
+    off = ids_of_advertisers(columns.ids, advertiser)
     few = settings.model_copy(update={"max_sweeps": settings.newcomer_sweeps, "fold_sweeps": 1})
     fitted, _, _ = _fitted(shards, later, state, few, without=off)
     weights = fitted.without(off, settings.max_penalty).weights
     known = tuple(map(np.zeros, weights.shape.rows))
-    for field in off:
-        known[field][ids[:, field]] = 1 / len(off)
+    for _, block in columns.blocks():
+        for field in off:
+            known[field][block.ids[:, field]] = 1 / len(off)
     return Newcomers(weights.times(settings.share), known)
 
 
@@ -237,18 +249,27 @@ class _Part(NamedTuple):
 
 def _parts(columns: Columns, model: ModelSettings, blocks: int) -> Iterator[_Part]:
     """The examples by tower and period, periods being equally long runs of rows."""
-    number = task_numbers(columns, model.tier_boundaries)
-    for tower, name in enumerate(model.towers):
-        tasks = [i for i, task in enumerate(model.tasks) if name in (task, ALL)]
-        mine = np.isin(number, tasks)
-        for block, period in enumerate(np.array_split(np.arange(len(columns)), blocks)):
-            rows = period[mine[period]]
-            for start in range(0, len(rows), SHARD):
-                yield _Part(tower, block, rows[start : start + SHARD])
+    edges = [len(columns) * block // blocks for block in range(blocks + 1)]
+    tasks = {
+        tower: [i for i, task in enumerate(model.tasks) if name in (task, ALL)]
+        for tower, name in enumerate(model.towers)
+    }
+    for block, (start, end) in enumerate(pairwise(edges)):
+        for piece in pieces(end - start):
+            first = start + piece.start
+            number = task_numbers(
+                columns.part(slice(first, start + piece.stop)), model.tier_boundaries
+            )
+            for tower, of_tower in tasks.items():
+                mine = np.flatnonzero(np.isin(number, of_tower))
+                if len(mine):
+                    rows = columns.storage.empty(mine.shape, np.intp)
+                    rows[:] = first + mine
+                    yield _Part(tower, block, rows)
 
 
 def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
-    here = columns.take(part.rows)
+    here = columns.part(part.rows)
     shift = np.where(here.hard, *shifts) if any(shifts) else 0.0
     return Shard(
         part.tower,
@@ -259,6 +280,7 @@ def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
         here.weight,
         here.completeness,
         shift,
+        columns.storage,
     )
 
 
@@ -378,7 +400,9 @@ def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) ->
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
     for shard in shards:
         shard.place(weights)
-        contributions = shard.contributions(weights).astype(np.float32)
+        found = shard.contributions(weights)
+        contributions = shard.storage.empty(found.shape, np.float32)
+        contributions[:] = found
         yield Unseen(shard, contributions, float(weights.bias[shard.tower]))
 
 
