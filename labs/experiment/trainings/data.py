@@ -90,7 +90,7 @@ class FrozenData:
     def columns(self, split: str) -> Columns:
         """A split's columns, mapped into memory and not copied."""
         folder = self.folder / split
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
             for name in ARRAYS
             if (folder / f"{name}.npy").is_file()
