@@ -25,11 +25,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
-    # Plain modules first; of the rest what takes longest begins first, so that no worker ends long
-    # after the others.
+    # What takes longest begins first, so that no worker ends long after the others.
     items.sort(
         key=lambda item: (
-            item.get_closest_marker("tfx") is not None,
+            item.get_closest_marker("tfx") is None,
             "first_run" not in item.fixturenames,
         )
     )

@@ -10,7 +10,7 @@ from common.pages.text import DASH, anything, between, count, decimal, ratio, sh
 from components.reporter.drift import AssignmentDrift
 from components.reporter.gradients import LayerGradients
 from components.reporter.inputs import Json
-from components.reporter.sections import DelayRule, NamedFit, Period, RestlessSetup
+from components.reporter.sections import DelayRule, NamedFit, PeriodCounts, RestlessSetup
 from components.reporter.summary import (
     AS_SERVED,
     MODELS,
@@ -83,9 +83,9 @@ def models(rows: Sequence[SummaryRow]) -> Table:
     return Table("Models on the eval period", head, body, keys)
 
 
-def conditions(found: Iterable[Json], passed: bool) -> Table:
+def conditions(every: Iterable[Json], passed: bool) -> Table:
     """The gate's conditions that passed, or those that failed."""
-    mine = [c for c in found if c["passed"] is passed]
+    mine = [c for c in every if c["passed"] is passed]
     words, tone = ("passed", "good") if passed else ("failed", "bad")
     return Table(
         f"{len(mine)} condition{'' if len(mine) == 1 else 's'} {words}",
@@ -122,7 +122,7 @@ def checks(push: Json | None) -> Table:
     )
 
 
-def fits(found: Sequence[NamedFit]) -> Table:
+def fits(named: Sequence[NamedFit]) -> Table:
     """What each fit has learned from."""
     head = ["Fit", "Trained on", "Newest click", "#Days old", "Labels as of", "Level fitted on"]
     return Table(
@@ -141,12 +141,12 @@ def fits(found: Sequence[NamedFit]) -> Table:
                 count(fit.hard_examples),
                 count(fit.hard_positives),
             ]
-            for name, fit, age in ((f.name, f.fit, f.age) for f in found)
+            for name, fit, age in ((f.name, f.fit, f.age) for f in named)
         ],
     )
 
 
-def splits(found: Sequence[Period]) -> Table:
+def splits(periods: Sequence[PeriodCounts]) -> Table:
     """Periods of the data."""
     head = ["Split", "#First day", "#Last day", "#Examples", "#Conversions", "#CVR"]
     return Table(
@@ -164,7 +164,7 @@ def splits(found: Sequence[Period]) -> Table:
                 count(p.hard_positives),
                 ratio(p.hard_positives, p.hard_examples),
             ]
-            for p in found
+            for p in periods
         ],
     )
 
@@ -195,7 +195,7 @@ def findings(gate: Json | None) -> Table:
     )
 
 
-def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
+def delays(rules: Sequence[DelayRule], judged: int | None) -> Table:
     """Treatments of young clicks, with hindsight."""
     return Table(
         "Treatments of young clicks, with hindsight",
@@ -207,9 +207,9 @@ def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
                 ratio(r.miscalls, judged),
                 count(r.false_hard),
             ]
-            for r in (found if judged else ())
+            for r in (rules if judged else ())
         ],
-        frozenset(i for i, r in enumerate(found) if r.name == "chosen"),
+        frozenset(i for i, r in enumerate(rules) if r.name == "chosen"),
     )
 
 
@@ -235,12 +235,12 @@ def prior_clicks(stability: Json | None) -> Table:
     )
 
 
-def restless(found: Sequence[RestlessSetup]) -> Table:
+def restless(setups: Sequence[RestlessSetup]) -> Table:
     """The setups that changed side most often."""
     return Table(
         "Setups that changed side most often",
         ["Setup", "#Changes", "Now", "#Historical CVR"],
-        [[s.setup_id, count(s.flips), s.task, share(s.historical_cvr)] for s in found],
+        [[s.setup_id, count(s.flips), s.task, share(s.historical_cvr)] for s in setups],
     )
 
 
@@ -283,10 +283,10 @@ def moved(drift: AssignmentDrift | None) -> Table:
     )
 
 
-def distances(found: Sequence[Json]) -> Table:
+def distances(features: Sequence[Json]) -> Table:
     """How far each feature has moved."""
     return Table(
-        f"All {len(found)} distances of features",
+        f"All {len(features)} distances of features",
         ["Feature", "Comparison", "Measure", "#Distance", "#Threshold", ""],
         [
             [
@@ -297,7 +297,7 @@ def distances(found: Sequence[Json]) -> Table:
                 decimal(d["threshold"], 2),
                 Cell("above", tone="warn") if d["value"] > d["threshold"] else "",
             ]
-            for d in found
+            for d in features
         ],
         folded=True,
     )
@@ -327,7 +327,7 @@ def every_slice(rows: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
-def trainings(found: Mapping[str, Json]) -> Table:
+def trainings(by_model: Mapping[str, Json]) -> Table:
     """How each model was trained."""
     head = ["Model", "Mode", "Started from", "Ended by", "#Best step", "#Seed"]
     return Table(
@@ -345,7 +345,7 @@ def trainings(found: Mapping[str, Json]) -> Table:
                 count(log.get("parameters", {}).get("full")),
                 decimal(sum(log.get("seconds", {}).values()), 1),
             ]
-            for model, log in found.items()
+            for model, log in by_model.items()
         ],
     )
 
@@ -366,7 +366,7 @@ def started_from(log: Json) -> str:
     return words
 
 
-def calibrated(found: Mapping[str, Json]) -> Table:
+def calibrated(by_model: Mapping[str, Json]) -> Table:
     """What the calibration inside each graph does on the examples that it was fitted on."""
     head = ["Model", "Method", "#Examples", "#Conversions", "#Log loss before", "#Log loss after"]
     return Table(
@@ -382,13 +382,13 @@ def calibrated(found: Mapping[str, Json]) -> Table:
                 *(decimal(c[when]["ratio"], 3) for when in ("before", "after")),
                 *(decimal(c[when]["error"], 5) for when in ("before", "after")),
             ]
-            for model, log in found.items()
+            for model, log in by_model.items()
             if (c := log.get("calibration"))
         ],
     )
 
 
-def gradients(found: Sequence[LayerGradients]) -> Table:
+def gradients(layers: Sequence[LayerGradients]) -> Table:
     """The candidate's shared layers."""
     head = ["Layer", "#Mean cosine", "#Last cosine", "#Looks below 0", "#Looks"]
     return Table(
@@ -403,7 +403,7 @@ def gradients(found: Sequence[LayerGradients]) -> Table:
                 count(len(g.cosines)),
                 decimal(g.median_ratio, 3),
             ]
-            for g in found
+            for g in layers
         ],
     )
 

@@ -21,14 +21,14 @@ from components.task_labeler import outputs
 from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.completeness import age_curve, curves_table
-from components.task_labeler.decide.context import Context
+from components.task_labeler.decide.estimates import SharedEstimates
 from components.task_labeler.passes.assign_pass import (
     DELAYS,
     GROUPS,
     HISTORY,
     MOMENTS,
     assign_pass,
-    context_of,
+    estimates_of,
 )
 from components.task_labeler.passes.clicks import ClickLog, ClickReader
 from components.task_labeler.passes.label import Split, SplitPlaces
@@ -90,8 +90,8 @@ def label_clicks(
     groups = read_parquet(f"{temp}/{GROUPS}")
     if groups.num_rows == 0:
         raise InputError(f"no click before {log.as_of}: the examples are empty")
-    context = context_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
-    first, window = context.calendar.first, log.contract.attribution_window_days
+    estimates = estimates_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
+    first, window = estimates.calendar.first, log.contract.attribution_window_days
     ripening = log.contract.labels_ripen
     periods = split_periods(first, log.as_of, window, splits, ripening)
     history = _whole_history(temp)
@@ -110,8 +110,8 @@ def label_clicks(
         curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
         judged, latest = (
-            age_curve(delays, context.calendar, window, day)
-            for day in (periods[EVAL].first, context.calendar.as_of)
+            age_curve(delays, estimates.calendar, window, day)
+            for day in (periods[EVAL].first, estimates.calendar.as_of)
         )
         write_parquet(curves_table(judged, latest), curves)
     fits = history.num_rows <= labelling.broadcast_rows
@@ -132,7 +132,7 @@ def label_clicks(
         if not report[name]["examples"]:
             _leave_empty(folders.splits[name], folders.splits[EVAL])
 
-    trained = Period(periods[TRAIN].first, context.calendar.as_of)
+    trained = Period(periods[TRAIN].first, estimates.calendar.as_of)
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
         logger.warning(
@@ -145,9 +145,9 @@ def label_clicks(
             outputs.FAR,
         )
     write_json(report, f"{folders.assignments}/{AssignmentFile.SPLITS}")
-    stability = outputs.stability(totals, context, doubtful)
+    stability = outputs.stability(totals, estimates, doubtful)
     write_json(stability, f"{folders.assignments}/{AssignmentFile.STABILITY}")
-    identity = _write_routing(history, log, labelling, splits, context, folders.assignments)
+    identity = _write_routing(history, log, labelling, splits, estimates, folders.assignments)
     tf.io.gfile.rmtree(temp)
     return identity
 
@@ -157,14 +157,14 @@ def _write_routing(
     log: ClickLog,
     labelling: LabellingSettings,
     splits: SplitSettings,
-    context: Context,
+    estimates: SharedEstimates,
     folder: str,
 ) -> str:
     """The history's runs, the routing table of the as-of day and the settings behind both; returns
     the assignment id."""
     identity = outputs.assignment_id(history, labelling, log.contract)
     write_parquet(outputs.assignment_runs(history), f"{folder}/{AssignmentFile.RUNS}")
-    routing = outputs.routing_table(history, context.calendar.as_of, labelling, context)
+    routing = outputs.routing_table(history, estimates.calendar.as_of, labelling, estimates)
     write_parquet(routing, f"{folder}/{PARQUET_FILE}")
     write_bytes(serving_bytes(serving_table(routing, identity)), f"{folder}/{SERVING_FILE}")
     window = log.contract.attribution_window_days
@@ -180,7 +180,7 @@ def _write_routing(
         "labelling": labelling.model_dump(mode="json"),
         "splits": splits.model_dump(mode="json"),
         "served_calibration_days": splits.served_calibration_days(window),
-        "unknown_setups": outputs.unknown_setups(context, labelling),
+        "unknown_setups": outputs.unknown_setups(estimates, labelling),
     }
     write_json(settings, f"{folder}/{AssignmentFile.SETTINGS}")
     return identity

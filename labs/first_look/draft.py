@@ -183,7 +183,7 @@ def _contract(
             why.get("conversion_timestamp", ""),
         )
     yield _line(f"  setup: {_list(guess.setup)}", why["setup"])
-    for candidate in guess.candidates[:6]:
+    for candidate in guess.setup_columns[:6]:
         yield (
             f"    # candidate {candidate.column}: {candidate.setups:,} values, RIG alone "
             f"{candidate.rig:.3f}, CVRs spread as if their mean were worth "

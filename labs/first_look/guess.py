@@ -113,7 +113,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SetupColumn:
     """A column that could be the setup, or a part of it.
 
     Attributes:
@@ -149,7 +149,7 @@ class Guess:
     window_days: int = DEFAULT_WINDOW
     zone: str | None = None
     setup: tuple[str, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
+    setup_columns: tuple[SetupColumn, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
     categorical: list[Categorical] = field(default_factory=list)
     numeric: list[Numeric] = field(default_factory=list)
@@ -186,7 +186,7 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
     known = {n: evidence(c, label) for n, c in rest.items() if c.kind not in ("nested", "empty")}
     rest = dict(_without_leaks(found, rest, known))
     _setup(found, rest, known, asked)
-    _context(found, rest)
+    _optional_roles(found, rest)
     _features(found, rest)
     for column in columns.values():
         if column.oddity and column.name not in taken:
@@ -241,7 +241,7 @@ def _conversion_time(
     assert timestamp.moments is not None
     unit = timestamp.moments.unit
     best: tuple[int, float] | None = None
-    found = None
+    likeliest = None
     for column in columns.values():
         if column is timestamp or column.moments is None or column.moments.unit != unit:
             continue
@@ -251,8 +251,8 @@ def _conversion_time(
             continue
         rank = (int(_is(CONVERSION, column.name)), -column.filled)
         if best is None or rank > best:
-            best, found = rank, column
-    return found
+            best, likeliest = rank, column
+    return likeliest
 
 
 def _label(
@@ -433,9 +433,9 @@ def _setup(
         and 2 <= column.distinct <= min(MOST_SETUP_VALUES, rows / LEAST_CLICKS_A_SETUP)
         and not _is(PERSON, name)
     ]
-    candidates = [_candidate(name, column, known[name]) for name, column in usable]
+    candidates = [_setup_column(name, column, known[name]) for name, column in usable]
     candidates.sort(key=lambda c: -c.rig)
-    found.candidates = tuple(candidates)
+    found.setup_columns = tuple(candidates)
     if asked.setup:
         found.setup, found.reasons["setup"] = asked.setup, "as asked"
         return
@@ -464,12 +464,12 @@ def _setup(
 KEYS = ("text", "integer", "flag")
 
 
-def _candidate(name: str, column: Column, told: Evidence) -> Candidate:
+def _setup_column(name: str, column: Column, told: Evidence) -> SetupColumn:
     clicks = np.bincount(column.code[column.code >= 0], minlength=column.distinct)
-    return Candidate(name, column.distinct, float(np.median(clicks)), told.rig, told.strength)
+    return SetupColumn(name, column.distinct, float(np.median(clicks)), told.rig, told.strength)
 
 
-def _context(found: Guess, rest: Mapping[str, Column]) -> None:
+def _optional_roles(found: Guess, rest: Mapping[str, Column]) -> None:
     """Optional parts, by their names."""
     keys = {n: c for n, c in rest.items() if c.kind in KEYS and c.exact}
 

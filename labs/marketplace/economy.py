@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Bools, Floats
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
@@ -25,7 +24,7 @@ class Economy:
     """
 
     first_day: int
-    hard: npt.NDArray[np.bool_]
+    hard: Bools
     target_cpa: Floats
 
 

@@ -76,14 +76,14 @@ def check(
     _print(console, calendar, _row_lines(rows))
     tried = (*(alphas or default_alphas(labelling.alpha)), labelling.alpha)
     with bar("alphas") as progress:
-        found = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)
-    console.print(rich_table(_table(found, labelling.alpha)))
+        by_alpha = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)
+    console.print(rich_table(_table(by_alpha, labelling.alpha)))
     if refused:
         raise InputError(refused)
     if impossible:
         _list(console, _what_is_possible(config, log.as_of - log.first_day))
         raise InputError(impossible)
-    support = judge_volumes(found[labelling.alpha], config.gate.min_hard_positives)
+    support = judge_volumes(by_alpha[labelling.alpha], config.gate.min_hard_positives)
     style = "bold green" if support.answer == "yes" else "bold yellow"
     console.print(ANSWERS[support.answer], style=style)
     _list(console, chain(support.reasons, harmful_settings(log, labelling, config.splits)))
@@ -136,20 +136,20 @@ def _row_lines(rows: RowCounts) -> Iterator[tuple[str, str]]:
         yield "", f"the first: {rows.first_fault}"
 
 
-def _table(found: Volumes, chosen: float) -> Table:
+def _table(by_alpha: Volumes, chosen: float) -> Table:
     """What is hard, by alpha and period."""
     from common.pages.page import Table
     from common.pages.text import share
 
-    periods = list(next(iter(found.values())))
+    periods = list(next(iter(by_alpha.values())))
     rows = []
-    for alpha, by_period in found.items():
+    for alpha, by_period in by_alpha.items():
         cells = [
             f"{share(v.hard_clicks / v.clicks if v.clicks else None)}, {v.known_hard_conversions:,}"
             for v in by_period.values()
         ]
         rows.append([share(alpha), *cells])
-    key = frozenset(n for n, alpha in enumerate(found) if alpha == chosen)
+    key = frozenset(n for n, alpha in enumerate(by_alpha) if alpha == chosen)
     caption = "Share of the clicks that is hard, hard conversions as a judged fit would know them"
     return Table(caption, ["#alpha", *(f"#{name}" for name in periods)], rows, key)
 

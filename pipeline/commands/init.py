@@ -63,8 +63,8 @@ def init(
         )
     sample = read_sample(files)
     columns = look_at(sample.table, typed=files.form != "csv")
-    found = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
-    made = draft(plain, files, sample, found, setup_totals(found, columns), contract)
+    guessed = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
+    made = draft(plain, files, sample, guessed, setup_totals(guessed, columns), contract)
     try:
         write_files(out, {contract.name: made.contract, config.name: made.config})
     except OSError as error:
@@ -75,20 +75,20 @@ def init(
         f"{files.form} file{'s' * (len(files.paths) > 1)}"
     )
     parts = {
-        "timestamp": found.timestamp.name,
-        "label": found.label_column.name,
-        "conversion_timestamp": found.conversion.name if found.conversion else "none",
-        "setup": ", ".join(found.setup),
-        **found.roles,
+        "timestamp": guessed.timestamp.name,
+        "label": guessed.label_column.name,
+        "conversion_timestamp": guessed.conversion.name if guessed.conversion else "none",
+        "setup": ", ".join(guessed.setup),
+        **guessed.roles,
     }
     for part, column in parts.items():
         click.echo(f"  {part:<22}{column}")
-    click.echo(f"  {'attribution window':<22}{found.window_days} days")
+    click.echo(f"  {'attribution window':<22}{guessed.window_days} days")
     click.echo(
-        f"  {'features':<22}{len(found.categorical)} categorical, {len(found.numeric)} numeric, "
-        "historical_cvr"
+        f"  {'features':<22}{len(guessed.categorical)} categorical, {len(guessed.numeric)} "
+        "numeric, historical_cvr"
     )
-    click.echo(f"  {'leaks':<22}{', '.join(found.leaks) or 'none found'}")
+    click.echo(f"  {'leaks':<22}{', '.join(guessed.leaks) or 'none guessed'}")
     click.echo("Could not tell:" if made.unsure else "Nothing was left open.")
     for question in made.unsure:
         click.echo(f"  - {question}")

@@ -67,8 +67,8 @@ def route(
     table = RoutingTable.load(folder.path(asked))
     _refuse_unknown("--category", category, table.unknown.categories)
     _refuse_unknown("--advertiser-type", advertiser_type, table.unknown.advertiser_types)
-    found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
-    columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
+    routed = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    columns = (ids, routed.task, routed.reason, routed.model, routed.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
     if as_json:
         for setup, task, reason, model, cvr in rows:

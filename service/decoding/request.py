@@ -10,7 +10,7 @@ from struct import error as StructError  # noqa: N812
 import numpy as np
 import numpy.typing as npt
 
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 LONGEST_TEXT = 1024
 """Characters of an id or a key, at most."""
@@ -54,7 +54,7 @@ class Request:
 
     request_id: str | None
     key: str | None
-    columns: Columns
+    columns: RawFeatures
     fields: Mapping[str, Texts]
 
     def __len__(self) -> int:
@@ -90,8 +90,8 @@ def to_columns(
     n: int,
     text: Mapping[str, Sequence[str | None]],
     numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
-) -> Columns:
-    """Columns of n candidates; the context stands where a feature has no column of its own.
+) -> RawFeatures:
+    """Features of n candidates; the context stands where a feature has no column of its own.
 
     Args:
       text, numbers: columns [n] by feature, null or NaN where missing.
@@ -99,7 +99,7 @@ def to_columns(
     Raises:
       BadFieldError: a number out of float32's range.
     """
-    columns = Columns.empty(schema, n)
+    columns = RawFeatures.empty(schema, n)
     for row, name in enumerate(schema.text):
         columns.text[row] = filled(text[name]) if name in text else context.text[row]
     columns.numbers[:] = context.numbers[:, None]

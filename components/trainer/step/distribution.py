@@ -26,7 +26,7 @@ _log = logging.getLogger("hardtower")
 
 
 @dataclass(frozen=True)
-class Observed:
+class NetworkView:
     """A network that is trained, and where to look at it.
 
     Attributes:
@@ -92,12 +92,12 @@ class Distribution:
         """
         self.agreed(0.0)
 
-    def observe(self, network: TwoTowerDCN) -> Observed:
+    def observe(self, network: TwoTowerDCN) -> NetworkView:
         """The network on variables of this process alone, for all that is not a step."""
         if self.strategy is None:
-            return Observed(network, network)
+            return NetworkView(network, network)
         own = TwoTowerDCN(network.layout, network.settings, seed=0)
-        return Observed(own, network)
+        return NetworkView(own, network)
 
     @cached_property
     def _of_chief(self) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -174,15 +174,15 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
       ids: int [n, fields], of training examples.
       advertiser: its field.
     """
-    found = []
+    of_one = []
     for field in range(ids.shape[1]):
         pairs = _pairs(ids[:, field], ids[:, advertiser])
         of_id, most = pairs.sum(axis=1).A1, pairs.max(axis=1).toarray().ravel()
         # An id of one example comes with one advertiser whatever it is.
         several = of_id > 1
         if most[several].sum() >= COMES_WITH_ONE * max(of_id[several].sum(), 1):
-            found.append(field)
-    return tuple(sorted({*found, advertiser}))
+            of_one.append(field)
+    return tuple(sorted({*of_one, advertiser}))
 
 
 def _pairs(of_field: Ints32, of_advertiser: Ints32) -> csr_matrix:
@@ -291,8 +291,8 @@ def _base_rates(columns: Columns, parts: Sequence[_Part], towers: int) -> Floats
         weight = 1.0 if columns.weight is None else columns.weight[part.rows].astype(np.float64)
         conversions[part.tower] += np.sum(weight * columns.label[part.rows])
         examples[part.tower] += np.sum(weight * np.ones(len(part.rows)))
-    found: Floats = logit(conversions / examples)
-    return found
+    rates: Floats = logit(conversions / examples)
+    return rates
 
 
 @dataclass(frozen=True)
@@ -393,8 +393,8 @@ def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) ->
     """Each shard by weights fitted without its period."""
     for block in sorted({shard.block for shard in shards}):
         others = [shard for shard in shards if shard.block != block]
-        found = state.settled(others, state.penalties, settings.fold_sweeps)
-        yield from _placed([shard for shard in shards if shard.block == block], found.weights)
+        settled = state.settled(others, state.penalties, settings.fold_sweeps)
+        yield from _placed([shard for shard in shards if shard.block == block], settled.weights)
 
 
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
@@ -439,8 +439,8 @@ def carried_over(unseen: Sequence[Unseen]) -> Floats:
         at = np.clip(at + step, low, high)
         if np.abs(step).max() < 1e-4:
             break
-    found: Floats = at[:count]
-    return found
+    scale: Floats = at[:count]
+    return scale
 
 
 def _raised(

@@ -17,11 +17,11 @@ class ByHistory:
 
     Attributes:
       changes: keys of `LabellingSettings` that differ from the run's.
-      context: see `stability_lab.replay.replay`.
+      grouped: see `stability_lab.replay.replay`.
     """
 
     changes: tuple[tuple[str, Any], ...]
-    context: bool = True
+    grouped: bool = True
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,13 @@ def _by_history(
     from components.task_labeler.decide.assign import assign_log
     from components.task_labeler.passes.label import HistoryLookup
     from components.task_labeler.settings import with_pins
-    from labs.stability_lab.replay.replay import without_context
+    from labs.stability_lab.replay.replay import ungrouped
 
     counts, _ = log_counts(data, log)
     settings = changed(with_pins(log.labelling), **dict(rule.changes))
     first, as_of = int(pc.min(counts["day"]).as_py()), to_day(log.as_of)
-    if not rule.context:
-        counts = without_context(counts)
+    if not rule.grouped:
+        counts = ungrouped(counts)
     history, totals = assign_log(
         counts, Calendar(first, as_of), log.contract.attribution_window_days, settings
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logit
 
-from common.arrays import Floats, Ints32
+from common.arrays import Floats, Indices, Ints, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import directions
 from labs.simulator.world.population import NEVER, Population, hardness, product_categories
@@ -135,7 +134,7 @@ def _cohort(
 
 
 def _advertisers(
-    settings: SimulatorSettings, rng: np.random.Generator, ranks: npt.NDArray[np.int64], goals: int
+    settings: SimulatorSettings, rng: np.random.Generator, ranks: Ints, goals: int
 ) -> tuple[_Advertisers, Ints32, Ints32]:
     """Advertisers of given popularity ranks; their goals' owners and types, by owner."""
     kinds = settings.advertiser_types
@@ -169,7 +168,7 @@ def _advertisers(
 
 def _campaign_goals(
     rng: np.random.Generator, first: Ints32, count: Ints32, second_goal: float
-) -> tuple[npt.NDArray[np.intp], Ints32, Floats]:
+) -> tuple[Indices, Ints32, Floats]:
     """One or two different goals of each campaign: campaign rows, goals and click shares."""
     one = (rng.random(len(first)) * count).astype(np.int32)
     step = 1 + (rng.random(len(first)) * np.maximum(count - 1, 1)).astype(np.int32)

@@ -34,7 +34,7 @@ class Judge(Protocol):
         """float64 [n]: probability that the CVR is at most alpha, NaN where it cannot tell."""
 
 
-class Truth:
+class TrueSides:
     """The simulator's own CVR of each setup and day."""
 
     name = "truth"
@@ -81,7 +81,7 @@ def choose_judge(log: LabLog, root: Path, choice: Choice, horizon: int) -> Judge
     there = (root / SETUPS).is_file()
     if choice == "hindsight" or (choice == "auto" and not there):
         return Hindsight(log, horizon)
-    return Truth(_true_cvr(log, root))
+    return TrueSides(_true_cvr(log, root))
 
 
 def _true_cvr(log: LabLog, root: Path) -> Floats:

@@ -134,9 +134,9 @@ def scan_log(
                 owners = _merged_owners(owners)
         if progress is not None:
             progress(number, len(shards))
-    found = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
+    row_counts = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
     if not rows:
-        return None, found
+        return None, row_counts
     log = build_log(
         merge_counts(counts),
         to_day(as_of),
@@ -145,7 +145,7 @@ def scan_log(
         next(iter(_merged_owners(owners)), None),
         bad,
     )
-    return log, found
+    return log, row_counts
 
 
 def _sound(

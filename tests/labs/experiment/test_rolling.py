@@ -23,7 +23,7 @@ from labs.experiment.run import Ended, Plan
 from labs.experiment.show.page import Origin, html, markdown
 from labs.experiment.studies.arms import Knowledge, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample
+from labs.experiment.studies.cuts import Subsample
 from labs.experiment.studies.facts import RunFacts
 from labs.experiment.studies.registry import build
 from labs.experiment.trainings.data import FrozenData
@@ -258,7 +258,7 @@ def plan(data: FrozenData, log: Log, rolled: tuple[Rolled, ...], tiny_settings: 
     facts = RunFacts("slow", layout, 0.01, True, True, False, WINDOW + EVAL_DAYS, True, sets)
     experiment = build("freshness", settings, facts)
     draws = Draws(200, 1, 0.9)
-    return Plan(experiment, data, log, (1,), Sample(), draws, "code", 1, rolled)
+    return Plan(experiment, data, log, (1,), Subsample(), draws, "code", 1, rolled)
 
 
 def test_naive_labels_lose_where_conversions_take_days(ended: Ended) -> None:
