@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.data.storage import MEMORY, Array, Storage
