@@ -81,8 +81,8 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
     training = config.training.model_copy(
         update={"input": where, "input_dir": folder, "epochs": 1, "evaluate_every": 1.0}
     )
-    sweeps = {"max_sweeps": 2, "fold_sweeps": 1, "refit_sweeps": 1, "newcomer_sweeps": 1}
-    wide = config.model.wide.model_copy(update=sweeps)
+    few = {"max_sweeps": 2, "fold_sweeps": 1, "refit_sweeps": 1, "blocks": 2, "newcomers": False}
+    wide = config.model.wide.model_copy(update=few)
     recipe = Recipe(config.model.model_copy(update={"wide": wide}), config.loss, training)
     labelled = newest(Path(out), "TaskLabeler", "labelled_columns")
     graph = str(newest(Path(out), "Transform", "transform_graph"))
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument(
         "--input", nargs="+", choices=["memory", "disk"], default=["memory", "disk"]
     )
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--folder", type=Path, default=Path("out/benchmarks/training_memory"))
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
@@ -164,9 +164,9 @@ def main() -> None:
 
     table = Table(title="Training by size of the log")
     for head in ("input", "examples", *(f"{p}: own MB / resident" for p in PHASES)):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", overflow="fold")
     for head in (*(f"{p}: CPU us an example" for p in PHASES[:2]), "input of a step"):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", overflow="fold")
     samples = []
     for where in options.input:
         for times in options.times:
