@@ -21,6 +21,10 @@ AT_ONCE = 2**18
 EXTENT = 2**28
 """Bytes of a file that many smaller arrays lie in: a process cannot hold many files open."""
 
+HELD = 2**28
+"""Bytes of mapped files that may be resident before what has been read is let go. To fetch a page
+once more costs little while the system still has it, but more than not to have let it go."""
+
 _ALIGNED = 64
 
 Array = npt.NDArray[Any]
@@ -104,6 +108,7 @@ class Disk:
         self._mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
         with self._file():
             pass
+        self._before = _resident_of_files()
 
     def rows(self, of_row: Sequence[int], dtype: npt.DTypeLike, most: int) -> Rows:
         return _RowsOnDisk(self, of_row, np.dtype(dtype))
@@ -131,6 +136,8 @@ class Disk:
         return taken.finish()
 
     def release(self) -> None:
+        if _resident_of_files() - self._before < HELD:
+            return
         for mapping in self._mapped:
             # What was written is kept: the pages are those of the file.
             mapping.madvise(mmap.MADV_DONTNEED)
@@ -162,6 +169,12 @@ class Disk:
         mapping = mmap.mmap(file.fileno(), 0, access=access)
         self._mapped.add(mapping)
         return np.frombuffer(mapping, dtype).reshape(shape)
+
+
+def _resident_of_files() -> int:
+    """Bytes of the files mapped by this process, libraries too, that are in its memory."""
+    with open("/proc/self/statm", encoding="ascii") as sizes:
+        return int(sizes.read().split()[2]) * mmap.PAGESIZE
 
 
 class _RowsOnDisk:

@@ -52,9 +52,9 @@ def training_identity(
     for variable in initial:
         _add(digest, variable.name, variable.numpy())
     for columns in splits:
-        for name, values in columns.arrays.items():
-            _add(digest, name, values)
-            columns.storage.release()
+        for _, block in columns.blocks():
+            for name, values in block.arrays.items():
+                _add(digest, name, values)
     return digest.hexdigest()[:32]
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import lsq_linear
 from scipy.sparse import csr_matrix
 from scipy.special import logit
 
-from common.arrays import Floats, Floats32, Indices, Ints32
+from common.arrays import Floats, Floats32, Indices
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
 from components.trainer.data.storage import pieces
@@ -26,6 +26,7 @@ from components.trainer.wide.weights import (
     Penalties,
     Shape,
     Shard,
+    Shards,
     Weights,
     field_sums,
     number_sums,
@@ -112,14 +113,10 @@ def fit_wide(
     shape = Shape.of(layout, len(model.towers))
     shifts = logit_shifts(sampling, model.mode)
     parts = list(_parts(columns, model, settings.blocks))
-    shards = [_shard(columns, part, shifts) for part in parts]
-    later = (
-        [
-            _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
-            for part in _parts(calibration, model, 1)
-        ]
-        if calibration is not None
-        else []
+    shards = Shards(_shard(columns, part, shifts) for part in parts)
+    later = Shards(
+        _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
+        for part in (() if calibration is None else _parts(calibration, model, 1))
     )
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, shape.towers)),
@@ -138,7 +135,7 @@ def fit_wide(
     fields = _record(state.penalties, scale, layout, model.towers)
     newcomers = None
     if layout.advertiser is not None and settings.tells_newcomers(layout):
-        newcomers = _newcomers(shards, later, state, settings, columns, layout.advertiser)
+        newcomers = _newcomers(shards, later, state, settings, layout.advertiser)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
         f"{examples:,}",
@@ -167,16 +164,21 @@ COMES_WITH_ONE = 0.9
 hash now and then throws two together."""
 
 
-def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
+def ids_of_advertisers(shards: Sequence[Shard], shape: Shape, advertiser: int) -> tuple[int, ...]:
     """The fields whose ids come with one advertiser each, itself included.
 
     Args:
-      ids: int [n, fields], of training examples.
+      shards: training examples.
+      shape: of the fields.
       advertiser: its field.
     """
     of_one = []
-    for field in range(ids.shape[1]):
-        pairs = _pairs(ids[:, field], ids[:, advertiser])
+    for field, rows in enumerate(shape.rows):
+        # How many examples have an id and an advertiser.
+        pairs = csr_matrix((rows, shape.rows[advertiser]), dtype=np.int64)
+        for shard in shards:
+            met = shard.ids[field], shard.ids[advertiser]
+            pairs += csr_matrix((np.ones(len(shard), np.int64), met), pairs.shape)
         of_id, most = pairs.sum(axis=1).A1, pairs.max(axis=1).toarray().ravel()
         # An id of one example comes with one advertiser whatever it is.
         several = of_id > 1
@@ -185,32 +187,21 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
     return tuple(sorted({*of_one, advertiser}))
 
 
-def _pairs(of_field: Ints32, of_advertiser: Ints32) -> csr_matrix:
-    """How many examples have an id and an advertiser, [ids, advertisers]."""
-    shape = tuple(int(ids.max(initial=0)) + 1 for ids in (of_field, of_advertiser))
-    total = csr_matrix(shape, dtype=np.int64)
-    for rows in pieces(len(of_field)):
-        ones = np.ones(rows.stop - rows.start, np.int64)
-        total += csr_matrix((ones, (of_field[rows], of_advertiser[rows])), shape)
-    return total
-
-
 def _newcomers(
     shards: Sequence[Shard],
     later: Sequence[Shard],
     state: _State,
     settings: WideSettings,
-    columns: Columns,
     advertiser: int,
 ) -> Newcomers:
-    off = ids_of_advertisers(columns.ids, advertiser)
+    off = ids_of_advertisers(shards, state.weights.shape, advertiser)
     few = settings.model_copy(update={"max_sweeps": settings.newcomer_sweeps, "fold_sweeps": 1})
     fitted, _, _ = _fitted(shards, later, state, few, without=off)
     weights = fitted.without(off, settings.max_penalty).weights
     known = tuple(map(np.zeros, weights.shape.rows))
-    for _, block in columns.blocks():
+    for shard in shards:
         for field in off:
-            known[field][block.ids[:, field]] = 1 / len(off)
+            known[field][shard.ids[field]] = 1 / len(off)
     return Newcomers(weights.times(settings.share), known)
 
 
@@ -229,7 +220,7 @@ def fit_logistic(
     """
     model = ModelSettings(mode="hard_only")
     parts = list(_parts(columns, model, 1))
-    shards = [_shard(columns, part, (0.0, 0.0)) for part in parts]
+    shards = Shards(_shard(columns, part, (0.0, 0.0)) for part in parts)
     shape = Shape.of(layout, 1)
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, 1)),
@@ -266,10 +257,12 @@ def _parts(columns: Columns, model: ModelSettings, blocks: int) -> Iterator[_Par
                     rows = columns.storage.empty(mine.shape, np.intp)
                     rows[:] = first + mine
                     yield _Part(tower, block, rows)
+            columns.storage.release()
 
 
 def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
     here = columns.part(part.rows)
+    columns.storage.release()
     shift = np.where(here.hard, *shifts) if any(shifts) else 0.0
     return Shard(
         part.tower,
@@ -291,6 +284,7 @@ def _base_rates(columns: Columns, parts: Sequence[_Part], towers: int) -> Floats
         weight = 1.0 if columns.weight is None else columns.weight[part.rows].astype(np.float64)
         conversions[part.tower] += np.sum(weight * columns.label[part.rows])
         examples[part.tower] += np.sum(weight * np.ones(len(part.rows)))
+        columns.storage.release()
     rates: Floats = logit(conversions / examples)
     return rates
 
@@ -392,9 +386,10 @@ class Unseen(NamedTuple):
 def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) -> Iterator[Unseen]:
     """Each shard by weights fitted without its period."""
     for block in sorted({shard.block for shard in shards}):
-        others = [shard for shard in shards if shard.block != block]
+        others = Shards(shard for shard in shards if shard.block != block)
         settled = state.settled(others, state.penalties, settings.fold_sweeps)
-        yield from _placed([shard for shard in shards if shard.block == block], settled.weights)
+        unseen = Shards(shard for shard in shards if shard.block == block)
+        yield from _placed(unseen, settled.weights)
 
 
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
@@ -433,6 +428,7 @@ def carried_over(unseen: Sequence[Unseen]) -> Floats:
             design = np.hstack([contributions, np.ones((len(shard), 1))])
             slope[columns] += design.T @ of_slope
             hessian[np.ix_(columns, columns)] += (design * information[:, None]).T @ design
+            shard.storage.release()
         root = cholesky(hessian)
         wanted = -solve_triangular(root, slope, trans="T")
         step = lsq_linear(root, wanted, (low - at - 1e-12, high - at + 1e-12)).x

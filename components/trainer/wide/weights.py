@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -356,6 +356,15 @@ class Shard:
         self.logit += change
         change *= self._information
         self._slope += change
+
+
+class Shards(tuple[Shard, ...]):
+    """Shards that are gone through in turn: what was read of one need not stay in memory."""
+
+    def __iter__(self) -> Iterator[Shard]:
+        for shard in super().__iter__():
+            yield shard
+            shard.storage.release()
 
 
 def field_sums(shards: Iterable[Shard], shape: Shape, field: int) -> Derivatives:

@@ -23,6 +23,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 7)
     monkeypatch.setattr(module, "EXTENT", 4096)
+    monkeypatch.setattr(module, "HELD", 0)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def mapped() -> int:
 def test_what_lies_on_disk_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MB are written row by row and at random places, and read; 4 MB is what is let pass."""
     monkeypatch.setattr(module, "AT_ONCE", 2**16)
+    monkeypatch.setattr(module, "HELD", 2**25)
     disk, size = Disk(str(tmp_path)), 2**23
     before, of_files = anonymous(), mapped()
     written = disk.rows((), np.float64, size)
@@ -100,7 +102,12 @@ def test_what_lies_on_disk_takes_no_memory(tmp_path: Path, monkeypatch: pytest.M
     values, other = written.finish(), disk.empty((size,), np.float64)
     other[:] = values
     assert float(other @ values) == pytest.approx(size**3 / 3, rel=1e-6)
+    held = mapped() - of_files
+    assert held > 2**26
+    monkeypatch.setattr(module, "HELD", 2 * held)
+    disk.release()
     assert mapped() - of_files > 2**26
+    monkeypatch.setattr(module, "HELD", 2**25)
     disk.release()
     assert anonymous() - before < 2**22
     assert mapped() - of_files < 2**22

@@ -339,6 +339,7 @@ def test_from_disk_everything_is_the_same(
     monkeypatch.setattr(batches, "WINDOW", 512)
     monkeypatch.setattr(storage, "AT_ONCE", 300)
     monkeypatch.setattr(storage, "EXTENT", 2**16)
+    monkeypatch.setattr(storage, "HELD", 0)
     rng = np.random.default_rng(5)
     recipe = Recipe(
         ModelSettings(
