@@ -44,7 +44,7 @@ FILES_AT_ONCE = 4
 
 IN_MEMORY = 2**30
 """Bytes of columns up to which `training.input: auto` keeps them in memory; a training then takes
-some five times as much."""
+some four times as much."""
 
 _MISSING = np.iinfo(np.int64).min
 _LARGEST = float(np.finfo(np.float32).max)

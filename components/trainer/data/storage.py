@@ -189,6 +189,7 @@ class _RowsOnDisk:
         content = np.ascontiguousarray(rows, self._dtype)
         try:
             self._file.write(content.data)
+            self._file.flush()
         except OSError as error:
             raise self._disk._refused(error, content.nbytes) from error
         self._written += len(rows)
@@ -198,7 +199,6 @@ class _RowsOnDisk:
         with self._file as file:
             if not math.prod(shape):
                 return np.empty(shape, self._dtype)
-            file.flush()
             return self._disk._map(file, shape, self._dtype, mmap.ACCESS_READ)
 
 
