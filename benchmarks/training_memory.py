@@ -86,7 +86,7 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
     recipe = Recipe(config.model.model_copy(update={"wide": wide}), config.loss, training)
     labelled = newest(Path(out), "TaskLabeler", "labelled_columns")
     graph = str(newest(Path(out), "Transform", "transform_graph"))
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
 
     @contextmanager
     def phase(name: str) -> Iterator[None]:
@@ -94,7 +94,7 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
         with Peak() as peak:
             yield
         cpu = time.process_time() - began
-        found[name] = {"own_mb": peak.own, "resident_mb": peak.resident, "cpu": cpu}
+        figures[name] = {"own_mb": peak.own, "resident_mb": peak.resident, "cpu": cpu}
 
     with phase("load"):
         files = {split: _repeated(labelled, split, times, folder) for split in (TRAIN, CALIBRATION)}
@@ -108,7 +108,7 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
             for split, patterns in files.items()
         }
     splits = Splits(columns[TRAIN], columns[CALIBRATION], FeatureLayout.from_contract(contract))
-    found["examples"] = len(splits.train)
+    figures["examples"] = len(splits.train)
     with phase("train"):
         passes = steps * training.batch_size / len(splits.train)
         result = train(splits, recipe, passes=passes)
@@ -117,7 +117,7 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
             result.network, splits.calibration, training.calibration, training.evaluation_batch_size
         )
         fit_reference(splits, recipe)
-    return found | {"input_share": _input_share(result.network, splits, recipe, steps)}
+    return figures | {"input_share": _input_share(result.network, splits, recipe, steps)}
 
 
 def _repeated(labelled: Path, split: str, times: int, folder: str) -> list[str]:
@@ -179,11 +179,13 @@ def main() -> None:
             }
             sample = in_child("benchmarks.training_memory:train_on", arguments)
             samples.append(sample)
-            found = sample.result
-            sizes = [f"{found[p]['own_mb']:,.0f} / {found[p]['resident_mb']:,.0f}" for p in PHASES]
-            rates = [f"{found[p]['cpu'] / found['examples'] * 1e6:.1f}" for p in PHASES[:2]]
-            share = f"{found['input_share']:.1%}"
-            table.add_row(where, f"{found['examples']:,}", *sizes, *rates, share)
+            figures = sample.result
+            sizes = [
+                f"{figures[p]['own_mb']:,.0f} / {figures[p]['resident_mb']:,.0f}" for p in PHASES
+            ]
+            rates = [f"{figures[p]['cpu'] / figures['examples'] * 1e6:.1f}" for p in PHASES[:2]]
+            share = f"{figures['input_share']:.1%}"
+            table.add_row(where, f"{figures['examples']:,}", *sizes, *rates, share)
     Console(highlight=False).print(table)
     write(options.json, {"machine": machine(), "samples": as_json(samples)})
 

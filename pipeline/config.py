@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from common.as_of import resolve_as_of
+from common.pages.text import counted
 from components.data_gate.settings import DataGateSettings
 from components.evaluator.settings import EvaluationSettings, GateSettings
 from components.example_gen.settings import IngestSettings
@@ -128,7 +129,8 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
         raise InputError(f"{path}: {error}") from None
     if config.labelling.delay == "mature" and config.labelling.window_days <= window:
         raise InputError(
-            f"{path}: labelling.window_days: seen {config.labelling.window_days}, wanted above the "
-            f"attribution window of {window} days: `delay: mature` leaves younger clicks out"
+            f"{path}: labelling.window_days: seen {config.labelling.window_days}, wanted above "
+            f"the attribution window of {counted(window, 'day')}: `delay: mature` leaves younger "
+            "clicks out"
         )
     return config

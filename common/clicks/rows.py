@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from common.arrays import Bools, Ints
 from common.days import FIRST_DAY, LAST_DAY, SECONDS_PER_DAY, first_second
+from common.pages.text import counted
 from schemas.contract import Contract
 
 EARLIEST, LATEST = first_second(FIRST_DAY), first_second(LAST_DAY)
@@ -118,7 +119,7 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
     before = there & possible & (conversion < time)
     late = conversion >= window_end(time, days)
     counts = there & possible & ~before & ~late
-    within = f"at most {days} days after" if days else "on the day (UTC) of"
+    within = f"at most {counted(days, 'day')} after" if days else "on the day (UTC) of"
     return [
         Fault(column, f"a time of the conversion where {roles.label} is 1", (label == 1) & ~there),
         Fault(
@@ -143,7 +144,7 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
         ),
         Fault(
             roles.label,
-            f"1 where {column} is a time inside the attribution window of {days} days",
+            f"1 where {column} is a time inside the attribution window of {counted(days, 'day')}",
             (label == 0) & counts,
             column,
         ),

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from common.pages.intervals import IntervalLine
-from common.pages.text import between, count, decimal, signed
+from common.pages.text import between, count, counted, decimal, signed
 from common.versions.manifest import FitRecord, Manifest
 from components.reporter.inputs import Json, RunFiles
 from components.reporter.summary import (
@@ -209,7 +209,7 @@ def cards(key: KeyFigures) -> list[Card]:
         (key.hard_calibration, "predicted over observed conversions", partial(decimal, places=3)),
         (key.lead_over_one_task, "RIG minus that of one task for all", partial(signed, places=4)),
     )
-    rest = f"conversions in {count(key.hard_examples)} hard examples"
+    rest = f"conversions in {counted(key.hard_examples, 'hard example')}"
     return [
         *(Card(show(f.value), what, between(f.low, f.high, show)) for f, what, show in measured),
         Card(count(key.hard_conversions), rest),
@@ -262,7 +262,7 @@ def slice_lines(comparisons: Sequence[Json], other: str) -> list[IntervalLine]:
         IntervalLine(
             short_name(c["slice"]) if c["slice"] != HARD_SLICE else "all hard examples",
             *(c["estimate"], c["low"], c["high"]),
-            note=f"{c['positives']:,} conversions",
+            note=counted(c["positives"], "conversion"),
         )
         for c in parts
         if c["slice"] in shown

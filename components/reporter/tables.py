@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Cell, Table
-from common.pages.text import DASH, anything, between, count, decimal, ratio, share, signed, size
+from common.pages.text import (
+    DASH,
+    anything,
+    between,
+    count,
+    counted,
+    decimal,
+    ratio,
+    share,
+    signed,
+    size,
+)
 from components.reporter.drift import AssignmentDrift
 from components.reporter.gradients import LayerGradients
 from components.reporter.inputs import Json
@@ -46,8 +57,8 @@ def system(rows: Sequence[SummaryRow], comparisons: Sequence[Json]) -> Table:
             ]
         )
     caption = (
-        f"On all {served.examples:,} examples with {served.positives:,} conversions, by each day's "
-        "routing table"
+        f"On all {counted(served.examples, 'example')} with "
+        f"{counted(served.positives, 'conversion')}, by each day's routing table"
     )
     return Table(caption, ["", "#As served", "#One task for all", "#Difference"], body)
 
@@ -70,7 +81,7 @@ def models(rows: Sequence[SummaryRow]) -> Table:
     body: list[list[str | Cell]] = [
         [
             MODELS[row.model],
-            Cell(f"{count(row.examples)} {row.on}", f"{count(row.positives)} conversions"),
+            Cell(f"{count(row.examples)} {row.on}", counted(row.positives, "conversion")),
             bounded(row.rig, 4),
             bounded(row.auc, 4),
             bounded(row.log_loss, 5),
@@ -88,7 +99,7 @@ def conditions(every: Iterable[Json], passed: bool) -> Table:
     mine = [c for c in every if c["passed"] is passed]
     words, tone = ("passed", "good") if passed else ("failed", "bad")
     return Table(
-        f"{len(mine)} condition{'' if len(mine) == 1 else 's'} {words}",
+        f"{counted(len(mine), 'condition')} {words}",
         ["Condition", "", "On", "#Value", "Wanted", "In words"],
         [
             [

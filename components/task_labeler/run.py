@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from common.days import to_date
 from common.files.gfile import read_json, read_parquet, write_bytes, write_json, write_parquet
+from common.pages.text import counted
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from common.runs.files import AssignmentFile
@@ -196,8 +197,8 @@ def refuse_faults(files: Sequence[str], contract: Contract) -> None:
     for path in files:
         for fault, rows in reader.faults(path):
             raise InputError(
-                f"{path}: column {fault.column}: {rows} rows break a rule; wanted {fault.wanted}; "
-                "mend or filter them in the query"
+                f"{path}: column {fault.column}: {counted(rows, 'row')} against a rule; "
+                f"wanted {fault.wanted}; mend or filter them in the query"
             )
 
 
@@ -228,8 +229,8 @@ def _require_hard(
                 what = {"hard_examples": "hard example"}.get(name, "hard conversion seen by then")
                 raise InputError(
                     f"splits: the {split} period {counts['first_day']} .. {counts['last_day']} has "
-                    f"no {what} ({counts['examples']} examples, alpha {labelling.alpha}); "
-                    "wanted at least one: raise alpha or lengthen the period"
+                    f"no {what} ({counted(int(counts['examples']), 'example')}, alpha "
+                    f"{labelling.alpha}); wanted at least one: raise alpha or lengthen the period"
                 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
-Fit = Literal["judged", "served"]
+FitName = Literal["judged", "served"]
 """`judged`: what was known when the eval period began. `served`: what is known at as_of."""
 Labels = Literal["observed", "corrected", "mature"]
 

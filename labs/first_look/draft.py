@@ -13,7 +13,7 @@ import numpy as np
 
 from common.arrays import Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date, to_day
-from common.pages.text import share
+from common.pages.text import counted, share
 from components.task_labeler.calendar import split_periods
 from components.task_labeler.settings import SplitSettings
 from labs.first_look.guess import Guess
@@ -86,7 +86,7 @@ def draft(
 def _pattern(files: Files, sample: Sample, seconds: Floats) -> tuple[str, str]:
     """The pattern, of daily partitions only where each file holds the clicks of its day."""
     if not files.days:
-        return files.pattern, f"{len(files.paths)} file{'s' * (len(files.paths) > 1)}"
+        return files.pattern, counted(len(files.paths), "file")
     there = ~np.isnan(seconds)
     day = (seconds[there] // SECONDS_PER_DAY).astype(np.int64)
     named = np.array([to_day(date.fromisoformat(d)) for d in files.days])[sample.file_of_row[there]]
@@ -139,7 +139,10 @@ def choose_splits(first: date, last: date, guess: Guess) -> tuple[dict[str, int]
         split_periods(to_day(first), as_of, window, SplitSettings(**wanted), ripening)
     except InputError as error:
         return {}, str(error)
-    return wanted, f"the log has {days} days, of which {left} have final labels to judge by"
+    return (
+        wanted,
+        f"the log has {counted(days, 'day')}, of which {left} have final labels to judge by",
+    )
 
 
 def _contract(

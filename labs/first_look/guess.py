@@ -11,6 +11,7 @@ import numpy as np
 
 from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
+from common.pages.text import counted
 from labs.first_look.columns import FALSE_WORDS, TRUE_WORDS, Column
 from labs.first_look.evidence import Evidence, evidence
 from schemas.contract import Categorical, Numeric
@@ -358,9 +359,9 @@ def _window(found: Guess) -> None:
         found.window_days = short[-1]
         found.reasons["attribution_window_days"] = "no conversion times to tell it by"
         found.unsure.append(
-            f"the attribution window: {found.window_days} days were taken, and labels as final "
-            "after them; a column of conversion times would tell, and let newer clicks be learned "
-            "from (--conversion-timestamp)"
+            f"the attribution window was taken as {counted(found.window_days, 'day')}, and labels "
+            "as final after it; a column of conversion times would tell, and let newer clicks be "
+            "learned from (--conversion-timestamp)"
         )
         return
     converted = found.conversion.moments.seconds

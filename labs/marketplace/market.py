@@ -16,8 +16,8 @@ from labs.marketplace.economy import daily_budgets, draw_economy
 from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.log.requests import Requests, RequestSource
-from labs.simulator.log.seasonality import daily_clicks
 from labs.simulator.log.tables import LogTables
+from labs.simulator.world.seasonality import daily_clicks
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.setup_id import setup_ids

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools, Ints
-from common.pages.text import ratio
+from common.pages.text import counted, ratio
 from components.task_labeler.calendar import Period
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from components.task_labeler.decide.counts import NOT_CONVERTED
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.replay.replay import changed, replay
@@ -139,9 +139,9 @@ def judge_volumes(splits: Mapping[str, PeriodVolume], at_least: int) -> Support:
     calibrated = splits[CALIBRATION].known_hard_conversions
     width = NORMAL_90 / np.sqrt(judged)
     reasons = [
-        f"{judged:,} hard conversions of {splits[EVAL].hard_setups:,} setups to judge by: at best, "
-        f"predicted over observed is known to {width:.0%} either way (90 %)",
-        f"{learned:,} hard conversions to learn from, {calibrated:,} to set the level by",
+        f"{counted(judged, 'hard conversion')} of {counted(splits[EVAL].hard_setups, 'setup')} to "
+        f"judge by: at best, predicted over observed is known to {width:.0%} either way (90 %)",
+        f"{counted(learned, 'hard conversion')} to learn from, {calibrated:,} to set the level by",
         f"{ratio(splits[TRAIN].hard_clicks, splits[TRAIN].clicks)} of the clicks to learn from are "
         "hard",
     ]

@@ -156,18 +156,20 @@ def _table(by_alpha: Volumes, chosen: float) -> Table:
 
 def _what_is_possible(config: PipelineConfig, days: int) -> Iterator[str]:
     """Of a log that is too short: how long it would have to be, and what can be done with it."""
+    from common.pages.text import counted
     from components.task_labeler.calendar import shortest_log
     from components.task_labeler.settings import SplitSettings
 
     contract = config.data_contract
     window, ripening = contract.attribution_window_days, contract.labels_ripen
     of_a_day = SplitSettings(eval_days=1, calibration_days=1)
-    yield f"the log has {days} days up to the as-of day"
-    yield f"with these settings a run needs {shortest_log(window, config.splits, ripening)} days"
-    yield f"with periods of one day {shortest_log(window, of_a_day, ripening)} days"
+    yield f"the log has {counted(days, 'day')} up to the as-of day"
+    shortest = shortest_log(window, config.splits, ripening)
+    yield f"with these settings a run needs {counted(shortest, 'day')}"
+    yield f"with periods of one day {counted(shortest_log(window, of_a_day, ripening), 'day')}"
     if window:
         yield (
             "with conversions of the click's day alone (attribution_window_days: 0) "
-            f"{shortest_log(0, of_a_day, False)} days"
+            f"{counted(shortest_log(0, of_a_day, False), 'day')}"
         )
     yield "hardtower alpha and hardtower stability work on what there is: they train nothing"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from common.pages.text import counted
 from schemas.errors import InputError
 
 
@@ -71,8 +72,8 @@ def init(
         raise InputError(f"--out {out}: cannot write: {error.strerror}") from error
     load_config(str(config))
     click.echo(
-        f"{sample.rows:,} rows of {made.first_day} .. {made.last_day} in {len(files.paths):,} "
-        f"{files.form} file{'s' * (len(files.paths) > 1)}"
+        f"{counted(sample.rows, 'row')} of {made.first_day} .. {made.last_day} in "
+        f"{counted(len(files.paths), f'{files.form} file')}"
     )
     parts = {
         "timestamp": guessed.timestamp.name,
@@ -83,7 +84,7 @@ def init(
     }
     for part, column in parts.items():
         click.echo(f"  {part:<22}{column}")
-    click.echo(f"  {'attribution window':<22}{guessed.window_days} days")
+    click.echo(f"  {'attribution window':<22}{counted(guessed.window_days, 'day')}")
     click.echo(
         f"  {'features':<22}{len(guessed.categorical)} categorical, {len(guessed.numeric)} "
         "numeric, historical_cvr"

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from common.pages.text import counted
 from pipeline.commands.options.shared import serving_option
 from schemas.errors import InputError
 
@@ -80,7 +81,7 @@ def route(
     for setup, task, reason, model, cvr in rows:
         page.add_row(setup, task, reason, model, "" if math.isnan(cvr) else f"{cvr:.4%}")
     terminal().print(page)
-    click.echo(f"version {asked}, assignment {table.assignment_id}, {len(table):,} setups")
+    click.echo(f"version {asked}, assignment {table.assignment_id}, {counted(len(table), 'setup')}")
 
 
 def _refuse_unknown(option: str, value: str | None, known: Set[str]) -> None:

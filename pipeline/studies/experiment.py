@@ -56,12 +56,12 @@ def planned(asked: ExperimentRequest, frozen: FrozenRun) -> Plan:
     from common.days import to_date
     from components.transform.layout import FeatureLayout
     from labs.experiment.judging.judge import ON_DAY
-    from labs.experiment.judging.truth import has_truth
     from labs.experiment.run import Plan
     from labs.experiment.studies.assignments import Log
     from labs.experiment.studies.facts import RunFacts
     from labs.experiment.studies.registry import EXPERIMENTS, build
     from labs.experiment.trainings.rolling import Rolled, roll
+    from labs.experiment.trainings.truth import has_truth
 
     run, settings = frozen.run, frozen.settings
     contract, root = run.config.data_contract, Path(run.config.input.root)

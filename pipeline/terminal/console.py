@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.files.local import read_local_json
-from common.pages.text import between, decimal, duration, signed
+from common.pages.text import between, counted, decimal, duration, signed
 from common.runs.files import EvaluationFile, RunFile
 from common.versions.manifest import FitRecord
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
@@ -190,7 +190,7 @@ def fit_lines(manifest: Mapping[str, Any]) -> list[str]:
     }
     return [
         f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
-        f"{fit.age(manifest['data']['as_of'])} days before the as-of day"
+        f"{counted(fit.age(manifest['data']['as_of']), 'day')} before the as-of day"
         for name, fit in fits.items()
     ]
 

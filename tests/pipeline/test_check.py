@@ -87,7 +87,7 @@ def test_volumes_by_hand(tmp_path: Path) -> None:
     assert "50%, 20" in done.output
     # At one half, both goals are hard from their first observed conversion on.
     assert "100%, " in done.output
-    assert "20 hard conversions of 1 setups to judge by" in done.output
+    assert "20 hard conversions of 1 setup to judge by" in done.output
     assert "can hardly support the question" in done.output
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
+from components.task_labeler.decide.counts import group_counts
 from components.task_labeler.decide.decay import DailyCounts
 from components.task_labeler.decide.estimates import (
     SharedEstimates,
@@ -29,7 +30,6 @@ from components.task_labeler.decide.miscalls import miscalls
 from components.task_labeler.decide.pins import pinned_sides
 from components.task_labeler.decide.prior import smooth
 from components.task_labeler.decide.setups import SetupCounts
-from components.task_labeler.passes.counts import group_counts
 from components.task_labeler.settings import LabellingSettings
 
 HISTORY_SCHEMA = pa.schema(

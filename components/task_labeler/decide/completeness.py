@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 from common.arrays import Floats, Floats32, Ints
 from common.days import SECONDS_PER_DAY
 from components.task_labeler.calendar import Calendar
+from components.task_labeler.decide.counts import delay_edges
 from components.task_labeler.decide.decay import DailyCounts
-from components.task_labeler.passes.counts import delay_edges
 from schemas import labelled
 
 SHRINKAGE = 20.0

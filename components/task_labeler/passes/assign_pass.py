@@ -23,6 +23,12 @@ from common.days import to_day
 from common.files.gfile import write_json, write_parquet, write_text
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign
+from components.task_labeler.decide.counts import (
+    GROUP_KEYS,
+    group_counts,
+    merge_counts,
+    merge_delays,
+)
 from components.task_labeler.decide.estimates import (
     Curves,
     SharedEstimates,
@@ -32,12 +38,6 @@ from components.task_labeler.decide.estimates import (
 )
 from components.task_labeler.passes.buckets import Shard, split_by_bucket
 from components.task_labeler.passes.clicks import ClickLog, ClickReader
-from components.task_labeler.passes.counts import (
-    GROUP_KEYS,
-    group_counts,
-    merge_counts,
-    merge_delays,
-)
 from components.task_labeler.settings import LabellingSettings
 
 Moments = list[list[list[float]]] | None

@@ -24,13 +24,13 @@ from common.clicks.one_valued import single_values
 from common.clicks.rows import Fault, conversion_times, find_faults
 from common.clicks.tfrecords import BATCH, read_batches, read_records
 from common.days import SECONDS_PER_DAY, to_day
-from components.task_labeler.passes.buckets import Shard
-from components.task_labeler.passes.counts import (
+from components.task_labeler.decide.counts import (
     count_clicks,
     count_delays,
     merge_counts,
     merge_delays,
 )
+from components.task_labeler.passes.buckets import Shard
 from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.setup_id import setup_ids

@@ -106,16 +106,16 @@ class _Runs:
 
     def between(self, begin: int, end: int) -> list[slice]:
         """The rows at the places from `begin` up to `end` of the order."""
-        found = []
+        runs = []
         run = int(np.searchsorted(self._reached, begin, side="right"))
         while begin < end:
             ahead = int(self._reached[run]) - begin
             last = int(self._ends[run])
             length = min(ahead, end - begin)
-            found.append(slice(last - ahead, last - ahead + length))
+            runs.append(slice(last - ahead, last - ahead + length))
             begin += length
             run += 1
-        return found
+        return runs
 
 
 def shuffled_batches(

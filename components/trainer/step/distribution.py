@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from common.pages.text import counted
 from components.trainer.data.batches import Batch
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.step.loss import Losses
@@ -138,7 +139,7 @@ def choose(devices: Devices, environment: Mapping[str, str] | None = None) -> Di
     """
     cluster = cluster_from(os.environ if environment is None else environment)
     gpus = _gpus(devices)
-    own = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "CPU"
+    own = counted(gpus, "GPU") if gpus else "CPU"
     if cluster is not None:
         role = "chief" if cluster.chief else "worker"
         _log.info(

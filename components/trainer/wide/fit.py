@@ -395,9 +395,9 @@ def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) ->
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
     for shard in shards:
         shard.place(weights)
-        found = shard.contributions(weights)
-        contributions = shard.storage.empty(found.shape, np.float32)
-        contributions[:] = found
+        exact = shard.contributions(weights)
+        contributions = shard.storage.empty(exact.shape, np.float32)
+        contributions[:] = exact
         yield Unseen(shard, contributions, float(weights.bias[shard.tower]))
 
 

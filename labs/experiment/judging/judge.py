@@ -97,7 +97,7 @@ class Bench:
         if name == "all":
             return np.ones(len(self._hard), bool)
         if name == "truly_hard":
-            from labs.experiment.judging.truth import true_sides
+            from labs.experiment.trainings.truth import true_sides
 
             return true_sides(root, self._facts, alpha)
         if name == "hard_in_all":

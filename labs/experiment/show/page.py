@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.pages.page import Page, Section, Table, render
+from common.pages.text import counted
 from labs.experiment.run import Ended, Plan
 from labs.experiment.show import tables
 from labs.experiment.show.plot import differences
@@ -37,8 +38,8 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
     seeds, confidence = len(plan.seeds), plan.draws.confidence
     how = [
         *plan.experiment.notes,
-        f"All arms share the run's transformed examples and {seeds} seed"
-        f"{'s' if seeds > 1 else ''}; they are compared seed by seed on the same examples. "
+        f"All arms share the run's transformed examples and "
+        f"{counted(seeds, 'seed')}; they are compared seed by seed on the same examples. "
         f"Intervals: {plan.draws.confidence:.0%}, percentile bootstrap of {plan.draws.resamples:,} "
         "resamples that draws setups with replacement, jointly for all seeds, and seeds with "
         "replacement. A claim is supported when the whole interval lies above 0; the intervals "

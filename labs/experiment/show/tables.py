@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Table
+from common.pages.text import counted
 from common.statistics.bootstrap import Estimate
 from labs.experiment.judging.results import (
     AUC,
@@ -59,8 +60,9 @@ def figures(of_set: SetResults) -> Table:
         oracle.append("1.000")
         rows.append(["true probabilities (ceiling)", *oracle])
     caption = (
-        f"{of_set.what}: {of_set.examples:,} examples, {of_set.positives:,} conversions, "
-        f"{of_set.setups:,} setups; mean over seeds ± their standard deviation; {level}: "
+        f"{of_set.what}: {counted(of_set.examples, 'example')}, "
+        f"{counted(of_set.positives, 'conversion')}, {counted(of_set.setups, 'setup')}; "
+        f"mean over seeds ± their standard deviation; {level}: "
         f"mean prediction over mean {'true probability' if of_set.oracle else 'label'}, with its "
         "interval"
     )

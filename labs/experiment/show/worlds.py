@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from common.pages.page import Page, Section, Table, render
+from common.pages.text import counted
 from common.statistics.bootstrap import Draws
 from labs.experiment.judging.results import CALIBRATION
 from labs.experiment.judging.worlds import InWorld, Response, arm_means
@@ -38,10 +39,10 @@ def sections(
     worlds = len({one.world.seed for one in in_worlds})
     how = [
         *plan.experiment.notes,
-        f"{worlds} simulated world{'s' if worlds > 1 else ''} of {in_worlds[0].world.clicks:,} "
+        f"{counted(worlds, 'simulated world')} of {in_worlds[0].world.clicks:,} "
         "clicks for each correlation of what moves soft and hard conversions, all else as the "
         "simulator has it; in each the pipeline labels the log and makes its features, and every "
-        f"arm is trained with {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}.",
+        f"arm is trained with {counted(len(plan.seeds), 'seed')}.",
         f"A difference is the mean over worlds. Intervals: {draws.confidence:.0%}, percentile "
         f"bootstrap of {draws.resamples:,} resamples that draws worlds with replacement, within "
         "each setups, jointly for all seeds and both arms, and seeds. A claim is supported when "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from components.trainer.settings import Fit, Recipe
+from components.trainer.settings import FitName, Recipe
 from schemas.base import Frozen
 from schemas.checked import checked
 
@@ -78,7 +78,7 @@ class Knowledge:
       final: whether it is told what its clicks came to in the end, and not what had been observed.
     """
 
-    fit: Fit
+    fit: FitName
     final: bool = False
 
 

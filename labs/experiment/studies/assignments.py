@@ -141,8 +141,8 @@ def log_counts(data: FrozenData, log: Log) -> tuple[pa.Table, pa.Table]:
       InputError: the log is not there.
     """
     from common.clicks.tfrecords import shard_files
+    from components.task_labeler.decide.counts import merge_counts, merge_delays
     from components.task_labeler.passes.clicks import ClickReader
-    from components.task_labeler.passes.counts import merge_counts, merge_delays
 
     files = data.folder / COUNTS, data.folder / DELAYS
     if all(file.is_file() for file in files):
@@ -164,7 +164,7 @@ def log_counts(data: FrozenData, log: Log) -> tuple[pa.Table, pa.Table]:
 
 
 def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bools]:
-    from labs.experiment.judging.truth import has_truth, true_types
+    from labs.experiment.trainings.truth import has_truth, true_types
 
     if rule.true and not has_truth(log.root):
         raise InputError(f"{log.root}: no truth beside the log; wanted a simulated log")

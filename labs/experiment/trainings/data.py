@@ -134,8 +134,8 @@ def keep(source: DataOrigin, folder: Path) -> FrozenData:
 def _write(source: DataOrigin, folder: Path) -> None:
     from components.task_labeler.calendar import split_names
     from components.trainer.data.load import load_columns
-    from labs.experiment.judging.truth import has_truth, join_truth
     from labs.experiment.trainings.examples import read_facts
+    from labs.experiment.trainings.truth import has_truth, join_truth
 
     counts = {}
     for split in split_names(source.contract):

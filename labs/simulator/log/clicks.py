@@ -11,9 +11,9 @@ from scipy.special import expit
 
 from common.arrays import Bools, Floats, Ints, Ints32
 from common.days import SECONDS_PER_DAY, first_second
-from labs.simulator.log.seasonality import seconds_of_day
 from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
+from labs.simulator.world.seasonality import seconds_of_day
 from labs.simulator.world.streams import day_streams
 from labs.simulator.world.world import World
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import Bools, Floats, Indices
-from labs.simulator.log.seasonality import hour_effects
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import centred, directions, effect_table
 from labs.simulator.world.intent import Users
 from labs.simulator.world.population import Population, hardness
 from labs.simulator.world.sampling import by_group, zipf_weights
+from labs.simulator.world.seasonality import hour_effects
 from labs.simulator.world.streams import Purpose, generator
 
 

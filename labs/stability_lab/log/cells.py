@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools, Floats, Ints
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from components.task_labeler.decide.counts import NOT_CONVERTED
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all)."""

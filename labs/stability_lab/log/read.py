@@ -17,7 +17,7 @@ from common.days import SECONDS_PER_DAY, to_day
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
-from components.task_labeler.passes.counts import count_clicks, merge_counts
+from components.task_labeler.decide.counts import count_clicks, merge_counts
 from labs.stability_lab.log.cells import LabLog, Progress, build_log
 from schemas.contract import Contract
 from schemas.errors import InputError

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign_log
-from components.task_labeler.passes.counts import merge_counts
+from components.task_labeler.decide.counts import merge_counts
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog
 

@@ -15,10 +15,10 @@ from scipy.stats import beta
 
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign, assign_log
+from components.task_labeler.decide.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.decide.estimates import estimate_shared
 from components.task_labeler.decide.hysteresis import Reason, assign_sides
 from components.task_labeler.decide.pins import Pin
-from components.task_labeler.passes.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.settings import LabellingSettings
 
 DAY = 86_400

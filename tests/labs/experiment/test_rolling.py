@@ -13,7 +13,7 @@ import pytest
 
 from common.days import to_date, to_day
 from common.statistics.bootstrap import Draws
-from components.task_labeler.passes.counts import count_delays
+from components.task_labeler.decide.counts import count_delays
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from components.transform.layout import FeatureLayout
 from labs.experiment.judging.judge import ON_DAY
@@ -30,10 +30,10 @@ from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.rolling import AS_OF, NEW, WITHIN_A_DAY, Rolled, roll
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import HARD_TOWER
-from labs.simulator.log.delays import Delays
 from labs.simulator.log.truth import read_truth
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.simulate import simulate
+from labs.simulator.world.delays import Delays
 from schemas.contract import Contract
 from schemas.errors import InputError
 
