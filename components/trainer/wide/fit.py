@@ -114,10 +114,12 @@ def fit_wide(
     shifts = logit_shifts(sampling, model.mode)
     parts = list(_parts(columns, model, settings.blocks))
     shards = Shards(_shard(columns, part, shifts) for part in parts)
-    later = Shards(
-        _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
-        for part in (() if calibration is None else _parts(calibration, model, 1))
-    )
+    later = Shards()
+    if calibration is not None:
+        later = Shards(
+            _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
+            for part in _parts(calibration, model, 1)
+        )
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, shape.towers)),
         Penalties.start(shape, START_PENALTY),
