@@ -1,12 +1,12 @@
 """What a training takes as the log grows: memory, CPU time, and the input's share of a step.
 
-    python -m benchmarks.training_memory --out OUT                     1, 2 and 4 times the log
-    python -m benchmarks.training_memory --out OUT --times 1 10 --input disk
+    python -m benchmarks.training_memory
+    python -m benchmarks.training_memory --examples 2000000 20000000 --input disk
 
-`OUT` holds a finished run with the simulator's configuration. Its training and calibration files
-are read several times over by other names, and go through the Trainer's own code: loading, wide
-part and steps, calibrators and reference, each log and each place of the columns in a process of
-its own. Sweeps and steps are few: they take time, not memory.
+Examples with the simulator's features, drawn at random, and a calibration split a twelfth as large
+go through the Trainer's own code: wide part and steps, calibrators and reference, each number of
+examples and each place of the columns in a process of its own. Sweeps and steps are few: more
+would take time, not memory.
 
 Two sizes are given of each phase: what is the process's own (`RssAnon`), and all that is resident
 (`VmRSS`), of which the mapped pages of files are the system's to take back.
@@ -20,14 +20,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import as_json, in_child, machine, write
 
-PHASES = ("load", "train", "calibrate")
+if TYPE_CHECKING:
+    from components.trainer.data.columns import Columns
+    from components.trainer.data.storage import Storage
+    from components.trainer.loop.loop import Splits
+    from components.trainer.network.network import TwoTowerDCN
+    from components.trainer.settings import Recipe
+    from components.transform.layout import FeatureLayout
+
+PHASES = ("fill", "train", "calibrate")
+
+CALIBRATION_SHARE = 12
+"""Training examples for one of the calibration split."""
+
+SCARCE = 3.0
+"""Exponent of a uniform draw that ids are made of: some come often, most hardly ever."""
+
 EVERY = 0.02
 """Seconds between two looks at the process's memory."""
 
@@ -58,34 +73,27 @@ class Peak:
             self.resident = max(self.resident, int(sizes["VmRSS"].split()[0]) * 1024 / 1e6)
 
 
-def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[str, Any]:
-    """A training on a run's clicks read `times` times over, for a process of its own.
+def train_on(examples: int, where: str, folder: str, steps: int) -> dict[str, Any]:
+    """One training, for a process of its own.
 
     Returns:
-      `examples` trained on, and by phase `own_mb`, `resident_mb` and `cpu` seconds; `input_share`:
-      the CPU time of making batches over that of making them and taking the steps.
+      By phase `own_mb`, `resident_mb` and `cpu` seconds; `input_share`: the CPU time of making
+      batches over that of making them and taking the steps.
     """
-    from benchmarks.serving_graph import newest
     from components.trainer.calibrate.calibrator import fit_calibrators
     from components.trainer.calibrate.reference import fit_reference
-    from components.trainer.data.columns import known
-    from components.trainer.data.load import choose_storage, load_columns
+    from components.trainer.data.storage import MEMORY, Disk
     from components.trainer.loop.loop import Splits, train
     from components.trainer.settings import Recipe
     from components.transform.layout import FeatureLayout
     from pipeline.config import load_config
-    from schemas.labelled import CALIBRATION, TRAIN
 
     config = load_config("simulator")
-    contract = config.data_contract
-    training = config.training.model_copy(
-        update={"input": where, "input_dir": folder, "epochs": 1, "evaluate_every": 1.0}
-    )
+    training = config.training.model_copy(update={"epochs": 1, "evaluate_every": 1.0})
     few = {"max_sweeps": 2, "fold_sweeps": 1, "refit_sweeps": 1, "blocks": 2, "newcomers": False}
     wide = config.model.wide.model_copy(update=few)
     recipe = Recipe(config.model.model_copy(update={"wide": wide}), config.loss, training)
-    labelled = newest(Path(out), "TaskLabeler", "labelled_columns")
-    graph = str(newest(Path(out), "Transform", "transform_graph"))
+    layout = FeatureLayout.from_contract(config.data_contract)
     figures: dict[str, Any] = {}
 
     @contextmanager
@@ -96,42 +104,50 @@ def train_on(out: str, times: int, where: str, folder: str, steps: int) -> dict[
         cpu = time.process_time() - began
         figures[name] = {"own_mb": peak.own, "resident_mb": peak.resident, "cpu": cpu}
 
-    with phase("load"):
-        files = {split: _repeated(labelled, split, times, folder) for split in (TRAIN, CALIBRATION)}
-        storage = choose_storage(training, list(files.values()), contract)
-        columns = {
-            split: known(
-                load_columns(patterns, graph, contract, fit="judged", storage=storage),
-                training.labels,
-                training.min_completeness,
-            )
-            for split, patterns in files.items()
-        }
-    splits = Splits(columns[TRAIN], columns[CALIBRATION], FeatureLayout.from_contract(contract))
-    figures["examples"] = len(splits.train)
+    storage: Storage = MEMORY if where == "memory" else Disk(folder)
+    with phase("fill"):
+        splits = Splits(
+            drawn(examples, layout, storage, seed=1),
+            drawn(examples // CALIBRATION_SHARE, layout, storage, seed=2),
+            layout,
+        )
     with phase("train"):
-        passes = steps * training.batch_size / len(splits.train)
-        result = train(splits, recipe, passes=passes)
+        result = train(splits, recipe, passes=steps * training.batch_size / examples)
     with phase("calibrate"):
         fit_calibrators(
             result.network, splits.calibration, training.calibration, training.evaluation_batch_size
         )
         fit_reference(splits, recipe)
-    return figures | {"input_share": _input_share(result.network, splits, recipe, steps)}
+    return figures | {"input_share": input_share(result.network, splits, recipe, steps)}
 
 
-def _repeated(labelled: Path, split: str, times: int, folder: str) -> list[str]:
-    links = Path(folder) / f"{split}-{times}"
-    links.mkdir(exist_ok=True)
-    for file in (labelled / f"Split-{split}").glob("*.parquet"):
-        for number in range(times):
-            link = links / f"{number:04}-{file.name}"
-            if not link.is_symlink():
-                link.symlink_to(file)
-    return [f"{links}/*.parquet"]
+def drawn(n: int, layout: FeatureLayout, storage: Storage, seed: int) -> Columns:
+    """Examples of random ids and numbers; half of them hard."""
+    import numpy as np
+
+    from components.trainer.data.columns import Columns
+    from components.trainer.data.storage import pieces
+
+    rng = np.random.default_rng(seed)
+    ids = storage.rows((len(layout.rows),), np.int32, n)
+    nums = storage.rows((layout.numeric_width,), np.float32, n)
+    label, cvr = (storage.rows((), np.float32, n) for _ in range(2))
+    hard = storage.rows((), np.bool_, n)
+    for rows in pieces(n):
+        size = rows.stop - rows.start
+        of_task = rng.random(size) < 0.5
+        uniform = rng.random((size, len(layout.rows)), np.float32)
+        ids.append((uniform**SCARCE * np.array(layout.rows, np.float32)).astype(np.int32))
+        nums.append(rng.standard_normal((size, layout.numeric_width), np.float32))
+        label.append(rng.random(size) < np.where(of_task, 0.005, 0.1))
+        hard.append(of_task)
+        cvr.append(np.where(of_task, 0.005, 0.1))
+    arrays = (rows.finish() for rows in (ids, nums, label, hard, cvr))
+    return Columns(*arrays, storage=storage)
 
 
-def _input_share(network: Any, splits: Any, recipe: Any, steps: int) -> float:
+def input_share(network: TwoTowerDCN, splits: Splits, recipe: Recipe, steps: int) -> float:
+    """Share of the CPU time of `steps` steps that their batches take."""
     from components.trainer.data.batches import Feed
     from components.trainer.step.step import TrainStep
 
@@ -151,41 +167,36 @@ def _input_share(network: Any, splits: Any, recipe: Any, steps: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", required=True, type=Path, help="folder of a finished run")
-    parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--examples", type=int, nargs="+", default=[1_000_000, 4_000_000])
     parser.add_argument(
         "--input", nargs="+", choices=["memory", "disk"], default=["memory", "disk"]
     )
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--folder", type=Path, default=Path("out/benchmarks/training_memory"))
+    parser.add_argument("--steps", type=int, default=128)
+    parser.add_argument("--folder", type=Path, default=Path("out/benchmarks"), help="of the files")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
 
-    table = Table(title="Training by size of the log")
-    for head in ("input", "examples", *(f"{p}: own MB / resident" for p in PHASES)):
-        table.add_column(head, justify="right", overflow="fold")
-    for head in (*(f"{p}: CPU us an example" for p in PHASES[:2]), "input of a step"):
-        table.add_column(head, justify="right", overflow="fold")
+    table = Table(title="MB of its own / resident; CPU seconds")
+    for head in ("input", "examples", *PHASES, "input of a step"):
+        table.add_column(head, justify="right")
     samples = []
     for where in options.input:
-        for times in options.times:
+        for examples in options.examples:
             arguments = {
-                "out": str(options.out.absolute()),
-                "times": times,
+                "examples": examples,
                 "where": where,
                 "folder": str(options.folder.absolute()),
                 "steps": options.steps,
             }
             sample = in_child("benchmarks.training_memory:train_on", arguments)
             samples.append(sample)
-            figures = sample.result
-            sizes = [
-                f"{figures[p]['own_mb']:,.0f} / {figures[p]['resident_mb']:,.0f}" for p in PHASES
+            cells = [
+                f"{of['own_mb']:,.0f} / {of['resident_mb']:,.0f}; {of['cpu']:.1f}"
+                for of in (sample.result[phase] for phase in PHASES)
             ]
-            rates = [f"{figures[p]['cpu'] / figures['examples'] * 1e6:.1f}" for p in PHASES[:2]]
-            share = f"{figures['input_share']:.1%}"
-            table.add_row(where, f"{figures['examples']:,}", *sizes, *rates, share)
+            share = f"{sample.result['input_share']:.1%}"
+            table.add_row(where, f"{examples:,}", *cells, share)
     Console(highlight=False).print(table)
     write(options.json, {"machine": machine(), "samples": as_json(samples)})
 

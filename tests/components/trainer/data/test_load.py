@@ -1,5 +1,6 @@
 """`load_columns` against the transform graph applied file by file."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.data import load
-from components.trainer.data.columns import ARRAYS
+from components.trainer.data.columns import ARRAYS, Columns
 from components.trainer.data.load import load_columns
 from components.trainer.data.storage import MEMORY, Disk
 from components.trainer.settings import TrainingSettings
@@ -247,6 +248,22 @@ def test_columns_on_disk_are_those_in_memory(
     for name, values in found.items():
         assert values.dtype == wanted[name].dtype
         np.testing.assert_array_equal(values, wanted[name])
+
+
+def test_few_files_are_held_at_once() -> None:
+    """However slow the first one is, or whoever takes what is read."""
+    begun: list[str] = []
+
+    def read(file: str) -> list[Columns]:
+        begun.append(file)
+        time.sleep(0.02 if file == "0" else 0)
+        return []
+
+    files = [str(number) for number in range(50)]
+    for taken, _ in enumerate(load._in_order(read, files)):
+        time.sleep(0.001)
+        assert len(begun) <= taken + load.FILES_AT_ONCE
+    assert sorted(begun) == sorted(files)
 
 
 def test_storage_is_chosen_by_size(
