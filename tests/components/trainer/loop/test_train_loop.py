@@ -391,3 +391,18 @@ def test_from_disk_everything_is_the_same(
     on_disk = [dataclasses.replace(c, storage=disk).take(np.ones(len(c), bool)) for c in in_memory]
     for found, wanted in zip(outcome(*on_disk), outcome(*in_memory), strict=True):
         assert found == wanted
+
+
+def test_windows_teach_as_much_as_a_whole_shuffle(
+    layout: FeatureLayout, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a log in which each run is of one site, and a window sees some of them alone."""
+    columns, calibration = clicks(8000, seed=1, signal=2.0), clicks(4000, seed=2, signal=2.0)
+    columns = columns.take(np.argsort(columns.ids[:, 0], kind="stable"))
+    whole = run(layout, columns, calibration, wide=ALONE).history[-1]
+    monkeypatch.setattr(batches, "RUN", 32)
+    monkeypatch.setattr(batches, "WINDOW", 1024)
+    windows = run(layout, columns, calibration, wide=ALONE).history[-1]
+    for measure in ("log_loss_hard", "auc_hard", "log_loss_soft", "auc_soft"):
+        wanted = whole[f"calibration_{measure}"]
+        assert windows[f"calibration_{measure}"] == pytest.approx(wanted, rel=0.01)
