@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import orjson
 
+from schemas.setup_id import setup_id
 from service.decoding.arrow_body import ArrowDecoder
 from service.decoding.json_body import JsonDecoder
 from service.decoding.request import BadFieldError, Request
@@ -68,8 +69,9 @@ class Predictor:
 
     def warm_up(self) -> None:
         """Answers requests of every size, so that none has to wait for what is done only once."""
+        new = setup_id(["warm-up"] * len(self.bundle.table.settings.setup))
         for n in (*WARM_UP_SIZES, self.settings.max_candidates):
-            body = orjson.dumps({"key": "", "candidates": [{"setup_id": "", "key": ""}] * n})
+            body = orjson.dumps({"key": "", "candidates": [{"setup_id": new, "key": ""}] * n})
             for _ in range(3):
                 self.predict(body, 0)
 

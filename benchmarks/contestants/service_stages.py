@@ -60,7 +60,7 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
     for size, file in bodies.items():
         body = Path(file).read_bytes()
         parsed = decoder.parse(body)
-        request = decoder.arrange(parsed)
+        request = decoder.arrange(parsed, body)
         ids = [setup or "" for setup in request.field("setup_id")]
         model = router.route(ids).model
         parts = [

@@ -138,8 +138,7 @@ class RoutingTable:
 
         Raises:
           InputError: lengths differ, or an id is not text.
-          ContradictionError: a category or advertiser type is not the one in an id that the table
-            does not hold.
+          CandidateError: an id is malformed, or holds another category or advertiser type.
         """
         n = len(setup_ids)
         for name, given in (("categories", categories), ("advertiser_types", advertiser_types)):
@@ -150,15 +149,12 @@ class RoutingTable:
         reason = self._reason_names[self._reason[row]]
         cvr = self._cvr[row]
         unknown = np.flatnonzero(row < 0)
+        said = (categories, advertiser_types)
+        # What is said of a known setup decides nothing, and must be true all the same.
+        asked = range(n) if self.unknown.deniable(*said) else unknown.tolist()
+        key_of = self.unknown.keys(asked, setup_ids, *said)
         if unknown.size:
-            keys = [
-                self.unknown.key(
-                    setup_ids[i],
-                    None if categories is None else categories[i],
-                    None if advertiser_types is None else advertiser_types[i],
-                )
-                for i in unknown.tolist()
-            ]
+            keys = [key_of[i] for i in unknown.tolist()]
             rules = {key: self.unknown.rule(key) for key in set(keys)}
             priors = {key: rule.prior_cvr for key, (rule, _) in rules.items()}
             task[unknown] = [rules[key][0].task for key in keys]
@@ -190,7 +186,7 @@ class RoutingTable:
             keys = setup_keys(setup_ids)
         except (UnicodeError, AttributeError, pa.ArrowException) as error:
             raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
-        rows = np.full(len(keys), -1, np.int64)
+        row_of = np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self._keys, keys)
         open_ = np.arange(len(keys))
         # Setups may share a key, so that a row counts only when its id is the same too.
@@ -201,10 +197,10 @@ class RoutingTable:
             rows = pa.array(place[open_])
             same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
             hit = same.to_numpy(zero_copy_only=False).astype(bool)
-            rows[open_[hit]] = place[open_[hit]]
+            row_of[open_[hit]] = place[open_[hit]]
             open_ = open_[~hit]
             place[open_] += 1
-        return rows
+        return row_of
 
 
 def _read_settings(path: Path) -> RoutingSettings:

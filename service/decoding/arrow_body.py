@@ -35,7 +35,8 @@ _TEXTS = (pa.string(), pa.large_string())
 _NUMBERS = (pa.float32(), pa.float64(), pa.int32(), pa.int64())
 
 _MESSAGE_HEADER, _BATCH_LENGTH, _BATCH_COMPRESSION = 2, 0, 3
-"""Numbers of fields in Arrow's `Message.fbs`."""
+_SCHEMA_METADATA, _PAIR_KEY = 2, 0
+"""Numbers of fields in Arrow's `Message.fbs` and `Schema.fbs`."""
 
 
 class ArrowDecoder:
@@ -118,6 +119,7 @@ def _checked_rows(body: bytes) -> int:
     schema = messages.read_next_message()
     if schema.metadata.size > LARGEST_SCHEMA:
         raise BadFieldError("", f"schema of {schema.metadata.size} bytes; wanted {LARGEST_SCHEMA}")
+    _refuse_second_keys(schema.metadata.to_pybytes())
     batch = messages.read_next_message()
     if batch.type != "record batch":
         raise BadFieldError("", f"a {batch.type} message; wanted a record batch of plain columns")
@@ -132,6 +134,23 @@ def _checked_rows(body: bytes) -> int:
         place = header.Offset(_slot(_BATCH_LENGTH))
         return int(header.Get(number_types.Int64Flags, header.Pos + place)) if place else 0
     raise BadFieldError("", "more than one record batch; wanted one")
+
+
+def _refuse_second_keys(schema: bytes) -> None:
+    """Refuses a schema whose metadata has a key twice, of which pyarrow takes the first."""
+    header = _child(_root(schema), _MESSAGE_HEADER)
+    place = header.Offset(_slot(_SCHEMA_METADATA)) if header else 0
+    if header is None or not place:
+        return
+    start = header.Vector(place)
+    seen = set()
+    for i in range(header.VectorLen(place)):
+        pair = Table(header.Bytes, header.Indirect(start + 4 * i))
+        key = pair.String(pair.Pos + pair.Offset(_slot(_PAIR_KEY)))
+        if key in seen:
+            name = key.decode(errors="replace")[:LONGEST_TEXT]
+            raise BadFieldError(name, "is there twice in the schema's metadata")
+        seen.add(key)
 
 
 def _slot(field: int) -> int:

@@ -184,6 +184,56 @@ def test_brackets_and_commas_in_text_do_not_count() -> None:
     assert request.columns.text[0].tolist() == [awkward] * MOST
 
 
+def written(value: Any, space: str, twice: list[int]) -> str:
+    """JSON with white space around its signs, in which one key of all is written a second time.
+
+    Args:
+      twice: place of that key in the order of writing; counts down.
+    """
+    if isinstance(value, list):
+        return f"[{','.join(written(v, space, twice) for v in value)}]"
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    pairs = []
+    for key, inner in value.items():
+        pair = f"{json.dumps(key)}{space}:{space}{written(inner, space, twice)}"
+        pairs += [pair] * (2 if twice[0] == 0 else 1)
+        twice[0] -= 1
+    return f"{{{space}{f'{space},'.join(pairs)}}}"
+
+
+colons = st.none() | st.text('":\\ a', max_size=4)
+
+
+@given(
+    features,
+    candidates | st.fixed_dictionaries({"ad": st.lists(colons, min_size=1, max_size=MOST)}),
+    st.sampled_from(["", " ", "\n", "\t"]),
+    st.data(),
+)
+def test_no_key_twice(context: dict[str, Any], rows: Any, space: str, data: st.DataObject) -> None:
+    """In any object of a body; colons in text are no keys."""
+    body = {"context": context | {"ad": '":'}, "candidates": rows, "key": data.draw(colons)}
+    once = [10_000]
+    sound = written(body, space, once)
+    assert decode(sound.encode()).key == body["key"]
+    place = data.draw(st.integers(0, 10_000 - once[0] - 1))
+    with pytest.raises(BadFieldError, match=r"key '.*' is there twice"):
+        decode(written(body, space, [place]).encode())
+
+
+def test_a_key_twice_is_named() -> None:
+    body = b'{"candidates": [{"features": {"price": 1, "pr\\u0069ce": 2}}]}'
+    with pytest.raises(BadFieldError, match=r"^: key 'price' is there twice"):
+        decode(body)
+    context = {"context": '{"age": 1, "age": 1}'}
+    with pytest.raises(BadFieldError, match=r"^context: key 'age' is there twice"):
+        ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, context))
+    metadata = pa.KeyValueMetadata([("key", "a"), ("context", "{}"), ("key", "b")])
+    with pytest.raises(BadFieldError, match=r"^key: is there twice in the schema's metadata"):
+        ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, metadata))
+
+
 WIDE = JsonDecoder(InputSchema((), tuple(f"n{i:02}" for i in range(67))), 1000)
 
 
@@ -199,6 +249,12 @@ WIDE = JsonDecoder(InputSchema((), tuple(f"n{i:02}" for i in range(67))), 1000)
         b'{"x":' + b"[" * 8_000_000,
         b'{"key":"' + b'\\"' * 4_000_000 + b'","candidates":[{}]}',
         b'{"key":"' + b"{" * 8_000_000 + b'","candidates":[{}]}',
+        b'{"candidates":['
+        + b"{}," * 999
+        + b'{"features":{'
+        + b'"n00":1,' * 60_000
+        + b'"n00":1}}]}',
+        b'{"key":"' + b'":' * 4_000_000 + b'","candidates":[{}]}',
     ],
     ids=lambda body: str(body[:24]),
 )
