@@ -142,8 +142,9 @@ def drawn(n: int, layout: FeatureLayout, storage: Storage, seed: int) -> Columns
         label.append(rng.random(size) < np.where(of_task, 0.005, 0.1))
         hard.append(of_task)
         cvr.append(np.where(of_task, 0.005, 0.1))
-    arrays = (rows.finish() for rows in (ids, nums, label, hard, cvr))
-    return Columns(*arrays, storage=storage)
+    return Columns(
+        ids.finish(), nums.finish(), label.finish(), hard.finish(), cvr.finish(), storage=storage
+    )
 
 
 def input_share(network: TwoTowerDCN, splits: Splits, recipe: Recipe, steps: int) -> float:
