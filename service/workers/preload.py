@@ -6,14 +6,20 @@ computed here.
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import sys
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _OPTIONAL = frozenset({"keras", "h5py", "scipy", "googleapiclient", "pandas"})
 """What TensorFlow and pyarrow import where it is there, and do without where it is not."""
+
+_ARENA_MAX = -8
+"""`M_ARENA_MAX` of GNU's malloc.h."""
 
 
 class _NotThere(MetaPathFinder, Loader):
@@ -32,6 +38,15 @@ class _NotThere(MetaPathFinder, Loader):
 
 
 sys.meta_path.insert(0, _NotThere())
+
+# oneDNN compiles a kernel for every number of candidates, and again in every thread and process,
+# which takes longer than the call; TensorFlow's own kernels are as fast from the first call on.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# One thread warms a version up and another answers. With one heap for all, the second finds the
+# memory that the first has got from the system.
+with suppress(AttributeError):  # a libc other than GNU's
+    ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 import service.workers.worker  # noqa: E402, F401
 
