@@ -7,8 +7,8 @@ OUT ?= out
 CONFIG ?= complete_journey
 UV_VERSION := 0.13.9
 # Which of the two sets of libraries in uv.lock: the newest that this machine runs.
-PYTHON_VERSION ?= $(shell sh deploy/python_version.sh)
-PYTHON ?= python$(PYTHON_VERSION)
+PYTHON_SERIES ?= $(shell sh deploy/python_version.sh)
+PYTHON ?= python$(PYTHON_SERIES)
 
 export UV_COMPILE_BYTECODE := 1
 # Some machines switch bytecode off; TFX then takes four times as long to import.
@@ -34,7 +34,7 @@ install: $(STAMP) ## Install uv where it is missing, and the locked environment
 	$(PYTHON) deploy/bootstrap_uv.py $(UV_VERSION) $@
 
 $(STAMP): pyproject.toml uv.lock setup.py $(filter .tools/bin/uv,$(UV))
-	$(UV) sync --locked --python $(PYTHON_VERSION) --extra pipeline --extra completejourney --all-groups
+	$(UV) sync --locked --python $(PYTHON_SERIES) --extra pipeline --extra completejourney --all-groups
 	@touch $@
 
 hooks: $(STAMP) ## Let git run `make check`'s tools before each commit
