@@ -129,25 +129,22 @@ def drawn(n: int, layout: FeatureLayout, storage: Storage, seed: int) -> Columns
     from components.trainer.data.storage import pieces
 
     rng = np.random.default_rng(seed)
-    written = {
-        "ids": storage.rows((len(layout.rows),), np.int32, n),
-        "nums": storage.rows((layout.numeric_width,), np.float32, n),
-        "label": storage.rows((), np.float32, n),
-        "hard": storage.rows((), np.bool_, n),
-        "cvr": storage.rows((), np.float32, n),
-    }
+    ids = storage.rows((len(layout.rows),), np.int32, n)
+    nums = storage.rows((layout.numeric_width,), np.float32, n)
+    label, cvr = (storage.rows((), np.float32, n) for _ in range(2))
+    hard = storage.rows((), np.bool_, n)
     for rows in pieces(n):
         size = rows.stop - rows.start
         of_task = rng.random(size) < 0.5
         uniform = rng.random((size, len(layout.rows)), np.float32)
-        of_features = uniform**SCARCE * np.array(layout.rows, np.float32)
-        written["ids"].append(of_features.astype(np.int32))
-        written["nums"].append(rng.standard_normal((size, layout.numeric_width), np.float32))
-        written["label"].append(rng.random(size) < np.where(of_task, 0.005, 0.1))
-        written["hard"].append(of_task)
-        written["cvr"].append(np.where(of_task, 0.005, 0.1))
-    arrays: dict[str, Any] = {name: of_name.finish() for name, of_name in written.items()}
-    return Columns(**arrays, storage=storage)
+        ids.append((uniform**SCARCE * np.array(layout.rows, np.float32)).astype(np.int32))
+        nums.append(rng.standard_normal((size, layout.numeric_width), np.float32))
+        label.append(rng.random(size) < np.where(of_task, 0.005, 0.1))
+        hard.append(of_task)
+        cvr.append(np.where(of_task, 0.005, 0.1))
+    return Columns(
+        ids.finish(), nums.finish(), label.finish(), hard.finish(), cvr.finish(), storage=storage
+    )
 
 
 def input_share(network: TwoTowerDCN, splits: Splits, recipe: Recipe, steps: int) -> float:

@@ -78,7 +78,7 @@ def answer(
 
 
 def _score(
-    columns: RawFeatures, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
+    columns: RawFeatures, model: npt.NDArray[np.object_], scorers: dict[str, Scorer], timed: Timed
 ) -> npt.NDArray[np.float32]:
     probability = np.empty(len(model), np.float32)
     for name, scorer in scorers.items():

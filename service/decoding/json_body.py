@@ -24,18 +24,17 @@ from service.decoding.request import (
     Context,
     Request,
     column_names,
-    filled,
     float64s,
     refuse_count,
     refuse_large,
-    to_columns,
 )
 from service.models.inputs import InputSchema, RawFeatures
 
 _NO_NUMBER = float("inf")
-_NO_TEXT = "\ud800"
-"""What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
-may set against the context."""
+_NO_TEXT: Any = False
+"""What an absent feature becomes. Neither can come out of JSON, unlike null, which a candidate may
+set against the context. The latter is false as null and the empty string are: one look at a column
+tells that nothing is missing from it."""
 
 _SHORT = 2**18
 """Bytes of a body that builds at most some ten megabytes."""
@@ -156,7 +155,7 @@ class JsonDecoder:
         numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
         refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
         return Context(
-            ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
+            [v or "" for v in values[width:]],
             numbers.astype(np.float32),
         )
 
@@ -173,21 +172,22 @@ class JsonDecoder:
         lacking = np.isinf(wide)
         keys = n * (1 + len(FIELDS) + len(schema.numbers) + len(schema.text))
         keys -= np.count_nonzero(lacking) + sum(own is self._none for own in features)
-        wide = np.where(lacking, shared.numbers[:, None], wide)
+        np.copyto(wide, shared.numbers[:, None], where=lacking)
         refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
         columns.numbers[:] = wide
         for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
+            if all(own):
+                columns.text[row] = own
+                continue
             absent = own.count(_NO_TEXT)
             keys -= absent
             if absent == n:
                 columns.text[row] = default
-            elif absent:
-                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
             else:
-                columns.text[row] = filled(own)
+                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
         given: dict[str, Sequence[str | None]] = {}
         for name, texts in zip(FIELDS, fields, strict=True):
-            absent = texts.count(_NO_TEXT)
+            absent = 0 if all(texts) else texts.count(_NO_TEXT)
             keys -= absent
             if absent < n:
                 given[name] = [None if v is _NO_TEXT else v for v in texts] if absent else texts
@@ -197,6 +197,7 @@ class JsonDecoder:
         self, candidates: Any, context: Any
     ) -> tuple[RawFeatures, dict[str, Sequence[str | None]], int]:
         """As `_rows`."""
+        schema = self._schema
         values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
         keys = len(values) - sum(own is msgspec.UNSET for own in values.values())
         given = {column: own for column, own in values.items() if isinstance(own, list)}
@@ -214,7 +215,14 @@ class JsonDecoder:
             name: given.pop(name) for name in FIELDS if name in given
         }
         features = {self._features[column]: own for column, own in given.items()}
-        columns = to_columns(self._schema, self._shared(context), n, features, features)
+        columns = self._shared(context).repeated(schema, n)
+        for row, name in enumerate(schema.text):
+            if (text := features.get(name)) is not None:
+                columns.text[row] = text if all(text) else [v or "" for v in text]
+        sent = [(row, name) for row, name in enumerate(schema.numbers) if name in features]
+        wide = float64s([features[name] for _, name in sent], n)
+        refuse_large(wide, lambda row, i: f"candidates.{sent[row][1]}.{i}")
+        columns.numbers[[row for row, _ in sent]] = wide
         return columns, fields, keys
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 import tracemalloc
 from typing import Any
@@ -271,6 +272,17 @@ def test_what_a_body_builds_is_bounded_before_it_is_built(body: bytes) -> None:
     assert time.process_time() - start < 2
 
 
+def test_a_short_body_builds_little() -> None:
+    """One that is not counted before it is built, of as many candidates as it can name."""
+    body = b'{"candidates":[' + b"{}," * 87_000 + b"{}]}"
+    tracemalloc.start()
+    with pytest.raises(BadFieldError, match="87001 of them"):
+        WIDE.decode(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
@@ -295,6 +307,49 @@ def test_a_bad_arrow_body_is_named(body: bytes, field: str, message: str) -> Non
     with pytest.raises(BadFieldError, match=message) as caught:
         ARROW_BODIES.decode(body)
     assert caught.value.field == field
+
+
+def test_columns_of_one_type_side_by_side_and_apart() -> None:
+    """Nulls and types as they come, and the same decoder for columns in another order."""
+    arrays = {
+        "price": pa.array([1, None, 2**31 - 1], pa.int32()),
+        "shop": pa.array(["é", None, ""], pa.large_string()),
+        "age": pa.array([None, 2**40, -3], pa.int64()),
+        "ad": pa.array(["a", "b", None]),
+    }
+    rows = [
+        {"features": {"price": 1, "shop": "é", "age": None, "ad": "a"}},
+        {"features": {"price": None, "shop": None, "age": 2**40, "ad": "b"}},
+        {"features": {"price": 2**31 - 1, "shop": "", "age": -3, "ad": None}},
+    ]
+    for names in (list(arrays), list(arrays)[::-1], ["age", "price"]):
+        request = ARROW_BODIES.decode(
+            arrow({n: arrays[n] for n in names}, {"context": '{"ad": "x"}'})
+        )
+        kept = [{"features": {n: row["features"][n] for n in names}} for row in rows]
+        assert_holds(request, {"ad": "x"}, kept)
+
+
+def test_columns_that_lie_over_each_other_are_refused() -> None:
+    """Or a body could hold one long text and make it the value of every feature."""
+    sizes = {"ad": 3000, "shop": 72, "key": 136}
+    names = {"key": "features.key"}
+    body = arrow({names.get(n, n): pa.array(["x" * size]) for n, size in sizes.items()})
+    before = [ARROW_BODIES.decode(body).columns.text[i, 0] for i in range(3)]
+    assert sorted(map(len, before)) == sorted(sizes.values())
+
+    def buffer_of(size: int) -> int:
+        """Where the record batch tells the offset and the length of the only text."""
+        length = struct.pack("<q", size)
+        (place,) = [i for i in range(0, len(body), 8) if body[i : i + 8] == length]
+        return place - 8
+
+    long = buffer_of(3000)
+    for other in (72, 136):
+        place = buffer_of(other)
+        body = body[:place] + body[long : long + 16] + body[place + 16 :]
+    with pytest.raises(BadFieldError, match=r"columns of 90.. bytes in a body of"):
+        ARROW_BODIES.decode(body)
 
 
 GOOD = arrow(

@@ -23,12 +23,14 @@ from service.front import Front
 from service.http.app import create_app
 from service.http.messages import PredictResponse
 from service.http.metrics import Metrics
-from service.models.bundle import Models
+from service.models.bundle import Bundle, Models
 from service.models.inputs import InputSchema, RawFeatures
-from service.models.live import Live
+from service.models.live import Live, Loaded
 from service.models.scorer import ScoringError
+from service.predictor import Predictor, warm_up_bodies
 from service.routing.decisions import DecisionLog
 from service.settings import DecisionLogSettings, ServeSettings
+from service.workers.wire import ARROW, JSON
 
 Start = Callable[..., TestClient]
 Load = Callable[..., Any]
@@ -458,6 +460,21 @@ def test_variants_and_the_decision_log(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("version")
+def test_a_version_warms_up_by_requests_that_are_answered(
+    loader: Callable[..., Bundle], fill: Callable[..., None], tmp_path: Path
+) -> None:
+    fill(tmp_path / "7", 7)
+    loaded = Loaded(7, loader(7, tmp_path / "7"))
+    predictor = Predictor(ServeSettings(serving_dir=tmp_path), loaded)
+    kinds = []
+    for body, kind in warm_up_bodies(loaded.contents, 3):
+        kinds.append(kind)
+        reply = predictor.predict(body, kind)
+        assert reply.status == 200, reply.content
+        assert len(json.loads(reply.content)["predictions"]) == 3
+    assert kinds == [JSON, ARROW]
+
+
 def test_openapi_describes_request_and_answer(start: Start) -> None:
     client = start()
     document = client.get("/openapi.json").json()

@@ -194,17 +194,25 @@ one_column = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max
     ),
     asked=st.lists(one_column, max_size=40),
     bits=st.sampled_from([0, 1, 64]),
+    remembers=st.sampled_from([2, 100]),
+    at_once=st.booleans(),
 )
 def test_agrees_with_a_dictionary(
-    held: dict[str, tuple[str, str, float]], asked: list[str], bits: int
+    held: dict[str, tuple[str, str, float]],
+    asked: list[str],
+    bits: int,
+    remembers: int,
+    at_once: bool,
 ) -> None:
-    """With keys cut to 0 or 1 bit, nearly all setups share theirs."""
+    """With keys cut to 0 or 1 bit, nearly all setups share theirs; of two setups remembered, nearly
+    all are searched for."""
 
     def weak(ids: list[str]) -> np.ndarray:
         return strong(ids) >> np.uint64(64 - bits) if bits else np.zeros(len(ids), np.uint64)
 
     strong = reader.setup_keys
     patch = pytest.MonkeyPatch()
+    patch.setattr(reader, "REMEMBERED", remembers)
     if bits < 64:
         patch.setattr("common.routing.serving_file.setup_keys", weak)
         patch.setattr(reader, "setup_keys", weak)
@@ -220,11 +228,14 @@ def test_agrees_with_a_dictionary(
         made = serving_table(rows, "x")
         settings = RoutingSettings.model_validate(SETTINGS | {"setup": ["shop"]})
         table = RoutingTable(settings, made)
+        if at_once:
+            table.remember()
         asked = asked + list(held)
-        got = table.route(asked)
+        answers = [table.route(asked) for _ in range(2)]
     patch.undo()
     wanted = [held.get(s, ("soft", "unknown_category", 0.5)) for s in asked]
-    assert list(zip(got.task, got.reason, got.cvr, strict=True)) == wanted
+    for got in answers:
+        assert list(zip(got.task, got.reason, got.cvr, strict=True)) == wanted
 
 
 def test_lengths_must_agree(version: Path) -> None:
@@ -258,9 +269,9 @@ def test_broken_settings(tmp_path: Path, changes: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "Invalid JSON"),
-        (b"{", "Invalid JSON"),
-        (b"\xff", "Invalid JSON"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
         (b"[]", "an object"),
     ],
 )
