@@ -132,9 +132,8 @@ def _look_at_text(name: str, values: pa.Array, typed: bool) -> Column:
     if not typed and _all_are(values, _numbers):
         return _look_at_numbers(name, values, _floats(_numbers(values)))
     for zoned, zone in ((True, None), (False, "UTC")):
-        read = partial(date_times, zone=zone)
-        if _all_are(values, read):
-            moments = Moments(_floats(read(values)), "iso", zoned)
+        if _all_are(values, partial(date_times, zone=zone)):
+            moments = Moments(_floats(date_times(values, zone)), "iso", zoned)
             return Column(name, "moment", code, distinct, moments=moments)
     if distinct <= 2 and {w.strip().lower() for w in words} <= {*TRUE_WORDS, *FALSE_WORDS}:
         return Column(name, "flag", code, distinct, words=words)
