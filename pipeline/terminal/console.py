@@ -114,7 +114,8 @@ class Console:
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{folder}: {RunFile.MANIFEST}, {EvaluationFile.METRICS} or "
-                f"{EvaluationFile.COMPARISONS}: {type(error).__name__} {error}; wanted the files as they were written"
+                f"{EvaluationFile.COMPARISONS}: {type(error).__name__} {error}; wanted the files "
+                "as they were written"
             ) from error
         self._rich.print(_table(rows))
         outcome = "BLESSED" if blessed else "NOT BLESSED, nothing was pushed"
