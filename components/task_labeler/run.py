@@ -82,7 +82,7 @@ def label_clicks(
     """
     if not log.files:
         raise InputError(f"no click before {log.as_of}: wanted at least one shard of examples")
-    labelling = with_pins(labelling)
+    labelling = with_pins(labelling, log.contract.roles.setup)
     temp = folders.temp
     tf.io.gfile.makedirs(temp)
     with make_pipeline() as pipeline:

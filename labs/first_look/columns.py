@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -131,7 +132,7 @@ def _look_at_text(name: str, values: pa.Array, typed: bool) -> Column:
     if not typed and _all_are(values, _numbers):
         return _look_at_numbers(name, values, _floats(_numbers(values)))
     for zoned, zone in ((True, None), (False, "UTC")):
-        if _all_are(values, lambda some, zone=zone: date_times(some, zone)):
+        if _all_are(values, partial(date_times, zone=zone)):
             moments = Moments(_floats(date_times(values, zone)), "iso", zoned)
             return Column(name, "moment", code, distinct, moments=moments)
     if distinct <= 2 and {w.strip().lower() for w in words} <= {*TRUE_WORDS, *FALSE_WORDS}:

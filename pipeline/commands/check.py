@@ -44,6 +44,7 @@ def check(
     Exit code 2 where a run would stop.
     """
     from common.as_of import resolve_as_of
+    from components.example_gen.labels import unseen_labels
     from components.example_gen.peek import Span
     from components.example_gen.readers.source import Window
     from components.task_labeler.settings import with_pins
@@ -57,10 +58,12 @@ def check(
 
     quiet_libraries()
     config = load_config(config_name, at_day(overrides, as_of))
-    contract, labelling = config.data_contract, with_pins(config.labelling)
+    contract = config.data_contract
+    labelling = with_pins(config.labelling, contract.roles.setup)
     day = resolve_as_of(config.as_of)
     with bar("reading the log") as progress:
         log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
+    unseen = unseen_labels(rows.labels, contract)
     console = terminal(soft_wrap=True)
     console.print(f"[bold]hardtower[/] check of {config.name}, contract {contract.name}")
     refused = rows.refused(config.ingest.max_bad_row_share)
@@ -73,7 +76,7 @@ def check(
             "and timestamp_unit"
         )
     periods, calendar, impossible = _calendar(config, log, rows)
-    _print(console, calendar, _row_lines(rows))
+    _print(console, calendar, _row_lines(rows), [("", unseen)] if unseen else [])
     tried = (*(alphas or default_alphas(labelling.alpha)), labelling.alpha)
     with bar("alphas") as progress:
         by_alpha = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)

@@ -44,4 +44,6 @@ def harm_ahead(config: PipelineConfig, outlook: Outlook) -> Iterator[str]:
     as_of = resolve_as_of(config.as_of)
     log, _ = scan_log(config.data_contract, root, as_of, config.window_days)
     if log is not None:
-        yield from harmful_settings(log, with_pins(config.labelling), config.splits)
+        yield from harmful_settings(
+            log, with_pins(config.labelling, config.data_contract.roles.setup), config.splits
+        )

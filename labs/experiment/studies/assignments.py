@@ -115,7 +115,7 @@ def _by_history(
     from labs.stability_lab.replay.replay import ungrouped
 
     counts, _ = log_counts(data, log)
-    settings = changed(with_pins(log.labelling), **dict(rule.changes))
+    settings = changed(with_pins(log.labelling, log.contract.roles.setup), **dict(rule.changes))
     first, as_of = int(pc.min(counts["day"]).as_py()), to_day(log.as_of)
     if not rule.grouped:
         counts = ungrouped(counts)

@@ -75,7 +75,8 @@ def open_study(asked: StudyOptions, default_warmup: str = "splits") -> Study:
     from pipeline.config import load_config
 
     config = load_config(asked.config_name, at_day(asked.overrides, asked.as_of))
-    config = config.model_copy(update={"labelling": with_pins(config.labelling)})
+    labelling = with_pins(config.labelling, config.data_contract.roles.setup)
+    config = config.model_copy(update={"labelling": labelling})
     day, root = resolve_as_of(config.as_of), Path(config.input.root)
     with bar("reading the log") as progress:
         log = read_log(
