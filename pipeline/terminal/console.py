@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
@@ -23,6 +22,7 @@ from common.versions.manifest import FitRecord
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
+from schemas.errors import InputError
 
 PATIENCE = 10.0
 """Seconds from which on a stage says how far it is."""
@@ -99,20 +99,31 @@ class Console:
 
         Returns:
           Whether the candidate was blessed.
+
+        Raises:
+          InputError: a file of the run is damaged.
         """
-        manifest = json.loads((folder / RunFile.MANIFEST).read_text(encoding="utf-8"))
-        records = json.loads((folder / EvaluationFile.METRICS).read_text(encoding="utf-8"))
+        manifest = read_local_json(folder / RunFile.MANIFEST, {})
+        records = read_local_json(folder / EvaluationFile.METRICS, [])
         comparisons = read_local_json(folder / EvaluationFile.COMPARISONS, [])
-        verdict, version = manifest["verdict"], manifest["version"]
-        self._rich.print(_table(summary_rows(records, comparisons)))
-        blessed = bool(verdict["blessed"])
+        try:
+            verdict, version = manifest["verdict"], manifest["version"]
+            # Manifests of earlier versions have no headline.
+            blessed, told = bool(verdict["blessed"]), verdict.get("headline") or verdict["summary"]
+            rows = summary_rows(records, comparisons)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{folder}: {RunFile.MANIFEST}, {EvaluationFile.METRICS} or "
+                f"{EvaluationFile.COMPARISONS}: {type(error).__name__} {error}; wanted the files "
+                "as they were written"
+            ) from error
+        self._rich.print(_table(rows))
         outcome = "BLESSED" if blessed else "NOT BLESSED, nothing was pushed"
         if blessed and version is None:
             outcome = "BLESSED, nothing was pushed"
         good = blessed and version is not None
         self._rich.print(outcome, style="bold green" if good else "bold yellow")
-        # Manifests of earlier versions have no headline.
-        self._rich.print(f"  {verdict.get('headline') or verdict['summary']}", markup=False)
+        self._rich.print(f"  {told}", markup=False)
         for detail in verdict.get("details", ()):
             self._rich.print(f"  - {detail}", markup=False, style="dim")
         for line in fit_lines(manifest):

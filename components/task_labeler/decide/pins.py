@@ -16,7 +16,6 @@ from common.days import to_day
 from schemas.base import Frozen
 from schemas.checked import checked_yaml
 from schemas.errors import InputError
-from schemas.setup_id import checked_values
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -78,6 +77,9 @@ def refuse_strange_pins(pins: Sequence[Pin], columns: Sequence[str]) -> None:
     Raises:
       InputError: a pin's setup is none that these columns can make, so that it would pin nothing.
     """
+    # Loads pyarrow, which whoever asks for settings alone does without.
+    from schemas.setup_id import checked_values
+
     for pin in pins:
         try:
             checked_values(pin.setup, columns)

@@ -12,6 +12,7 @@ import pytest
 from pipeline.runs.progress import Stage
 from pipeline.terminal import console
 from pipeline.terminal.console import Console, progress
+from schemas.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,34 @@ def test_a_long_stage_says_how_far_it_is(
 def record(model: str, where: str, metric: str, value: float) -> dict[str, Any]:
     found = {"model": model, "slice": where, "metric": metric, "value": value}
     return found | {"examples": 5600, "positives": 23, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("manifest", "{", r"manifest\.json: not JSON"),
+        ("manifest", "[]", r"manifest\.json: holds a list; wanted a dict"),
+        ("manifest", "{}", "KeyError 'verdict'"),
+        ("manifest", '{"verdict": null, "version": 7}', "TypeError"),
+        ("manifest", '{"verdict": "x", "version": 7}', "TypeError"),
+        ("metrics", "[", r"metrics\.json: not JSON"),
+        ("metrics", '[{"a": 1}]', "KeyError 'slice'"),
+        ("metrics", "[1]", "TypeError"),
+        ("comparisons", "{}", r"comparisons\.json: holds a dict"),
+    ],
+)
+def test_a_damaged_run_is_told_in_one_line(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    verdict = {"blessed": True, "headline": "blessed", "summary": "x"}
+    sound = {"manifest": {"verdict": verdict, "version": 7}, "metrics": [], "comparisons": []}
+    for file, contents in sound.items():
+        (tmp_path / f"{file}.json").write_text(json.dumps(contents))
+    (tmp_path / f"{name}.json").write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        Console(tmp_path / "run.log").summary(tmp_path, tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_system_as_served_stands_where_the_tower_on_soft_examples_stood(
