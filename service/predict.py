@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from common.routing.rules import ContradictionError
-from common.versions.signatures import input_names
 from schemas.labelled import HISTORICAL_CVR
 from schemas.setup_id import setup_id
 from service.decoding.request import BadFieldError, Request, Texts
@@ -112,7 +111,7 @@ def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) ->
 
 def _text(request: Request, schema: InputSchema, column: str) -> npt.NDArray[np.object_] | None:
     """The feature of a column of the contract, str [n]; None where no text feature is of it."""
-    name = input_names([column])[column]
+    name = schema.input_of(column)
     return request.columns.text[schema.text.index(name)] if name in schema.text else None
 
 

@@ -21,6 +21,7 @@ from service.decoding.request import (
     BadFieldError,
     Context,
     Request,
+    by_feature,
     column_names,
     refuse_count,
     to_columns,
@@ -79,7 +80,7 @@ class ArrowDecoder:
         context = self._context(metadata.get(b"context", b"{}"))
         given = dict(zip(batch.schema.names, batch.columns, strict=True))
         fields = {name: _ids(given.pop(name), name) for name in FIELDS if name in given}
-        features = {self._features[name]: column for name, column in given.items()}
+        features = by_feature(given, self._features)
         # Nulls become None and NaN.
         values = {n: column.to_numpy(zero_copy_only=False) for n, column in features.items()}
         return Request(

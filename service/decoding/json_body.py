@@ -8,7 +8,7 @@ bounded before it starts, by counting the body's commas and brackets.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -22,11 +22,13 @@ from service.decoding.request import (
     BadFieldError,
     Context,
     Request,
+    by_feature,
     column_names,
     filled,
     float64s,
     refuse_count,
     refuse_large,
+    refuse_second,
     to_columns,
 )
 from service.models.inputs import Columns, InputSchema
@@ -49,6 +51,8 @@ _WORDS = {
     "object": "an object",
 }
 """msgspec's names of types."""
+_UNWRITABLE = re.compile(r'["\\]')
+"""What msgspec takes in no name of a field; a feature with it goes by its input's name."""
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
 _TYPED = re.compile(r"Expected `(.*)`, got `(.*)`")
 
@@ -64,13 +68,27 @@ class JsonDecoder:
     def __init__(self, schema: InputSchema, max_candidates: int) -> None:
         self._schema = schema
         self._most = max_candidates
-        features = _features(schema)
+        names = _writable(schema.spellings())
+        self._names = tuple(names)
+        self._places = [
+            [place for place, of in enumerate(names.values()) if of == feature]
+            for feature in (*schema.numbers, *schema.text)
+        ]
+        features = _struct(
+            "Features",
+            [
+                (name, float | None, _NO_NUMBER)
+                if feature in schema.numbers
+                else (name, str | None, _NO_TEXT)
+                for name, feature in names.items()
+            ],
+        )
         candidate = _struct(
             "Candidate",
             [(name, _Text, None) for name in FIELDS]
             + [("features", features, msgspec.field(default_factory=features))],
         )
-        self._features = column_names(schema)
+        self._features = _writable(column_names(schema))
         columnar = _struct(
             "Columnar",
             [(name, list[_Text] | None, None) for name in FIELDS]
@@ -137,25 +155,57 @@ class JsonDecoder:
 
     def _shared(self, features: Any) -> Context:
         width = len(self._schema.numbers)
-        values = msgspec.structs.astuple(features)
+        spelt = [(value,) for value in msgspec.structs.astuple(features)]
+        values = [value for (value,) in self._by_feature(spelt, lambda i: "context")]
         numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
-        refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
+        refuse_large(
+            numbers, lambda row: f"context.{self._schema.column(self._schema.numbers[row])}"
+        )
         return Context(
             ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
             numbers.astype(np.float32),
         )
+
+    def _by_feature(
+        self, spelt: Sequence[Sequence[Any]], place: Callable[[int], str]
+    ) -> list[Sequence[Any]]:
+        """Values [features, n], numbers before text, of those by name.
+
+        Args:
+          spelt: values [names, n], absent where a feature goes by another of its names.
+          place: where the features of one of the n stand.
+
+        Raises:
+          BadFieldError: a feature is there by two names.
+        """
+        values = []
+        for first, *others in self._places:
+            own = spelt[first]
+            for other in others:
+                own = list(own)
+                for i, value in enumerate(spelt[other]):
+                    if value is _NO_NUMBER or value is _NO_TEXT:
+                        continue
+                    if own[i] is not _NO_NUMBER and own[i] is not _NO_TEXT:
+                        refuse_second(place(i), self._names[first], self._names[other])
+                    own[i] = value
+            values.append(own)
+        return values
 
     def _rows(
         self, candidates: Sequence[Any], context: Any
     ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
         schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
         *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
-        values = list(zip(*map(msgspec.structs.astuple, features), strict=True))
+        spelt = list(zip(*map(msgspec.structs.astuple, features), strict=True))
+        values = self._by_feature(spelt, lambda i: f"candidates.{i}.features")
         shared = self._shared(context)
         columns = Columns.empty(schema, n)
         wide = float64s(values[:width], n)
         wide = np.where(np.isinf(wide), shared.numbers[:, None], wide)
-        refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
+        refuse_large(
+            wide, lambda row, i: f"candidates.{i}.features.{schema.column(schema.numbers[row])}"
+        )
         columns.numbers[:] = wide
         for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
             absent = own.count(_NO_TEXT)
@@ -183,9 +233,13 @@ class JsonDecoder:
                 )
         refuse_count(n, self._most)
         fields = {name: given.pop(name) for name in FIELDS if name in given}
-        features = {self._features[column]: own for column, own in given.items()}
+        features = by_feature(given, self._features)
         columns = to_columns(self._schema, self._shared(context), n, features, features)
         return columns, fields
+
+
+def _writable(names: dict[str, str]) -> dict[str, str]:
+    return {name: feature for name, feature in names.items() if not _UNWRITABLE.search(name)}
 
 
 def refuse_wide(body: bytes | bytearray, candidates: int, features: int) -> None:
@@ -232,15 +286,6 @@ def _outside_strings(body: bytes | bytearray) -> npt.NDArray[np.uint8]:
     characters = np.frombuffer(unescaped, np.uint8)
     inside = np.cumsum(characters == ord('"'), dtype=np.uint8) & 1
     return characters[inside == 0]
-
-
-def _features(schema: InputSchema) -> type[msgspec.Struct]:
-    """Numbers, then text."""
-    return _struct(
-        "Features",
-        [(name, float | None, _NO_NUMBER) for name in schema.numbers]
-        + [(name, str | None, _NO_TEXT) for name in schema.text],
-    )
 
 
 def _struct(name: str, fields: Sequence[tuple[Any, ...]]) -> type[msgspec.Struct]:
