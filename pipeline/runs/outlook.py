@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from common.as_of import resolve_as_of
-from common.days import to_day
+from common.days import to_date, to_day
 from common.pages.text import duration
 from components.example_gen.peek import Span, peek
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
-from components.task_labeler.calendar import Period, split_periods
+from components.task_labeler.calendar import Period, evidence_from, split_periods
 from pipeline.config import PipelineConfig
 from pipeline.runs.record import records
 from schemas.errors import InputError
@@ -29,6 +29,8 @@ class Outlook:
       span: the log, as far as its files tell.
       periods: split -> its days; of a log whose first day is not known, the train period begins
         with the window.
+      blind: of a log without conversion times, the first day on which a label is known, and days
+        from click to label.
       seconds: what each stage took when it last ran in this folder.
     """
 
@@ -36,6 +38,7 @@ class Outlook:
     window: Window
     span: Span
     periods: Mapping[str, Period]
+    blind: tuple[date, int] | None
     seconds: Mapping[str, float]
 
     def lines(self) -> Iterator[tuple[str, str]]:
@@ -45,6 +48,12 @@ class Outlook:
             begins = name != TRAIN or self.span.first_day is not None
             words = str(period) if begins else f".. {str(period).split(' .. ')[1]}"
             yield name, f"{words} ({period.end - period.first} days)" if begins else words
+        if self.blind is not None:
+            yield (
+                "labels",
+                f"known from {self.blind[0]} on, {self.blind[1]} days after the click: the log has "
+                "no conversion times",
+            )
         if self.seconds:
             yield "time", f"about {duration(sum(self.seconds.values()))}, as the last run here"
 
@@ -108,7 +117,10 @@ def outlook(
         raise InputError(
             f"{error} [the log may begin later than its window of {config.window_days} days]"
         ) from None
-    return Outlook(as_of, window, span, periods, seconds)
+    known, days = evidence_from(to_day(first), contract), contract.attribution_window_days
+    timed = contract.roles.conversion_timestamp is not None or not days
+    blind = None if timed or span.first_day is None else (to_date(known), days)
+    return Outlook(as_of, window, span, periods, blind, seconds)
 
 
 def stage_seconds(out: Path, name: str) -> dict[str, float]:
