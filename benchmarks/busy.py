@@ -57,11 +57,11 @@ def sampled(lines: Sequence[str]) -> dict[str, Any]:
             except ValueError:
                 continue
     busy, memory, power = columns
-    found: dict[str, Any] = {"samples": len(lines)}
+    figures: dict[str, Any] = {"samples": len(lines)}
     if busy:
-        found["busy"] = fmean(busy) / 100
+        figures["busy"] = fmean(busy) / 100
     if memory:
-        found["device_gb"] = max(memory) * 2**20 / 1e9
+        figures["device_gb"] = max(memory) * 2**20 / 1e9
     if power:
-        found["watts"] = fmean(power)
-    return found
+        figures["watts"] = fmean(power)
+    return figures

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.logs import simulated
-from benchmarks.measure import Sample, as_json, in_child, machine, write
+from benchmarks.measure import Measurement, as_json, in_child, machine, write
 
 OURS, STOCK = "hardtower", "stock"
 ROWS = (
@@ -50,7 +50,7 @@ Costs = dict[str, dict[str, float]]
 """Of each stage: cpu and wall in seconds, peak_gb."""
 
 
-def costs(samples: list[Sample], which: int) -> Costs:
+def costs(samples: list[Measurement], which: int) -> Costs:
     """Medians over the runs of one contestant, by the names of `ROWS`; `which` is its column."""
 
     def one(name: str, what: str) -> float:
@@ -129,7 +129,7 @@ def main() -> None:
         parser.error(f"--stock-clicks is {shared}; wanted at most --clicks, {clicks}")
     half = shared // 2
 
-    runs: dict[tuple[str, int], list[Sample]] = {}
+    runs: dict[tuple[str, int], list[Measurement]] = {}
     agreement: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as temp:
 
@@ -179,7 +179,7 @@ def main() -> None:
     write(options.json, report)
 
 
-def _agreement(check: dict[str, float], ours: Sample, stock: Sample) -> str:
+def _agreement(check: dict[str, float], ours: Measurement, stock: Measurement) -> str:
     return (
         f"{ours.result['rows']:,} labelled rows here, {stock.result['rows']:,} in stock TFX; "
         f"{check['shared']:,.0f} CVRs in both of {check['ours']:,.0f} and {check['theirs']:,.0f}, "

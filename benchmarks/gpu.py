@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Sample, in_child, machine, write
+from benchmarks.measure import Measurement, in_child, machine, write
 
 HERE = "benchmarks.contestants.on_device"
 RESULTS = Path("benchmarks/results/gpu.json")
@@ -130,7 +130,7 @@ def phases(device: str, sizes: Sizes, folder: str) -> list[Phase]:
 def run(
     wanted: Sequence[Phase],
     budget: float,
-    call: Callable[[str, Mapping[str, Any], float], Sample],
+    call: Callable[[str, Mapping[str, Any], float], Measurement],
     tell: Callable[[str, Mapping[str, Any]], None],
 ) -> dict[str, dict[str, Any]]:
     """Runs phases one after the other.
@@ -144,12 +144,12 @@ def run(
       By name `seconds` and `result`, or why there is none: `skipped` or `failed`.
     """
     began = time.monotonic()
-    found: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, dict[str, Any]] = {}
     for phase in wanted:
         left = budget - (time.monotonic() - began)
-        found[phase.name] = _outcome(phase, found, left, budget, call)
-        tell(phase.name, found[phase.name])
-    return found
+        outcomes[phase.name] = _outcome(phase, outcomes, left, budget, call)
+        tell(phase.name, outcomes[phase.name])
+    return outcomes
 
 
 def _outcome(
@@ -157,7 +157,7 @@ def _outcome(
     before: Mapping[str, Mapping[str, Any]],
     left: float,
     budget: float,
-    call: Callable[[str, Mapping[str, Any], float], Sample],
+    call: Callable[[str, Mapping[str, Any], float], Measurement],
 ) -> dict[str, Any]:
     if missing := [name for name in phase.after if "result" not in before.get(name, {})]:
         return {"skipped": f"needs {', '.join(missing)}"}
@@ -173,7 +173,7 @@ def _outcome(
     return {"seconds": sample.wall, "peak_gb": sample.peak_gb, "result": sample.result}
 
 
-def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
+def parity(outcomes: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
     """The device's results against float32 on the CPU; what did not run is left out, and so is a
     result beside itself.
 
@@ -183,7 +183,7 @@ def parity(found: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any
     """
 
     def result(name: str) -> Any:
-        return found.get(name, {}).get("result")
+        return outcomes.get(name, {}).get("result")
 
     def pair(base: str, name: str) -> tuple[Any, Any] | None:
         both = result(base), result(name)

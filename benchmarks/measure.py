@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Measurement:
     """One call of a function in a fresh process.
 
     Attributes:
@@ -34,7 +34,9 @@ class Sample:
     result: Any
 
 
-def in_child(function: str, arguments: Mapping[str, Any], limit: float | None = None) -> Sample:
+def in_child(
+    function: str, arguments: Mapping[str, Any], limit: float | None = None
+) -> Measurement:
     """Calls `package.module:function` with keyword arguments in a new process.
 
     Args:
@@ -60,10 +62,10 @@ def in_child(function: str, arguments: Mapping[str, Any], limit: float | None = 
         )
         if done.returncode:
             raise RuntimeError(f"{function} failed:\n" + "\n".join(done.stderr.splitlines()[-15:]))
-        return Sample(**json.loads(answer.read_text(encoding="utf-8")))
+        return Measurement(**json.loads(answer.read_text(encoding="utf-8")))
 
 
-def middle(samples: list[Sample], what: str) -> float:
+def middle(samples: list[Measurement], what: str) -> float:
     """Median of one attribute."""
     return float(median(getattr(sample, what) for sample in samples))
 
@@ -81,7 +83,7 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "cores": os.cpu_count(), "load_average": os.getloadavg()}
 
 
-def as_json(samples: list[Sample]) -> list[dict[str, Any]]:
+def as_json(samples: list[Measurement]) -> list[dict[str, Any]]:
     return [asdict(sample) for sample in samples]
 
 

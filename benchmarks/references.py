@@ -66,7 +66,7 @@ class Logits(NamedTuple):
     judged: Floats
 
 
-class Task(NamedTuple):
+class ReferenceData(NamedTuple):
     """What references learn from, and are compared on."""
 
     data: FrozenData
@@ -76,7 +76,7 @@ class Task(NamedTuple):
     judged: Columns
 
     @classmethod
-    def of(cls, data: FrozenData) -> Task:
+    def of(cls, data: FrozenData) -> ReferenceData:
         training = TrainingSettings()
 
         def seen(split: str) -> Columns:
@@ -89,7 +89,7 @@ class Task(NamedTuple):
 
 def main() -> None:
     _, data = frozen_data(__doc__)
-    task = Task.of(data)
+    task = ReferenceData.of(data)
     hard, label = np.asarray(data.columns(EVAL).hard), task.judged.label.astype(np.float64)
     truth = data.truth(EVAL)
     table = Table(title=f"{len(label):,} hard eval examples")
@@ -126,8 +126,8 @@ def _hard(columns: Columns) -> Columns:
 
 
 def _log_odds(columns: Columns) -> Floats:
-    found: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
-    return found
+    z: Floats = logit(np.clip(columns.cvr.astype(np.float64), 1e-6, 1 - 1e-6))
+    return z
 
 
 def _completeness(columns: Columns) -> Floats | None:
@@ -140,7 +140,7 @@ def _loss(z: Floats, columns: Columns) -> float:
     return float(loss(z, label, 0.0, _completeness(columns)).sum())
 
 
-def _logistic(train: Columns, task: Task, with_ids: bool, own: bool = False) -> Logits:
+def _logistic(train: Columns, task: ReferenceData, with_ids: bool, own: bool = False) -> Logits:
     """By the penalty that suits the held-out examples best."""
     inputs, there, here = (
         _design(columns, task.data, with_ids, own)
@@ -148,21 +148,21 @@ def _logistic(train: Columns, task: Task, with_ids: bool, own: bool = False) -> 
     )
     weights = np.zeros(inputs.shape[1])
     weights[0] = _base_log_odds(train)
-    best, found = np.inf, Logits(np.empty(0), np.empty(0))
+    best, chosen = np.inf, Logits(np.empty(0), np.empty(0))
     for penalty in PENALTIES:
         weights = _fit(inputs, train, penalty, weights)
         logits = Logits(there @ weights, here @ weights)
         held_out = _loss(logits.held_out, task.held_out)
         if held_out < best:
-            best, found = held_out, logits
-    return found
+            best, chosen = held_out, logits
+    return chosen
 
 
 def _base_log_odds(columns: Columns) -> float:
     return float(logit(columns.label.sum(dtype=np.float64) / columns.seen.sum(dtype=np.float64)))
 
 
-def _boosted(train: Columns, task: Task) -> Logits:
+def _boosted(train: Columns, task: ReferenceData) -> Logits:
     """By gradient-boosted trees, of the kind and as many as suit the held-out examples best."""
     # Of the group `bench`, which `make test` does without.
     import lightgbm
@@ -174,8 +174,8 @@ def _boosted(train: Columns, task: Task) -> Logits:
     label, completeness = train.label.astype(np.float64), _completeness(train)
 
     def objective(z: Floats, _: Any) -> tuple[Floats, Floats]:
-        found = derivatives(z, label, 0.0, completeness)
-        return found.slope, found.information
+        each = derivatives(z, label, 0.0, completeness)
+        return each.slope, each.information
 
     def held_out_loss(z: Floats, _: Any) -> tuple[str, float, bool]:
         return "loss", _loss(z, task.held_out), False
@@ -191,7 +191,7 @@ def _boosted(train: Columns, task: Task) -> Logits:
     later = learned.create_valid(
         table(task.held_out), task.held_out.label, init_score=np.full(len(task.held_out), start)
     )
-    best, found = np.inf, Logits(np.empty(0), np.empty(0))
+    best, chosen = np.inf, Logits(np.empty(0), np.empty(0))
     for trees in TREES:
         model = lightgbm.train(
             {
@@ -218,8 +218,8 @@ def _boosted(train: Columns, task: Task) -> Logits:
         )
         held_out = _loss(logits.held_out, task.held_out)
         if held_out < best:
-            best, found = held_out, logits
-    return found
+            best, chosen = held_out, logits
+    return chosen
 
 
 def _design(columns: Columns, data: FrozenData, with_ids: bool, own: bool) -> sparse.csr_matrix:
@@ -253,8 +253,8 @@ def _fit(inputs: sparse.csr_matrix, columns: Columns, penalty: float, start: Flo
         return float(value), back @ slope + pull * weights
 
     options = {"maxiter": MOST_ITERATIONS}
-    found: Floats = minimize(penalised, start, jac=True, method="L-BFGS-B", options=options).x
-    return found
+    weights: Floats = minimize(penalised, start, jac=True, method="L-BFGS-B", options=options).x
+    return weights
 
 
 if __name__ == "__main__":

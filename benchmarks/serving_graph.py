@@ -98,7 +98,7 @@ def _as_the_service(model: Path, records: Sequence[bytes]) -> Call:
     import tensorflow as tf
 
     from common.versions.signatures import PACKED_INPUTS, PackedInputs
-    from service.models.inputs import Columns
+    from service.models.inputs import RawFeatures
     from service.models.saved_model import SavedModelScorer, read_schema
 
     asset = (model / "assets" / PACKED_INPUTS).read_bytes()
@@ -107,13 +107,13 @@ def _as_the_service(model: Path, records: Sequence[bytes]) -> Call:
     spec = dict.fromkeys(inputs.text, tf.io.FixedLenFeature([], tf.string, b""))
     spec |= dict.fromkeys(inputs.numbers, tf.io.FixedLenFeature([], tf.float32, math.nan))
 
-    def columns(size: int) -> Columns:
+    def columns(size: int) -> RawFeatures:
         parsed = tf.io.parse_example(records[:size], spec)
         text, numbers = (
             np.stack([parsed[column].numpy() for column in block], axis=1).T
             for block in (inputs.text, inputs.numbers)
         )
-        return Columns(text, numbers)
+        return RawFeatures(text, numbers)
 
     packed = {size: columns(size) for size in BATCHES}
     return lambda size: scorer.score(packed[size])

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.logs import simulated, thinned
-from benchmarks.measure import Sample, as_json, in_child, machine, write
+from benchmarks.measure import Measurement, as_json, in_child, machine, write
 from common.as_of import resolve_as_of
 from components.example_gen.readers.source import Window
 from pipeline.config import load_config
@@ -32,7 +32,7 @@ from pipeline.config import load_config
 TFX_STAGES = ("StatisticsGen", "ExampleValidator", "Transform")
 """Stages whose executors are TFX's own; the others run this project's code."""
 
-Run = list[Sample]
+Run = list[Measurement]
 
 
 @dataclass(frozen=True)

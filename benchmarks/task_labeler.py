@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.logs import simulated
-from benchmarks.measure import Sample, as_json, in_child, machine, middle, write
+from benchmarks.measure import Measurement, as_json, in_child, machine, middle, write
 
 HARDTOWER = "hardtower"
 ROW_WISE = "row-wise Beam"
 SAME = 1e-9
 """Largest difference between two contestants' CVRs."""
 
-Race = dict[tuple[str, int], list[Sample]]
+Race = dict[tuple[str, int], list[Measurement]]
 
 
 def main() -> None:

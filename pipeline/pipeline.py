@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +33,7 @@ from components.task_labeler.calendar import split_names
 from components.task_labeler.component import TaskLabeler
 from components.trainer.component import HardTowerTrainer
 from components.trainer.executor import JUDGED_RUN
-from components.trainer.settings import ModelSettings
+from components.trainer.settings import FitName, ModelSettings
 from components.transform.component import FeatureTransform
 from pipeline.config import PipelineConfig
 from schemas.contract import Contract
@@ -89,6 +89,122 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Blueprint:
+    """What the nodes of a run are made from.
+
+    Attributes:
+      parameters: of the run (`common.runs.parameters`): values, or what the orchestrator puts in
+        their place when a run starts.
+    """
+
+    config: PipelineConfig
+    run: RunInfo
+    places: Places
+    parameters: ParameterValues
+
+    @property
+    def contract(self) -> Contract:
+        return self.config.data_contract
+
+    def pipeline(self, nodes: Sequence[BaseNode]) -> tfx_pipeline.Pipeline:
+        return tfx_pipeline.Pipeline(
+            pipeline_name=self.config.name,
+            pipeline_root=self.places.root,
+            components=list(nodes),
+            enable_cache=True,
+            metadata_connection_config=self.places.metadata,
+            beam_pipeline_args=list(self.config.beam_args),
+        )
+
+
+def create_labelling_pipeline(
+    config: PipelineConfig, run: RunInfo, places: Places
+) -> tfx_pipeline.Pipeline:
+    """Click log in; labelled columns and feature graph out, without a gate and without a model."""
+    blueprint = Blueprint(config, run, places, default_parameters(config, run))
+    log = LabelledLog.of(blueprint)
+    return blueprint.pipeline([log.source, log.labeler, log.schemas, log.transform])
+
+
+def create_pipeline(
+    config: PipelineConfig,
+    run: RunInfo,
+    places: Places,
+    parameters: ParameterValues | None = None,
+) -> tfx_pipeline.Pipeline:
+    """Click log in; blessed hard-tower serving graph, routing table and report out.
+
+    Args:
+      parameters: as `Blueprint` has them; none takes them from `config` and `run`.
+    """
+    values = default_parameters(config, run) if parameters is None else parameters
+    blueprint = Blueprint(config, run, places, values)
+    log = LabelledLog.of(blueprint)
+    checks = DataChecks.of(blueprint, log)
+    last_blessed = LastBlessed(
+        serving_dir=places.serving,
+        fingerprint=places.served,
+        run=run,
+        out_dir=places.out,
+        parameters=values,
+        ingest=log.ingest,
+    )
+    trainers = Trainers(blueprint, log, last_blessed.outputs["model"])
+    judged = trainers.judged()
+    evaluator = HardTowerEvaluator(
+        examples=log.examples,
+        model=judged.candidate.outputs["model"],
+        one_task=judged.one_task.outputs["model"],
+        last_blessed=last_blessed.outputs["model"],
+        task_assignments=log.assignments,
+        contract=blueprint.contract,
+        evaluation=config.evaluation,
+        gate=config.gate,
+        code=code_fingerprint("components.evaluator.executor"),
+    )
+    served = None
+    if config.push.refits(blueprint.contract):
+        served = trainers.served(judged, evaluator.outputs["blessing"])
+    pusher = _pusher(blueprint, log, checks, judged, evaluator, served)
+    report = RunReport(
+        evaluation=evaluator.outputs["evaluation"],
+        task_assignments=log.assignments,
+        candidate_run=judged.candidate.outputs["model_run"],
+        one_task_run=judged.one_task.outputs["model_run"],
+        pushed=pusher.outputs["pushed"],
+        gate=checks.gate.outputs["verdict"],
+        ingest=log.ingest,
+        last_blessed=last_blessed.outputs["model"],
+        out_dir=places.out,
+        run=run,
+        parameters=values,
+    )
+    return blueprint.pipeline(
+        [
+            *(log.source, log.labeler, log.schemas),
+            *(checks.statistics, checks.validator, checks.gate),
+            log.transform,
+            last_blessed,
+            *judged.trainers,
+            evaluator,
+            *((served.transform, *served.trainers) if served else ()),
+            pusher,
+            report,
+        ]
+    )
+
+
+def default_parameters(
+    config: PipelineConfig, run: RunInfo | None = None
+) -> dict[str, str | int | float]:
+    """The run's parameters as the config has them; `as_of` as `run` has it."""
+    settings = config.model_dump(mode="json")
+    values = {p.name: value_in(settings, p) for p in RUN_PARAMETERS}
+    given = {name: value for name, value in values.items() if value is not None}
+    return given | ({"as_of": run.as_of} if run is not None else {})
+
+
+@dataclass(frozen=True)
 class LabelledLog:
     """Nodes from the click log to the feature graph."""
 
@@ -98,23 +214,18 @@ class LabelledLog:
     transform: FeatureTransform
 
     @classmethod
-    def of(cls, config: PipelineConfig, run: RunInfo, values: ParameterValues) -> LabelledLog:
-        """Makes them.
-
-        Args:
-          values: of the run's parameters, see `create_pipeline`.
-        """
-        contract, distances = config.data_contract, config.data_gate
-        source = _example_gen(config, contract, run, values)
+    def of(cls, blueprint: Blueprint) -> LabelledLog:
+        config, contract = blueprint.config, blueprint.contract
+        source, distances = _example_gen(blueprint), config.data_gate
         labeler = TaskLabeler(
             examples=source.outputs["examples"],
             contract=contract,
-            as_of=run.as_of,
+            as_of=blueprint.run.as_of,
             labelling=config.labelling,
             splits=config.splits,
             check_rows=contract.input.format == BIGQUERY,
             code=code_fingerprint("components.task_labeler.executor"),
-            parameters=values,
+            parameters=blueprint.parameters,
         )
         schemas = ContractSchema(
             contract=contract,
@@ -135,183 +246,31 @@ class LabelledLog:
         ).with_id("Transform")
         return cls(source, labeler, schemas, transform)
 
+    @property
+    def ingest(self) -> BaseChannel | None:
+        """The ingest's report; BigQuery's own component writes none."""
+        report: BaseChannel | None = self.source.outputs.get("report")
+        return report
 
-def create_labelling_pipeline(
-    config: PipelineConfig, run: RunInfo, places: Places
-) -> tfx_pipeline.Pipeline:
-    """Click log in; labelled columns and feature graph out, without a gate and without a model."""
-    log = LabelledLog.of(config, run, default_parameters(config, run))
-    nodes = [log.source, log.labeler, log.schemas, log.transform]
-    return _pipeline(config, places, nodes)
+    @property
+    def examples(self) -> BaseChannel:
+        """As a serving graph takes them."""
+        return self.labeler.outputs["labelled_examples"]
 
+    @property
+    def columns(self) -> BaseChannel:
+        """The same as Parquet."""
+        return self.labeler.outputs["labelled_columns"]
 
-def create_pipeline(
-    config: PipelineConfig,
-    run: RunInfo,
-    places: Places,
-    parameters: ParameterValues | None = None,
-) -> tfx_pipeline.Pipeline:
-    """Click log in; blessed hard-tower serving graph, routing table and report out.
-
-    Args:
-      parameters: of the run (`common.runs.parameters`): values, or what the orchestrator
-        puts in their place when a run starts; none takes them from `config` and `run`.
-    """
-    contract = config.data_contract
-    values = default_parameters(config, run) if parameters is None else parameters
-    log = LabelledLog.of(config, run, values)
-    source, labeler, schemas, transform = log.source, log.labeler, log.schemas, log.transform
-    examples = labeler.outputs["labelled_examples"]
-    columns = labeler.outputs["labelled_columns"]
-
-    statistics = tfx.components.StatisticsGen(
-        examples=columns,
-        schema=schemas.outputs["schema"],
-        stats_options=tfdv.StatsOptions(sample_rate=config.statistics.sample_rate),
-    )
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schemas.outputs["schema"]
-    )
-    data_gate = DataGate(
-        statistics=statistics.outputs["statistics"],
-        schema=schemas.outputs["schema"],
-        anomalies=validator.outputs["anomalies"],
-        settings=config.data_gate,
-        serving_dir=places.serving,
-        reference=places.served,
-        code=code_fingerprint("components.data_gate.executor"),
-    )
-    transform.add_upstream_node(data_gate)
-
-    last_blessed = LastBlessed(
-        serving_dir=places.serving,
-        fingerprint=places.served,
-        run=run,
-        out_dir=places.out,
-        parameters=values,
-        ingest=source.outputs.get("report"),
-    )
-    trainers = Trainers(
-        config,
-        contract,
-        places,
-        values,
-        columns,
-        schemas.outputs["feature_schema"],
-        last_blessed.outputs["model"],
-    )
-    candidate, one_task = trainers.judged(transform.outputs["transform_graph"])
-
-    evaluator = HardTowerEvaluator(
-        examples=examples,
-        model=candidate.outputs["model"],
-        one_task=one_task.outputs["model"],
-        last_blessed=last_blessed.outputs["model"],
-        task_assignments=labeler.outputs["task_assignments"],
-        contract=contract,
-        evaluation=config.evaluation,
-        gate=config.gate,
-        code=code_fingerprint("components.evaluator.executor"),
-    )
-    refit: list[BaseNode] = []
-    served: dict[str, BaseChannel] = {}
-    if config.push.refits(contract):
-        blessing = evaluator.outputs["blessing"]
-        served_transform = FeatureTransform(
-            examples=columns,
-            schema=schemas.outputs["feature_schema"],
-            analyzed=split_names(contract),
-            contract=contract,
-            code=_transform_code(),
-            blessing=blessing,
-        ).with_id("ServedTransform")
-        graph = served_transform.outputs["transform_graph"]
-        served_candidate, served_one_task = trainers.served(
-            graph, blessing, (candidate.outputs["model_run"], one_task.outputs["model_run"])
-        )
-        refit = [served_transform, *_distinct(served_candidate, served_one_task)]
-        served = {
-            "served_model": served_candidate.outputs["model"],
-            "served_one_task": served_one_task.outputs["model"],
-        }
-    pusher = HardTowerPusher(
-        model=candidate.outputs["model"],
-        blessing=evaluator.outputs["blessing"],
-        evaluation=evaluator.outputs["evaluation"],
-        task_assignments=labeler.outputs["task_assignments"],
-        examples=examples,
-        statistics=statistics.outputs["statistics"],
-        one_task=one_task.outputs["model"],
-        serving_dir=places.serving,
-        contract=contract,
-        settings=config.push,
-        run=run,
-        parameters=values,
-        **served,
-    )
-    report = RunReport(
-        evaluation=evaluator.outputs["evaluation"],
-        task_assignments=labeler.outputs["task_assignments"],
-        candidate_run=candidate.outputs["model_run"],
-        one_task_run=one_task.outputs["model_run"],
-        pushed=pusher.outputs["pushed"],
-        gate=data_gate.outputs["verdict"],
-        ingest=source.outputs.get("report"),
-        last_blessed=last_blessed.outputs["model"],
-        out_dir=places.out,
-        run=run,
-        parameters=values,
-    )
-    nodes = [
-        source,
-        labeler,
-        schemas,
-        statistics,
-        validator,
-        data_gate,
-        transform,
-        last_blessed,
-        *_distinct(candidate, one_task),
-        evaluator,
-        *refit,
-        pusher,
-        report,
-    ]
-    return _pipeline(config, places, nodes)
+    @property
+    def assignments(self) -> BaseChannel:
+        return self.labeler.outputs["task_assignments"]
 
 
-def _pipeline(
-    config: PipelineConfig, places: Places, nodes: Sequence[BaseNode]
-) -> tfx_pipeline.Pipeline:
-    return tfx_pipeline.Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=places.root,
-        components=list(nodes),
-        enable_cache=True,
-        metadata_connection_config=places.metadata,
-        beam_pipeline_args=list(config.beam_args),
-    )
-
-
-def default_parameters(
-    config: PipelineConfig, run: RunInfo | None = None
-) -> dict[str, str | int | float]:
-    """The run's parameters as the config has them; `as_of` as `run` has it."""
-    settings = config.model_dump(mode="json")
-    values = {p.name: value_in(settings, p) for p in RUN_PARAMETERS}
-    given = {name: value for name, value in values.items() if value is not None}
-    return given | ({"as_of": run.as_of} if run is not None else {})
-
-
-def _transform_code() -> str:
-    return code_fingerprint("components.transform.executor", "components.transform.preprocessing")
-
-
-def _example_gen(
-    config: PipelineConfig, contract: Contract, run: RunInfo, parameters: ParameterValues
-) -> BaseNode:
+def _example_gen(blueprint: Blueprint) -> BaseNode:
+    config, contract, parameters = blueprint.config, blueprint.contract, blueprint.parameters
     if contract.input.format == BIGQUERY:
-        return bigquery_example_gen(contract, run.as_of, config.window_days)
+        return bigquery_example_gen(contract, blueprint.run.as_of, config.window_days)
     return ClickLogGen(
         contract=contract,
         root=str(Path(config.input.root).absolute()),
@@ -322,99 +281,184 @@ def _example_gen(
     )
 
 
+def _transform_code() -> str:
+    return code_fingerprint("components.transform.executor", "components.transform.preprocessing")
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """Nodes that look at the labelled columns; nothing is transformed before the gate lets it."""
+
+    statistics: BaseNode
+    validator: BaseNode
+    gate: DataGate
+
+    @classmethod
+    def of(cls, blueprint: Blueprint, log: LabelledLog) -> DataChecks:
+        config, schema = blueprint.config, log.schemas.outputs["schema"]
+        statistics = tfx.components.StatisticsGen(
+            examples=log.columns,
+            schema=schema,
+            stats_options=tfdv.StatsOptions(sample_rate=config.statistics.sample_rate),
+        )
+        validator = tfx.components.ExampleValidator(
+            statistics=statistics.outputs["statistics"], schema=schema
+        )
+        gate = DataGate(
+            statistics=statistics.outputs["statistics"],
+            schema=schema,
+            anomalies=validator.outputs["anomalies"],
+            settings=config.data_gate,
+            serving_dir=blueprint.places.serving,
+            reference=blueprint.places.served,
+            code=code_fingerprint("components.data_gate.executor"),
+        )
+        log.transform.add_upstream_node(gate)
+        return cls(statistics, validator, gate)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Nodes of one fit of the recipe; both trainers are one in the mode `one_task`."""
+
+    transform: FeatureTransform
+    candidate: HardTowerTrainer
+    one_task: HardTowerTrainer
+
+    @property
+    def trainers(self) -> list[HardTowerTrainer]:
+        return list(dict.fromkeys((self.candidate, self.one_task)))
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """What tells one fit from the other.
+
+    Attributes:
+      fit: whose knowledge of labels to train on.
+      train, calibration: splits of the labelled columns.
+      prefix: of the trainers' ids.
+      of_candidate, of_one_task: further inputs of each.
+    """
+
+    fit: FitName
+    train: Sequence[str]
+    calibration: Sequence[str]
+    prefix: str = ""
+    of_candidate: Mapping[str, BaseChannel] = field(default_factory=dict)
+    of_one_task: Mapping[str, BaseChannel] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Trainers:
     """Makes the trainings of a run: one recipe, two models, two fits.
 
     Attributes:
-      columns: labelled columns.
-      schema: of the features.
       last_blessed: model that a warm start begins with.
     """
 
-    config: PipelineConfig
-    contract: Contract
-    places: Places
-    parameters: ParameterValues
-    columns: BaseChannel
-    schema: BaseChannel
+    blueprint: Blueprint
+    log: LabelledLog
     last_blessed: BaseChannel
 
-    def judged(self, graph: BaseChannel) -> tuple[HardTowerTrainer, HardTowerTrainer]:
+    def judged(self) -> Fit:
         """Candidate and one-task model as known when the eval period began."""
-        return self._pair(graph, "judged", (TRAIN,), (CALIBRATION,), "", {}, {})
+        return self._fit(self.log.transform, FitInputs("judged", (TRAIN,), (CALIBRATION,)))
 
-    def served(
-        self,
-        graph: BaseChannel,
-        blessing: BaseChannel,
-        judged: tuple[BaseChannel, BaseChannel],
-    ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
+    def served(self, judged: Fit, blessing: BaseChannel) -> Fit:
         """The same with everything known at the as-of day, once the recipe is blessed.
 
         Args:
-          judged: `model_run` of both judged trainings, whose passes these take.
+          judged: whose passes these trainings take.
         """
-        splits = split_names(self.contract)
+        contract = self.blueprint.contract
+        splits = split_names(contract)
+        transform = FeatureTransform(
+            examples=self.log.columns,
+            schema=self.log.schemas.outputs["feature_schema"],
+            analyzed=splits,
+            contract=contract,
+            code=_transform_code(),
+            blessing=blessing,
+        ).with_id("ServedTransform")
+        of_candidate, of_one_task = (
+            {"blessing": blessing, JUDGED_RUN: trainer.outputs["model_run"]}
+            for trainer in (judged.candidate, judged.one_task)
+        )
         latest = splits[splits.index(EVAL) :]
-        runs = [{"blessing": blessing, JUDGED_RUN: run} for run in judged]
-        return self._pair(graph, "served", splits, latest, "Served", *runs)
+        inputs = FitInputs("served", splits, latest, "Served", of_candidate, of_one_task)
+        return self._fit(transform, inputs)
 
-    def _pair(
+    def _fit(self, transform: FeatureTransform, inputs: FitInputs) -> Fit:
+        model = self.blueprint.config.model
+        candidate = self._trainer("Trainer", transform, model, inputs, inputs.of_candidate)
+        if model.mode == ONE_TASK:
+            return Fit(transform, candidate, candidate)
+        plain = model.model_copy(update={"mode": ONE_TASK})
+        one_task = self._trainer("OneTaskTrainer", transform, plain, inputs, inputs.of_one_task)
+        return Fit(transform, candidate, one_task)
+
+    def _trainer(
         self,
-        graph: BaseChannel,
-        fit: str,
-        splits: Sequence[str],
-        calibration: Sequence[str],
-        prefix: str,
-        of_candidate: Mapping[str, BaseChannel],
-        of_one_task: Mapping[str, BaseChannel],
-    ) -> tuple[HardTowerTrainer, HardTowerTrainer]:
-        """The candidate's training and the one-task model's, the same one in that mode.
-
-        Args:
-          of_candidate, of_one_task: further inputs.
-        """
-        config = self.config
+        name: str,
+        transform: FeatureTransform,
+        model: ModelSettings,
+        inputs: FitInputs,
+        further: Mapping[str, BaseChannel],
+    ) -> HardTowerTrainer:
+        config, contract = self.blueprint.config, self.blueprint.contract
+        window = contract.attribution_window_days
+        custom_config = {
+            "contract": contract.model_dump_json(),
+            "fit": inputs.fit,
+            "model": model.model_dump(mode="json"),
+            "loss": config.loss.model_dump(mode="json"),
+            "training": config.training.model_dump(mode="json"),
+            "checkpoints": self.blueprint.places.checkpoints,
+            "eval_days": config.splits.eval_days,
+            "calibration_days": config.splits.served_calibration_days(window),
+            "code": code_fingerprint("components.trainer.executor", "components.trainer.run_fn"),
+        }
         warm = config.training.warm_start == "last_blessed"
-        base = {"base_model": self.last_blessed} if warm else {}
-
-        def trainer(
-            name: str, model: ModelSettings, inputs: Mapping[str, BaseChannel]
-        ) -> HardTowerTrainer:
-            made = HardTowerTrainer(
-                examples=self.columns,
-                schema=self.schema,
-                transform_graph=graph,
-                train_splits=splits,
-                calibration_splits=calibration,
-                parameters=self.parameters,
-                custom_config={
-                    "contract": self.contract.model_dump_json(),
-                    "fit": fit,
-                    "model": model.model_dump(mode="json"),
-                    "loss": config.loss.model_dump(mode="json"),
-                    "training": config.training.model_dump(mode="json"),
-                    "checkpoints": self.places.checkpoints,
-                    "eval_days": config.splits.eval_days,
-                    "calibration_days": config.splits.served_calibration_days(
-                        self.contract.attribution_window_days
-                    ),
-                    "code": code_fingerprint(
-                        "components.trainer.executor", "components.trainer.run_fn"
-                    ),
-                },
-                **base,
-                **inputs,
-            )
-            return made.with_id(f"{prefix}{name}")
-
-        candidate = trainer("Trainer", config.model, of_candidate)
-        if config.model.mode == ONE_TASK:
-            return candidate, candidate
-        plain = config.model.model_copy(update={"mode": ONE_TASK})
-        return candidate, trainer("OneTaskTrainer", plain, of_one_task)
+        return HardTowerTrainer(
+            examples=self.log.columns,
+            schema=self.log.schemas.outputs["feature_schema"],
+            transform_graph=transform.outputs["transform_graph"],
+            train_splits=inputs.train,
+            calibration_splits=inputs.calibration,
+            parameters=self.blueprint.parameters,
+            custom_config=custom_config,
+            **({"base_model": self.last_blessed} if warm else {}),
+            **further,
+        ).with_id(f"{inputs.prefix}{name}")
 
 
-def _distinct(*nodes: BaseNode) -> list[BaseNode]:
-    return list(dict.fromkeys(nodes))
+def _pusher(
+    blueprint: Blueprint,
+    log: LabelledLog,
+    checks: DataChecks,
+    judged: Fit,
+    evaluator: HardTowerEvaluator,
+    served: Fit | None,
+) -> HardTowerPusher:
+    refit: dict[str, BaseChannel] = {}
+    if served is not None:
+        refit = {
+            "served_model": served.candidate.outputs["model"],
+            "served_one_task": served.one_task.outputs["model"],
+        }
+    return HardTowerPusher(
+        model=judged.candidate.outputs["model"],
+        blessing=evaluator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        task_assignments=log.assignments,
+        examples=log.examples,
+        statistics=checks.statistics.outputs["statistics"],
+        one_task=judged.one_task.outputs["model"],
+        serving_dir=blueprint.places.serving,
+        contract=blueprint.contract,
+        settings=blueprint.config.push,
+        run=blueprint.run,
+        parameters=blueprint.parameters,
+        **refit,
+    )

@@ -13,7 +13,7 @@ from service.http.metrics import Metrics
 from service.models.live import Live
 from service.routing.decisions import DecisionLog
 from service.settings import ServeSettings
-from service.workers.pool import RetiredError, WorkerLostError
+from service.workers.pool import ProcessLostError, RetiredError
 from service.workers.wire import Reply
 
 logger = logging.getLogger("hardtower.serving")
@@ -61,7 +61,7 @@ class Front:
         self._waiting_bytes += size
         try:
             reply = await self._ask(body, kind)
-        except WorkerLostError as error:
+        except ProcessLostError as error:
             logger.error("a model does not answer: %s", error)
             raise UnavailableError("a model does not answer") from None
         finally:

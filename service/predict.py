@@ -14,7 +14,7 @@ from schemas.labelled import HISTORICAL_CVR
 from schemas.setup_id import setup_id
 from service.decoding.request import BadFieldError, Request, Texts
 from service.models.bundle import Bundle
-from service.models.inputs import Columns, InputSchema, fill_in
+from service.models.inputs import InputSchema, RawFeatures, fill_in
 from service.models.live import Loaded
 from service.models.scorer import Scorer
 from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
@@ -77,7 +77,7 @@ def answer(
 
 
 def _score(
-    columns: Columns, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
+    columns: RawFeatures, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
 ) -> npt.NDArray[np.float32]:
     probability = np.empty(len(model), np.float32)
     for name, scorer in scorers.items():

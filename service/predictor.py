@@ -20,7 +20,7 @@ from service.models.scorer import ScoringError
 from service.predict import Answer, answer
 from service.routing.decisions import decision_line
 from service.settings import ServeSettings
-from service.workers.wire import ARROW, Group, Reply, Scored
+from service.workers.wire import ARROW, Group, ModelCall, Reply
 
 logger = logging.getLogger("hardtower.serving")
 
@@ -74,18 +74,18 @@ class Predictor:
                 self.predict(body, 0)
 
     def _answer(self, request: Request, start: float) -> Reply:
-        scored: list[Scored] = []
-        found = answer(
+        scored: list[ModelCall] = []
+        answered = answer(
             request,
             self._loaded,
             self.settings.experiment,
-            lambda model, seconds: scored.append(Scored(model, seconds)),
+            lambda model, seconds: scored.append(ModelCall(model, seconds)),
         )
-        ways = ways_of(found)
-        content = to_json(found, ways, request.request_id)
+        ways = ways_of(answered)
+        content = to_json(answered, ways, request.request_id)
         line = None
         if self.settings.decisions is not None:
-            line = decision_line(found, request.request_id, request.key, datetime.now(UTC))
+            line = decision_line(answered, request.request_id, request.key, datetime.now(UTC))
         groups = tuple(Group(*way, n) for way, n in Counter(ways).items())
         return Reply(200, content, time.perf_counter() - start, groups, tuple(scored), line)
 

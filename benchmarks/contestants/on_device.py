@@ -113,13 +113,13 @@ def steps(device: Devices, precision: str, steps: int, blocks: int) -> dict[str,
     contestant = Training(steps, precision)
     contestant.block()
     with Busy(device == "gpu") as busy:
-        found = [contestant.block() for _ in range(blocks)]
-    wall = sum(block["wall"] for block in found)
+        measured = [contestant.block() for _ in range(blocks)]
+    wall = sum(block["wall"] for block in measured)
     return {
         "steps_per_second": steps * blocks / wall,
-        "examples_per_second": sum(block["examples"] for block in found) / wall,
-        "waiting_for_input": sum(block["input"] for block in found) / wall,
-        "loss": found[-1]["loss"],
+        "examples_per_second": sum(block["examples"] for block in measured) / wall,
+        "waiting_for_input": sum(block["input"] for block in measured) / wall,
+        "loss": measured[-1]["loss"],
         **_used(device),
         **busy.figures(),
     }

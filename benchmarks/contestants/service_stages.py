@@ -56,7 +56,7 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
     paths = {HARD_TOWER_MODEL: Path(), ONE_TASK_MODEL: Path(ONE_TASK_DIRECTORY)}
     loaded = {n: tf.saved_model.load(str(newest.path / p)) for n, p in paths.items()}
     from_examples = {n: model.signatures[SERVING_DEFAULT] for n, model in loaded.items()}
-    found = {}
+    by_size = {}
     for size, file in bodies.items():
         body = Path(file).read_bytes()
         parsed = decoder.parse(body)
@@ -89,8 +89,8 @@ def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, 
             int((scorer.score(own) != _called(call, serialized)[0]).sum())
             for (scorer, own), (call, serialized) in zip(columns, examples, strict=True)
         )
-        found[size] = times
-    return found
+        by_size[size] = times
+    return by_size
 
 
 def decoder_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -109,15 +109,15 @@ def decoder_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str
     assert newest is not None
     schema = read_schema(newest.path)
     decoder = JsonDecoder(schema, 1000)
-    found = {}
+    by_size = {}
     for size, file in bodies.items():
         body = Path(file).read_bytes()
-        found[size] = {
+        by_size[size] = {
             "msgspec": _cpu_ms(partial(decoder.decode, body)),
             "orjson and numpy": _cpu_ms(partial(_by_orjson, orjson.loads, schema, body)),
             "pydantic": _cpu_ms(partial(PredictRequest.model_validate_json, body)),
         }
-    return found
+    return by_size
 
 
 def _by_orjson(loads: Callable[[bytes], Any], schema: Any, body: bytes) -> list[Any]:

@@ -81,7 +81,7 @@ class KeptColumns:
     def batches(self, size: int) -> Iterator[pa.RecordBatch]:
         """The columns asked for, in that order, at most `size` rows at a time."""
         for batch in self._file.iter_batches(size, columns=self._names):
-            yield batch_of(batch, self._names)
+            yield selected(batch, self._names)
 
 
 def kept_columns(shard: str, names: Sequence[str]) -> KeptColumns | None:
@@ -94,7 +94,7 @@ def kept_columns(shard: str, names: Sequence[str]) -> KeptColumns | None:
     return KeptColumns(whole, names) if set(names) <= set(whole.schema_arrow.names) else None
 
 
-def batch_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+def selected(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """Some of a batch's columns."""
     columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
     return pa.RecordBatch.from_arrays(columns, list(names))
@@ -103,7 +103,7 @@ def batch_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
 def filled_keys(batch: pa.RecordBatch, contract: Contract) -> pa.RecordBatch:
     """The key columns of a batch, nulls filled as a parser of its records would."""
     strings, ints = key_columns(contract)
-    keys = batch_of(batch, [*strings, *ints])
+    keys = selected(batch, [*strings, *ints])
     filled = [pc.fill_null(keys.column(c), "") for c in strings]
     filled += [pc.fill_null(keys.column(c), MISSING) for c in ints]
     return pa.RecordBatch.from_arrays(filled, [*strings, *ints])

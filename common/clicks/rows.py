@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Bools
+from common.arrays import Bools, Ints
 from common.days import FIRST_DAY, LAST_DAY, SECONDS_PER_DAY, first_second
+from common.pages.text import counted
 from schemas.contract import Contract
 
 EARLIEST, LATEST = first_second(FIRST_DAY), first_second(LAST_DAY)
@@ -119,7 +119,7 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
     before = there & possible & (conversion < time)
     late = conversion >= window_end(time, days)
     counts = there & possible & ~before & ~late
-    within = f"at most {days} days after" if days else "on the day (UTC) of"
+    within = f"at most {counted(days, 'day')} after" if days else "on the day (UTC) of"
     return [
         Fault(column, f"a time of the conversion where {roles.label} is 1", (label == 1) & ~there),
         Fault(
@@ -144,19 +144,19 @@ def _conversion_faults(batch: pa.RecordBatch, contract: Contract, column: str) -
         ),
         Fault(
             roles.label,
-            f"1 where {column} is a time inside the attribution window of {days} days",
+            f"1 where {column} is a time inside the attribution window of {counted(days, 'day')}",
             (label == 0) & counts,
             column,
         ),
     ]
 
 
-def window_end(time: npt.NDArray[np.int64], days: int) -> npt.NDArray[np.int64]:
+def window_end(time: Ints, days: int) -> Ints:
     """The first second after the attribution window of clicks, in seconds as they are: that many
     times 24 hours, or with 0 days the rest of the click's day."""
     if days:
         return time + days * SECONDS_PER_DAY + 1
-    end: npt.NDArray[np.int64] = (time // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    end: Ints = (time // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
     return end
 
 
@@ -172,9 +172,7 @@ def _number_fault(batch: pa.RecordBatch, column: str, contract: Contract) -> Fau
     return Fault(column, "a finite number that float32 can hold", there & ~sized)
 
 
-def conversion_times(
-    batch: pa.RecordBatch, contract: Contract, as_of: int
-) -> npt.NDArray[np.int64]:
+def conversion_times(batch: pa.RecordBatch, contract: Contract, as_of: int) -> Ints:
     """When each click's conversion was observed, -1 where none was before `as_of` (seconds).
 
     In a log without conversion times a conversion counts from the end of the attribution window,
@@ -194,13 +192,13 @@ def _of(batch: pa.RecordBatch) -> list[str]:
     return names
 
 
-def _in_range(times: npt.NDArray[np.int64]) -> Bools:
+def _in_range(times: Ints) -> Bools:
     inside: Bools = (times >= EARLIEST) & (times < LATEST)
     return inside
 
 
-def _ints(batch: pa.RecordBatch, column: str) -> npt.NDArray[np.int64]:
-    filled: npt.NDArray[np.int64] = pc.fill_null(batch.column(column), NO_CONVERSION).to_numpy()
+def _ints(batch: pa.RecordBatch, column: str) -> Ints:
+    filled: Ints = pc.fill_null(batch.column(column), NO_CONVERSION).to_numpy()
     return filled
 
 

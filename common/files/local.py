@@ -32,13 +32,13 @@ def read_local_json(path: Path, default: Any = None) -> Any:
     if not path.is_file():
         return default
     try:
-        found = json.loads(path.read_bytes())
+        contents = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}; wanted the file as it was written") from None
-    if default is not None and type(found) is not type(default):
-        seen, wanted = type(found).__name__, type(default).__name__
+    if default is not None and type(contents) is not type(default):
+        seen, wanted = type(contents).__name__, type(default).__name__
         raise InputError(f"{path}: holds a {seen}; wanted a {wanted}, the file as it was written")
-    return found
+    return contents
 
 
 def finite(value: Any) -> Any:

@@ -27,7 +27,7 @@ MARGIN = 3.0
 
 
 @dataclass(frozen=True)
-class Line:
+class IntervalLine:
     """One estimate.
 
     Attributes:
@@ -41,20 +41,20 @@ class Line:
     high: float | None
     note: str = ""
 
-    def less(self, value: float) -> Line:
+    def less(self, value: float) -> IntervalLine:
         """With another zero: the estimate and its ends less a value."""
 
         def shifted(place: float | None) -> float | None:
             return None if place is None else place - value
 
         ends = shifted(self.low), shifted(self.high)
-        return Line(self.name, shifted(self.estimate), *ends, self.note)
+        return IntervalLine(self.name, shifted(self.estimate), *ends, self.note)
 
 
 def intervals(
     title: str,
     unit: str,
-    lines: Sequence[Line],
+    lines: Sequence[IntervalLine],
     *,
     show: Callable[[float], str] = signed,
     tick: Callable[[float], str] = "{:.3g}".format,
@@ -99,7 +99,7 @@ def intervals(
     return figure(title, unit, f'<div class="lines">{"".join(rows)}</div>')
 
 
-def _range(lines: Sequence[Line]) -> tuple[float, float]:
+def _range(lines: Sequence[IntervalLine]) -> tuple[float, float]:
     """Ends of the scale, zero among what it holds."""
     points = [
         [v for v in (line.estimate, line.low, line.high) if v is not None and math.isfinite(v)]
@@ -112,7 +112,7 @@ def _range(lines: Sequence[Line]) -> tuple[float, float]:
     return (low, high) if high > low else (-1.0, 1.0)
 
 
-def _words(line: Line, show: Callable[[float], str]) -> str:
+def _words(line: IntervalLine, show: Callable[[float], str]) -> str:
     if line.estimate is None or not math.isfinite(line.estimate):
         return DASH
     if line.low is None or line.high is None:
@@ -120,13 +120,15 @@ def _words(line: Line, show: Callable[[float], str]) -> str:
     return f"{show(line.estimate)} [{show(line.low)}, {show(line.high)}]"
 
 
-def _beside(line: Line, show: Callable[[float], str]) -> str:
+def _beside(line: IntervalLine, show: Callable[[float], str]) -> str:
     words = escape(_words(line, show))
     value, _, ends = words.partition(" ")
     return f"{value} <small>{ends}</small>" if ends else value
 
 
-def _marks(line: Line, low: float, high: float, place: Callable[[float], float], good: str) -> str:
+def _marks(
+    line: IntervalLine, low: float, high: float, place: Callable[[float], float], good: str
+) -> str:
     if line.estimate is None or not math.isfinite(line.estimate):
         return ""
     tone, bar = "unclear", ""

@@ -16,6 +16,15 @@ def count(value: float | None) -> str:
     return DASH if value is None else f"{value:,.0f}"
 
 
+def counted(number: float | None, noun: str) -> str:
+    """`1 day`, `12,345 days`; of nouns that take an s.
+
+    >>> counted(1, "row"), counted(0, "row")
+    ('1 row', '0 rows')
+    """
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def decimal(value: float | None, places: int = 4) -> str:
     return DASH if _missing(value) else f"{value:.{places}f}"
 

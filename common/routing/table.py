@@ -175,11 +175,11 @@ class RoutingTable:
             raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
         if None in rows:
             asked = [s for s, row in zip(setup_ids, rows, strict=True) if row is None]
-            found = self._search(asked).tolist()
+            searched = self._search(asked).tolist()
             if len(self._found) + len(asked) > REMEMBERED:
                 self._found = {}
-            self._found.update((s, row) for s, row in zip(asked, found, strict=True) if row >= 0)
-            rest = iter(found)
+            self._found.update((s, row) for s, row in zip(asked, searched, strict=True) if row >= 0)
+            rest = iter(searched)
             rows = [next(rest) if row is None else row for row in rows]
         return np.array(rows, np.int64)
 
@@ -190,7 +190,7 @@ class RoutingTable:
             keys = setup_keys(setup_ids)
         except (UnicodeError, AttributeError, pa.ArrowException) as error:
             raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
-        found = np.full(len(keys), -1, np.int64)
+        rows = np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self._keys, keys)
         open_ = np.arange(len(keys))
         # Setups may share a key, so that a row counts only when its id is the same too.
@@ -201,10 +201,10 @@ class RoutingTable:
             rows = pa.array(place[open_])
             same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
             hit = same.to_numpy(zero_copy_only=False).astype(bool)
-            found[open_[hit]] = place[open_[hit]]
+            rows[open_[hit]] = place[open_[hit]]
             open_ = open_[~hit]
             place[open_] += 1
-        return found
+        return rows
 
 
 def _read_settings(path: Path) -> RoutingSettings:

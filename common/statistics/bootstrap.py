@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from common.arrays import Floats, Ints
+from common.arrays import Floats, Indices, Ints
 from common.statistics.sums import base_loss, log_loss
 
 CHUNK_BYTES = 1 << 26
@@ -38,7 +37,7 @@ class Scored:
       predictions: float64 [n] for each model.
     """
 
-    setup: npt.NDArray[np.int64]
+    setup: Ints
     setups: int
     label: Floats
     predictions: dict[str, Floats]
@@ -46,7 +45,7 @@ class Scored:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: npt.NDArray[np.intp]) -> Scored:
+    def take(self, rows: Indices) -> Scored:
         """The examples at the given row numbers; setups keep their numbers."""
         predictions = {model: p[rows] for model, p in self.predictions.items()}
         return Scored(self.setup[rows], self.setups, self.label[rows], predictions)
@@ -205,9 +204,7 @@ class ResampledAuc:
     ranks, that is the wins. One sparse product serves many resamples.
     """
 
-    def __init__(
-        self, setup: npt.NDArray[np.int64], clusters: int, label: Floats, prediction: Floats
-    ) -> None:
+    def __init__(self, setup: Ints, clusters: int, label: Floats, prediction: Floats) -> None:
         positive = label > 0.5
         order = np.argsort(prediction[positive], kind="stable")
         ranked = prediction[positive][order]

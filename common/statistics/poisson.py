@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import chi2
 
-from common.arrays import Floats
+from common.arrays import Floats, Ints
 
 LARGEST_LEVERAGE = 0.9
 """Beyond, a setup nearly is the whole: its own residual says nothing."""
 
 
 def level_interval(
-    observed: Floats, expected: Floats, setup: npt.NDArray[np.int64], tail: float
+    observed: Floats, expected: Floats, setup: Ints, tail: float
 ) -> tuple[float, float]:
     """Interval of expected over observed conversions, had the same clicks been drawn again.
 
@@ -50,7 +49,7 @@ def level_interval(
     return float(total / most), float(total / least) if least > 0.0 else float("inf")
 
 
-def _clustering(observed: Floats, expected: Floats, setup: npt.NDArray[np.int64]) -> float:
+def _clustering(observed: Floats, expected: Floats, setup: Ints) -> float:
     """phi of `level_interval`; 1 where nothing was observed, or nothing expected."""
     _, number = np.unique(setup, return_inverse=True)
     y, p = np.bincount(number, observed), np.bincount(number, expected)

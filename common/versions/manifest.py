@@ -43,7 +43,7 @@ class Data(Frozen):
     splits: Mapping[str, SplitCounts]
 
 
-class Fit(Frozen):
+class FitRecord(Frozen):
     """One training of the recipe: what it learned from, and its two models."""
 
     first_day: str
@@ -106,9 +106,9 @@ class Manifest(Frozen):
     """sha256 over names and contents of the SavedModel's files; empty when there is no model."""
     one_task_digest: str = ""
     """The same of the one-task model; empty where the version has none."""
-    judged_fit: Fit | None = None
+    judged_fit: FitRecord | None = None
     """What the evaluator judged, which knew what was known when the eval period began."""
-    served_fit: Fit | None = None
+    served_fit: FitRecord | None = None
     """What serves: the judged fit, or the same recipe with everything known at `data.as_of`. Null
     when nothing was blessed, or the recipe was not fitted again because of that."""
     summed: bool = False
@@ -129,8 +129,8 @@ def build_manifest(
     model_digest: str,
     created: datetime,
     one_task_digest: str = "",
-    judged_fit: Fit | None = None,
-    served_fit: Fit | None = None,
+    judged_fit: FitRecord | None = None,
+    served_fit: FitRecord | None = None,
     version: int | None = None,
 ) -> Manifest:
     """Puts a manifest together from what the stages wrote.
@@ -190,7 +190,7 @@ COUNTED = ("examples", "positives", "hard_examples", "hard_positives")
 
 def judged_fit_of(
     splits: Mapping[str, Mapping[str, Any]], model_digest: str, one_task_digest: str
-) -> Fit | None:
+) -> FitRecord | None:
     """The fit that learned from the train split; None where a split is missing.
 
     Args:
@@ -204,7 +204,7 @@ def judged_fit_of(
         name: int(train.get(name.replace("positives", "judged_positives"), counts[name]))
         for name in ("positives", "hard_positives")
     }
-    return Fit(
+    return FitRecord(
         first_day=train["first_day"],
         last_day=train["last_day"],
         newest_trained_day=train.get("newest_click_day"),
@@ -223,7 +223,7 @@ def refit_of(
     calibration_days: int,
     model_digest: str,
     one_task_digest: str,
-) -> Fit:
+) -> FitRecord:
     """The fit that learned from every split, from the last `calibration_days` up to the newest
     click for its level too."""
     dated = [split for split in splits.values() if "first_day" in split]
@@ -231,7 +231,7 @@ def refit_of(
     newest = max(clicked, default=None)
     last = max(split["last_day"] for split in dated)
     calibration = date.fromisoformat(newest or last) - timedelta(days=calibration_days - 1)
-    return Fit(
+    return FitRecord(
         first_day=min(split["first_day"] for split in dated),
         last_day=last,
         newest_trained_day=newest,

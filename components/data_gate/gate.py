@@ -78,11 +78,11 @@ def judge(
     """
     findings = [
         finding
-        for split, found in anomalies.items()
-        for finding in _findings("schema", split, found, settings)
+        for split, of_split in anomalies.items()
+        for finding in _findings("schema", split, of_split, settings)
     ]
-    for kind, found in comparisons.items():
-        findings += _findings(kind, COMPARED_SPLIT[kind], _compared(found), settings)
+    for kind, of_kind in comparisons.items():
+        findings += _findings(kind, COMPARED_SPLIT[kind], _compared(of_kind), settings)
     return sorted(findings, key=lambda f: (f.severity, f.kind, f.split, f.feature))
 
 

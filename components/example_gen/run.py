@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from common.days import SECONDS_PER_DAY, to_date
 from common.files.gfile import read_text, write_json, write_text
+from common.pages.text import counted
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
 from components.example_gen.settings import IngestSettings
@@ -151,7 +152,7 @@ def _judge(
     if rows == 0:
         raise InputError(
             f"contract {contract.name}: no click between {window.start} and {window.days[-1]} "
-            f"({report['outside']} rows lie outside); wanted at least one: mind as_of, "
+            f"({counted(report['outside'], 'row')} outside); wanted at least one: mind as_of, "
             "window_days and timestamp_unit"
         )
     if rejected > settings.max_bad_row_share * rows:

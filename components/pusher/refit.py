@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 from common.arrays import Bools, Floats, Ints
 from common.clicks.tfrecords import read_records
 from common.days import to_day
+from common.pages.text import counted
 from common.statistics.poisson import level_interval
 from components.pusher.record import RefitCheck
 from components.pusher.settings import RefitSettings
@@ -125,7 +126,7 @@ def level_check(
         # Too few conversions for a narrow interval say too little against a level.
         passed=not (low > most or high < least),
         wanted=f"{least:.2f} .. {most:.2f} within reach of the interval",
-        detail=f"{shown}{total:.1f} conversions expected of {len(label):,} clicks, "
+        detail=f"{shown}{total:.1f} conversions expected of {counted(len(label), 'click')}, "
         f"{observed:.0f} observed",
         figures={"expected": total, "observed": observed, "clicks": len(label)}
         | {key: value if math.isfinite(value) else None for key, value in figures.items()},
@@ -144,7 +145,7 @@ def distance_check(predictions: Floats, judged: Floats, settings: RefitSettings)
         wanted=f"log-odds within {settings.max_distance:g} on average, rank correlation of at "
         f"least {settings.min_rank_correlation:g}",
         detail=f"log-odds {apart:.3f} from the judged fit's on average, rank correlation "
-        f"{ranks:.3f}, on {len(judged):,} clicks",
+        f"{ranks:.3f}, on {counted(len(judged), 'click')}",
         figures=figures,
     )
 

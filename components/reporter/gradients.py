@@ -50,11 +50,11 @@ def layer_gradients(looks: Sequence[Json]) -> list[LayerGradients]:
     layers = dict.fromkeys(
         key.removeprefix(COSINE) for look in looks for key in look if key.startswith(COSINE)
     )
-    found = [
+    every = [
         LayerGradients(layer, _points(looks, COSINE + layer), _points(looks, NORM_RATIO + layer))
         for layer in layers
     ]
-    return [layer for layer in found if layer.cosines]
+    return [layer for layer in every if layer.cosines]
 
 
 def _points(looks: Sequence[Json], key: str) -> list[tuple[int, float]]:

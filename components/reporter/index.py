@@ -14,7 +14,7 @@ from common.files.atomic import write_files
 from common.files.local import read_local_json
 from common.pages.page import Cell, Table, environment
 from common.pages.svg import sparkline
-from common.pages.text import between, count, decimal
+from common.pages.text import between, count, counted, decimal
 from common.runs.files import RunFile
 from components.reporter.sections import Card
 
@@ -118,7 +118,7 @@ def _read(folder: Path) -> Run:
 def _runs(runs: Sequence[Run]) -> Table:
     head = ["Run", "#As of", "Outcome", "#Hard RIG", "#Level", "#Flips", "#Age, days", "Verdict"]
     return Table(
-        f"{len(runs)} run{'' if len(runs) == 1 else 's'}, newest first",
+        f"{counted(len(runs), 'run')}, newest first",
         head,
         [
             [
@@ -167,7 +167,8 @@ def _trends(runs: Sequence[Run]) -> Iterable[tuple[Card, Markup]]:
         values = [run.value(name) for run in runs]
         known = [value for value in values if value is not None]
         if known:
-            label = f"{what} of {len(known)} runs, from {show(known[0])} to {show(known[-1])}"
+            ends = f"from {show(known[0])} to {show(known[-1])}"
+            label = f"{what} of {counted(len(known), 'run')}, {ends}"
             yield Card(show(known[-1]), what), Markup(sparkline(label, values))
 
 

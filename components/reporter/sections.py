@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from common.pages.intervals import Line
-from common.pages.text import between, count, decimal, signed
-from common.versions.manifest import Fit, Manifest
+from common.pages.intervals import IntervalLine
+from common.pages.text import between, count, counted, decimal, signed
+from common.versions.manifest import FitRecord, Manifest
 from components.reporter.inputs import Json, RunFiles
 from components.reporter.summary import (
     CANDIDATE,
@@ -111,7 +111,7 @@ class DelayRule:
 
 
 @dataclass(frozen=True)
-class Period:
+class PeriodCounts:
     """A split and what is in it."""
 
     name: str
@@ -128,7 +128,7 @@ class NamedFit:
     """A fit, and days from its newest trained click to the as-of day."""
 
     name: str
-    fit: Fit
+    fit: FitRecord
     age: int | None
 
 
@@ -209,7 +209,7 @@ def cards(key: KeyFigures) -> list[Card]:
         (key.hard_calibration, "predicted over observed conversions", partial(decimal, places=3)),
         (key.lead_over_one_task, "RIG minus that of one task for all", partial(signed, places=4)),
     )
-    rest = f"conversions in {count(key.hard_examples)} hard examples"
+    rest = f"conversions in {counted(key.hard_examples, 'hard example')}"
     return [
         *(Card(show(f.value), what, between(f.low, f.high, show)) for f, what, show in measured),
         Card(count(key.hard_conversions), rest),
@@ -225,29 +225,29 @@ def newest_trained_day(files: RunFiles, manifest: Manifest) -> str | None:
     return train.last_day if train else None
 
 
-def opponents(comparisons: Sequence[Json]) -> list[Line]:
+def opponents(comparisons: Sequence[Json]) -> list[IntervalLine]:
     """RIG of the candidate on hard examples minus that of each other model."""
     leads = {
         other: difference(comparisons, CANDIDATE, other, HARD_SLICE, "rig") for other in OPPONENTS
     }
     return [
-        Line(OPPONENTS[other], d.value, d.low, d.high)
+        IntervalLine(OPPONENTS[other], d.value, d.low, d.high)
         for other, d in leads.items()
         if d is not None
     ]
 
 
-def level_lines(rows: Sequence[SummaryRow]) -> list[Line]:
+def level_lines(rows: Sequence[SummaryRow]) -> list[IntervalLine]:
     """Predicted over observed conversions of each model on hard examples, less 1."""
 
     return [
-        Line(MODELS[row.model], c.value, c.low, c.high).less(1.0)
+        IntervalLine(MODELS[row.model], c.value, c.low, c.high).less(1.0)
         for row in rows
         if row.on == "hard" and (c := row.calibration).value is not None
     ]
 
 
-def slice_lines(comparisons: Sequence[Json], other: str) -> list[Line]:
+def slice_lines(comparisons: Sequence[Json], other: str) -> list[IntervalLine]:
     """RIG of the candidate minus that of another model on the largest parts of hard examples, in
     the evaluator's order."""
     parts = [
@@ -259,20 +259,20 @@ def slice_lines(comparisons: Sequence[Json], other: str) -> list[Line]:
     largest = sorted(parts, key=lambda c: (c["slice"] != HARD_SLICE, -c["examples"], c["slice"]))
     shown = {c["slice"] for c in largest[:PLOTTED_SLICES]}
     return [
-        Line(
+        IntervalLine(
             short_name(c["slice"]) if c["slice"] != HARD_SLICE else "all hard examples",
             *(c["estimate"], c["low"], c["high"]),
-            note=f"{c['positives']:,} conversions",
+            note=counted(c["positives"], "conversion"),
         )
         for c in parts
         if c["slice"] in shown
     ]
 
 
-def periods(splits: Mapping[str, Json]) -> list[Period]:
+def periods(splits: Mapping[str, Json]) -> list[PeriodCounts]:
     """Splits with days, in the order of time."""
     of_splits = [
-        Period(
+        PeriodCounts(
             name=name,
             first_day=split["first_day"],
             last_day=split["last_day"],

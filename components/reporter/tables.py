@@ -6,11 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Cell, Table
-from common.pages.text import DASH, anything, between, count, decimal, ratio, share, signed, size
+from common.pages.text import (
+    DASH,
+    anything,
+    between,
+    count,
+    counted,
+    decimal,
+    ratio,
+    share,
+    signed,
+    size,
+)
 from components.reporter.drift import AssignmentDrift
 from components.reporter.gradients import LayerGradients
 from components.reporter.inputs import Json
-from components.reporter.sections import DelayRule, NamedFit, Period, RestlessSetup
+from components.reporter.sections import DelayRule, NamedFit, PeriodCounts, RestlessSetup
 from components.reporter.summary import (
     AS_SERVED,
     MODELS,
@@ -46,8 +57,8 @@ def system(rows: Sequence[SummaryRow], comparisons: Sequence[Json]) -> Table:
             ]
         )
     caption = (
-        f"On all {served.examples:,} examples with {served.positives:,} conversions, by each day's "
-        "routing table"
+        f"On all {counted(served.examples, 'example')} with "
+        f"{counted(served.positives, 'conversion')}, by each day's routing table"
     )
     return Table(caption, ["", "#As served", "#One task for all", "#Difference"], body)
 
@@ -70,7 +81,7 @@ def models(rows: Sequence[SummaryRow]) -> Table:
     body: list[list[str | Cell]] = [
         [
             MODELS[row.model],
-            Cell(f"{count(row.examples)} {row.on}", f"{count(row.positives)} conversions"),
+            Cell(f"{count(row.examples)} {row.on}", counted(row.positives, "conversion")),
             bounded(row.rig, 4),
             bounded(row.auc, 4),
             bounded(row.log_loss, 5),
@@ -83,12 +94,12 @@ def models(rows: Sequence[SummaryRow]) -> Table:
     return Table("Models on the eval period", head, body, keys)
 
 
-def conditions(found: Iterable[Json], passed: bool) -> Table:
+def conditions(every: Iterable[Json], passed: bool) -> Table:
     """The gate's conditions that passed, or those that failed."""
-    mine = [c for c in found if c["passed"] is passed]
+    mine = [c for c in every if c["passed"] is passed]
     words, tone = ("passed", "good") if passed else ("failed", "bad")
     return Table(
-        f"{len(mine)} condition{'' if len(mine) == 1 else 's'} {words}",
+        f"{counted(len(mine), 'condition')} {words}",
         ["Condition", "", "On", "#Value", "Wanted", "In words"],
         [
             [
@@ -122,7 +133,7 @@ def checks(push: Json | None) -> Table:
     )
 
 
-def fits(found: Sequence[NamedFit]) -> Table:
+def fits(named: Sequence[NamedFit]) -> Table:
     """What each fit has learned from."""
     head = ["Fit", "Trained on", "Newest click", "#Days old", "Labels as of", "Level fitted on"]
     return Table(
@@ -141,12 +152,12 @@ def fits(found: Sequence[NamedFit]) -> Table:
                 count(fit.hard_examples),
                 count(fit.hard_positives),
             ]
-            for name, fit, age in ((f.name, f.fit, f.age) for f in found)
+            for name, fit, age in ((f.name, f.fit, f.age) for f in named)
         ],
     )
 
 
-def splits(found: Sequence[Period]) -> Table:
+def splits(periods: Sequence[PeriodCounts]) -> Table:
     """Periods of the data."""
     head = ["Split", "#First day", "#Last day", "#Examples", "#Conversions", "#CVR"]
     return Table(
@@ -164,7 +175,7 @@ def splits(found: Sequence[Period]) -> Table:
                 count(p.hard_positives),
                 ratio(p.hard_positives, p.hard_examples),
             ]
-            for p in found
+            for p in periods
         ],
     )
 
@@ -195,7 +206,7 @@ def findings(gate: Json | None) -> Table:
     )
 
 
-def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
+def delays(rules: Sequence[DelayRule], judged: int | None) -> Table:
     """Treatments of young clicks, with hindsight."""
     return Table(
         "Treatments of young clicks, with hindsight",
@@ -207,9 +218,9 @@ def delays(found: Sequence[DelayRule], judged: int | None) -> Table:
                 ratio(r.miscalls, judged),
                 count(r.false_hard),
             ]
-            for r in (found if judged else ())
+            for r in (rules if judged else ())
         ],
-        frozenset(i for i, r in enumerate(found) if r.name == "chosen"),
+        frozenset(i for i, r in enumerate(rules) if r.name == "chosen"),
     )
 
 
@@ -235,12 +246,12 @@ def prior_clicks(stability: Json | None) -> Table:
     )
 
 
-def restless(found: Sequence[RestlessSetup]) -> Table:
+def restless(setups: Sequence[RestlessSetup]) -> Table:
     """The setups that changed side most often."""
     return Table(
         "Setups that changed side most often",
         ["Setup", "#Changes", "Now", "#Historical CVR"],
-        [[s.setup_id, count(s.flips), s.task, share(s.historical_cvr)] for s in found],
+        [[s.setup_id, count(s.flips), s.task, share(s.historical_cvr)] for s in setups],
     )
 
 
@@ -283,10 +294,10 @@ def moved(drift: AssignmentDrift | None) -> Table:
     )
 
 
-def distances(found: Sequence[Json]) -> Table:
+def distances(features: Sequence[Json]) -> Table:
     """How far each feature has moved."""
     return Table(
-        f"All {len(found)} distances of features",
+        f"All {len(features)} distances of features",
         ["Feature", "Comparison", "Measure", "#Distance", "#Threshold", ""],
         [
             [
@@ -297,7 +308,7 @@ def distances(found: Sequence[Json]) -> Table:
                 decimal(d["threshold"], 2),
                 Cell("above", tone="warn") if d["value"] > d["threshold"] else "",
             ]
-            for d in found
+            for d in features
         ],
         folded=True,
     )
@@ -327,7 +338,7 @@ def every_slice(rows: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
-def trainings(found: Mapping[str, Json]) -> Table:
+def trainings(by_model: Mapping[str, Json]) -> Table:
     """How each model was trained."""
     head = ["Model", "Mode", "Started from", "Ended by", "#Best step", "#Seed"]
     return Table(
@@ -345,7 +356,7 @@ def trainings(found: Mapping[str, Json]) -> Table:
                 count(log.get("parameters", {}).get("full")),
                 decimal(sum(log.get("seconds", {}).values()), 1),
             ]
-            for model, log in found.items()
+            for model, log in by_model.items()
         ],
     )
 
@@ -366,7 +377,7 @@ def started_from(log: Json) -> str:
     return words
 
 
-def calibrated(found: Mapping[str, Json]) -> Table:
+def calibrated(by_model: Mapping[str, Json]) -> Table:
     """What the calibration inside each graph does on the examples that it was fitted on."""
     head = ["Model", "Method", "#Examples", "#Conversions", "#Log loss before", "#Log loss after"]
     return Table(
@@ -382,13 +393,13 @@ def calibrated(found: Mapping[str, Json]) -> Table:
                 *(decimal(c[when]["ratio"], 3) for when in ("before", "after")),
                 *(decimal(c[when]["error"], 5) for when in ("before", "after")),
             ]
-            for model, log in found.items()
+            for model, log in by_model.items()
             if (c := log.get("calibration"))
         ],
     )
 
 
-def gradients(found: Sequence[LayerGradients]) -> Table:
+def gradients(layers: Sequence[LayerGradients]) -> Table:
     """The candidate's shared layers."""
     head = ["Layer", "#Mean cosine", "#Last cosine", "#Looks below 0", "#Looks"]
     return Table(
@@ -403,7 +414,7 @@ def gradients(found: Sequence[LayerGradients]) -> Table:
                 count(len(g.cosines)),
                 decimal(g.median_ratio, 3),
             ]
-            for g in found
+            for g in layers
         ],
     )
 

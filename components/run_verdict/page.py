@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from components.run_verdict.verdict import SUCCEEDED, Verdict
+from components.run_verdict.verdict import SUCCEEDED, RunOutcome
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -17,7 +17,7 @@ dt {{ font-weight: 600 }} dd {{ margin: 0 0 .6rem }} code {{ overflow-wrap: anyw
 """
 
 
-def render_verdict(verdict: Verdict) -> str:
+def render_verdict(verdict: RunOutcome) -> str:
     """A page that needs nothing but itself."""
     model = {True: "blessed", False: "not blessed", None: "not judged"}[verdict.blessed]
     rows = {

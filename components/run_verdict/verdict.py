@@ -16,7 +16,7 @@ from schemas.base import Frozen
 SUCCEEDED, FAILED, UNKNOWN = "SUCCEEDED", "FAILED", "UNKNOWN"
 
 
-class Verdict(Frozen):
+class RunOutcome(Frozen):
     """Contents of `verdict.json`."""
 
     run_id: str
@@ -71,7 +71,7 @@ def final_status(text: str, reported: bool) -> tuple[str, str]:
 
 def judge_run(
     run_id: str, status_text: str, folder: Path, serving_dir: str, written: datetime
-) -> Verdict:
+) -> RunOutcome:
     """Puts together what the run left behind.
 
     Args:
@@ -86,7 +86,7 @@ def judge_run(
     newest = ServingFolder(local_path("serving_dir", serving_dir)).newest()
     served: dict[str, Any] = read_local_json(newest.path / MANIFEST, {}) if newest else {}
     maker = str(served.get("run_id", ""))
-    return Verdict(
+    return RunOutcome(
         run_id=run_id,
         status=state,
         error=error,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from common.days import to_date
 from components.task_labeler.calendar import Period
 from components.task_labeler.decide.assign import DayTotals
-from components.task_labeler.decide.context import Context
+from components.task_labeler.decide.estimates import SharedEstimates
 from components.task_labeler.decide.hysteresis import Reason, posterior
 from components.task_labeler.settings import LabellingSettings
 from schemas.contract import Contract
@@ -53,7 +53,7 @@ def assignment_runs(history: pa.Table) -> pa.Table:
             "setup_id": history["setup_id"].take(pa.array(start)),
             "first_day": history["day"].take(pa.array(start)).cast(pa.date32()),
             "last_day": history["day"].take(pa.array(end)).cast(pa.date32()),
-            "task": task_names(hard[start]),
+            "task": tasks_of(hard[start]),
             "reason": reason_names(reason[start]),
             "historical_cvr": history["historical_cvr"].take(pa.array(end)),
         }
@@ -61,7 +61,7 @@ def assignment_runs(history: pa.Table) -> pa.Table:
 
 
 def routing_table(
-    history: pa.Table, as_of_day: int, settings: LabellingSettings, context: Context
+    history: pa.Table, as_of_day: int, settings: LabellingSettings, estimates: SharedEstimates
 ) -> pa.Table:
     """Where candidates go from the as-of day on, by the online threshold (paper, section 3.2.2).
 
@@ -81,7 +81,7 @@ def routing_table(
             "reason": [*reason_names(reason), *(["pinned"] * n)],
             "historical_cvr": [
                 *today["historical_cvr"].to_pylist(),
-                *([float(context.prior[-1, -1])] * n),
+                *([float(estimates.prior[-1, -1])] * n),
             ],
             "observed_clicks": [*today["observed_clicks"].to_pylist(), *([0] * n)],
             "category": [*today["category"].to_pylist(), *([""] * n)],
@@ -100,13 +100,13 @@ def routed_to(history: pa.Table, settings: LabellingSettings) -> npt.NDArray[np.
     Returns:
       str [n].
     """
-    task = task_names(history["online_hard"].to_numpy())
+    task = tasks_of(history["online_hard"].to_numpy())
     if settings.cold_start != FALLBACK:
         return task
     return np.where(history["online_reason"].to_numpy() == Reason.COLD_START, FALLBACK, task)
 
 
-def unknown_setups(context: Context, settings: LabellingSettings) -> list[dict[str, Any]]:
+def unknown_setups(estimates: SharedEstimates, settings: LabellingSettings) -> list[dict[str, Any]]:
     """Rules for setups that the table does not hold, most specific first.
 
     A rule with null keys matches everything. Under the `prior` policy each category x advertiser
@@ -114,18 +114,18 @@ def unknown_setups(context: Context, settings: LabellingSettings) -> list[dict[s
     """
     if settings.cold_start != "prior":
         return [{"category": None, "advertiser_type": None, "task": settings.cold_start}]
-    strength = context.strength
+    strength = estimates.strength
     levels: list[tuple[str | None, str | None, float, float]] = [
-        (name, kind, cvr, strength.by_category[context.category[name], -1])
-        for (name, kind), cvr in zip(context.groups, context.prior[:-1, -1], strict=True)
+        (name, kind, cvr, strength.by_category[estimates.category[name], -1])
+        for (name, kind), cvr in zip(estimates.groups, estimates.prior[:-1, -1], strict=True)
     ]
     levels += [
         (name, None, cvr, strength.by_category[row, -1])
         for (name, row), cvr in zip(
-            context.category.items(), context.category_prior[:, -1], strict=True
+            estimates.category.items(), estimates.category_prior[:, -1], strict=True
         )
     ]
-    levels.append((None, None, context.prior[-1, -1], strength.overall[-1]))
+    levels.append((None, None, estimates.prior[-1, -1], strength.overall[-1]))
     return [
         {
             "category": category,
@@ -148,15 +148,18 @@ def _low_prior(cvr: float, strength: float, settings: LabellingSettings) -> bool
     return bool(probability[0] >= settings.min_probability)
 
 
-def stability(totals: DayTotals, context: Context, doubtful: DoubtfulHard) -> dict[str, Any]:
+def stability(
+    totals: DayTotals, estimates: SharedEstimates, doubtful: DoubtfulHard
+) -> dict[str, Any]:
     """Flips, churned clicks and counts by day and over the whole log."""
     today = {
-        name: float(context.strength.by_category[row, -1]) for name, row in context.category.items()
+        name: float(estimates.strength.by_category[row, -1])
+        for name, row in estimates.category.items()
     }
     days = [
-        {"day": to_date(context.calendar.first + i).isoformat()}
+        {"day": to_date(estimates.calendar.first + i).isoformat()}
         | {name: int(values[i]) for name, values in totals.by_day.items()}
-        for i in range(context.calendar.days)
+        for i in range(estimates.calendar.days)
     ]
     whole = {name: int(values.sum()) for name, values in totals.by_day.items()}
     reasons = {
@@ -267,7 +270,7 @@ def assignment_id(history: pa.Table, settings: LabellingSettings, contract: Cont
     return digest.hexdigest()[:16]
 
 
-def task_names(hard: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+def tasks_of(hard: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
     return np.where(hard, HARD, SOFT)
 
 

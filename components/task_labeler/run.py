@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from common.days import to_date
 from common.files.gfile import read_json, read_parquet, write_bytes, write_json, write_parquet
+from common.pages.text import counted
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from common.runs.files import AssignmentFile
@@ -26,7 +27,8 @@ from components.task_labeler.calendar import (
 )
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.completeness import age_curve, curves_table
-from components.task_labeler.decide.context import Context
+from components.task_labeler.decide.counts import merge_counts
+from components.task_labeler.decide.estimates import SharedEstimates
 from components.task_labeler.passes.assign_pass import (
     COUNTS,
     DELAYS,
@@ -34,10 +36,9 @@ from components.task_labeler.passes.assign_pass import (
     HISTORY,
     MOMENTS,
     assign_pass,
-    context_of,
+    estimates_of,
 )
 from components.task_labeler.passes.clicks import ClickLog, ClickReader
-from components.task_labeler.passes.counts import merge_counts
 from components.task_labeler.passes.label import Split, SplitPlaces
 from components.task_labeler.passes.label_pass import AssignmentFiles, label_pass
 from components.task_labeler.settings import LabellingSettings, SplitSettings, as_labelled
@@ -98,8 +99,8 @@ def label_clicks(
     groups = read_parquet(f"{temp}/{GROUPS}")
     if groups.num_rows == 0:
         raise InputError(f"no click before {log.as_of}: the examples are empty")
-    context = context_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
-    first, window = context.calendar.first, log.contract.attribution_window_days
+    estimates = estimates_of(groups, read_json(f"{temp}/{MOMENTS}"), log, labelling)
+    first, window = estimates.calendar.first, log.contract.attribution_window_days
     ripening = log.contract.labels_ripen
     periods = split_periods(first, log.as_of, window, splits, ripening)
     history = _whole_history(temp)
@@ -120,8 +121,8 @@ def label_clicks(
         curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
         delays = read_parquet(f"{temp}/{DELAYS}")
         judged, latest = (
-            age_curve(delays, context.calendar, window, day)
-            for day in (periods[EVAL].first, context.calendar.as_of)
+            age_curve(delays, estimates.calendar, window, day)
+            for day in (periods[EVAL].first, estimates.calendar.as_of)
         )
         write_parquet(curves_table(judged, latest), curves)
     fits = history.num_rows <= labelling.broadcast_rows
@@ -147,7 +148,7 @@ def label_clicks(
     if unseen > DOUBTFUL_SHARE * trained_on:
         words = blind_words(unseen, trained_on, first, log.contract)
         logger.warning("TaskLabeler: %s", words)
-    trained = Period(periods[TRAIN].first, context.calendar.as_of)
+    trained = Period(periods[TRAIN].first, estimates.calendar.as_of)
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
         logger.warning(
@@ -160,9 +161,9 @@ def label_clicks(
             outputs.FAR,
         )
     write_json(report, f"{folders.assignments}/{AssignmentFile.SPLITS}")
-    stability = outputs.stability(totals, context, doubtful)
+    stability = outputs.stability(totals, estimates, doubtful)
     write_json(stability, f"{folders.assignments}/{AssignmentFile.STABILITY}")
-    identity = _write_routing(history, log, labelling, splits, context, folders.assignments)
+    identity = _write_routing(history, log, labelling, splits, estimates, folders.assignments)
     tf.io.gfile.rmtree(temp)
     return identity
 
@@ -172,14 +173,14 @@ def _write_routing(
     log: ClickLog,
     labelling: LabellingSettings,
     splits: SplitSettings,
-    context: Context,
+    estimates: SharedEstimates,
     folder: str,
 ) -> str:
     """The history's runs, the routing table of the as-of day and the settings behind both; returns
     the assignment id."""
     identity = outputs.assignment_id(history, labelling, log.contract)
     write_parquet(outputs.assignment_runs(history), f"{folder}/{AssignmentFile.RUNS}")
-    routing = outputs.routing_table(history, context.calendar.as_of, labelling, context)
+    routing = outputs.routing_table(history, estimates.calendar.as_of, labelling, estimates)
     write_parquet(routing, f"{folder}/{PARQUET_FILE}")
     write_bytes(serving_bytes(serving_table(routing, identity)), f"{folder}/{SERVING_FILE}")
     window = log.contract.attribution_window_days
@@ -195,7 +196,7 @@ def _write_routing(
         "labelling": labelling.model_dump(mode="json"),
         "splits": splits.model_dump(mode="json"),
         "served_calibration_days": splits.served_calibration_days(window),
-        "unknown_setups": outputs.unknown_setups(context, labelling),
+        "unknown_setups": outputs.unknown_setups(estimates, labelling),
     }
     write_json(settings, f"{folder}/{AssignmentFile.SETTINGS}")
     return identity
@@ -211,8 +212,8 @@ def refuse_faults(files: Sequence[str], contract: Contract) -> None:
     for path in files:
         for fault, rows in reader.faults(path):
             raise InputError(
-                f"{path}: column {fault.column}: {rows} rows break a rule; wanted {fault.wanted}; "
-                "mend or filter them in the query"
+                f"{path}: column {fault.column}: {counted(rows, 'row')} against a rule; "
+                f"wanted {fault.wanted}; mend or filter them in the query"
             )
 
 
@@ -249,8 +250,8 @@ def _require_hard(
                 what = {"hard_examples": "hard example"}.get(name, "hard conversion seen by then")
                 raise InputError(
                     f"splits: the {split} period {counts['first_day']} .. {counts['last_day']} has "
-                    f"no {what} ({counts['examples']} examples, alpha {labelling.alpha}); "
-                    "wanted at least one: raise alpha or lengthen the period"
+                    f"no {what} ({counted(int(counts['examples']), 'example')}, alpha "
+                    f"{labelling.alpha}); wanted at least one: raise alpha or lengthen the period"
                 )
 
 

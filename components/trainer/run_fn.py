@@ -9,18 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from pydantic import PositiveInt
 
 from common.files.gfile import write_json
+from common.pages.text import counted
 from common.runs.files import TrainingFile
-from components.trainer.calibrate.calibrator import (
-    Calibrator,
-    check_calibration,
-    fit_calibrators,
-)
+from components.trainer.calibrate.calibrator import Fitted, check_calibration, fit_calibrators
 from components.trainer.calibrate.reference import Reference, fit_reference
 from components.trainer.data.columns import Columns, known
 from components.trainer.data.load import last_days, load_columns
@@ -34,10 +31,16 @@ from components.trainer.export.export import (
 from components.trainer.loop.checkpoints import CheckpointRoot, checkpoint_root, remove
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
 from components.trainer.network.network import TwoTowerDCN
-from components.trainer.settings import Fit, LossSettings, ModelSettings, Recipe, TrainingSettings
+from components.trainer.settings import (
+    FitName,
+    LossSettings,
+    ModelSettings,
+    Recipe,
+    TrainingSettings,
+)
 from components.trainer.step.distribution import choose
 from components.trainer.warm.start_weights import write_start
-from components.trainer.warm.warm_start import choose_start
+from components.trainer.warm.warm_start import Start, choose_start
 from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.base import Frozen
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 LOG_EVERY = 1_000_000
 """Examples between two lines while a split is read."""
 
-SERVED: Fit = "served"
+SERVED: FitName = "served"
 
 _log = logging.getLogger("hardtower")
 
@@ -64,7 +67,7 @@ class TrainerConfig(Frozen):
     model: ModelSettings
     loss: LossSettings
     training: TrainingSettings
-    fit: Fit | None = None
+    fit: FitName | None = None
     """Whose knowledge of labels to train on; none takes the contract's labels as final."""
     checkpoints: str = ""
     """Folder for the checkpoints of all trainings."""
@@ -77,6 +80,10 @@ class TrainerConfig(Frozen):
     it is trained on, so that it has learned from yesterday."""
     passes: float | None = None
     """Of the served fit: those that the judged fit has kept, where it kept fewer than all."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.model, self.loss, self.training)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -109,22 +116,12 @@ def run_fn(fn_args: FnArgs) -> None:
       WorkerLostError: another worker is gone.
     """
     config = TrainerConfig.model_validate(fn_args.custom_config)
-    recipe = Recipe(config.model, config.loss, config.training)
     contract, training = parse_contract(config.contract), config.training
-    distribution = choose(training.devices)
-    graph_dir, run_dir = fn_args.transform_graph_path, fn_args.model_run_dir
+    distribution, run_dir = choose(training.devices), fn_args.model_run_dir
     tf.io.gfile.makedirs(run_dir)
     offered = CheckpointRoot(config.checkpoints, config.code)
     root = checkpoint_root(offered, training, sweeping=distribution.chief)
-    start = choose_start(
-        fn_args.base_model,
-        contract,
-        config.model,
-        training,
-        graph_dir,
-        config.eval_days,
-        served=config.fit == SERVED,
-    )
+    start = _choose_start(fn_args, config, contract)
     phases = Phases()
 
     columns = _load(fn_args, config, contract, phases)
@@ -137,69 +134,36 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     around = Surroundings(run_dir, _stepping(training), root, start.initialize, distribution)
     with phases.time("train"):
-        result = train(splits, recipe, around, config.passes)
+        result = train(splits, config.recipe, around, config.passes)
     _log.info("Trainer: kept step %d; ended by %s", result.kept_step, result.stopped_by)
     if not distribution.chief:
         _log.info("Trainer: waiting for the chief to export")
         distribution.wait()
         return
 
-    with phases.time("calibrate"):
-        fitted = fit_calibrators(
-            result.network,
-            splits.calibration,
-            training.calibration,
-            training.evaluation_batch_size,
-        )
-    for tower, of_tower in fitted.items():
-        _log.info(
-            "Trainer: %s calibrated by %s on %d examples",
-            tower,
-            of_tower.calibrator.method,
-            of_tower.record["examples"],
-        )
-    reference = None
-    if config.fit != SERVED:
-        with phases.time("reference"):
-            reference = fit_reference(splits, recipe)
-
+    fitted = _fit_calibrators(result.network, splits, training, phases)
+    reference = _fit_reference(splits, config, phases)
     with phases.time("export"):
-        calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
-        transform, serving_dir = TransformGraph(graph_dir), fn_args.serving_model_dir
-        _export(result.network, calibrators, reference, transform, contract, serving_dir)
-
-    served = fitted.get(result.network.serving_tower)
+        _export(result.network, fitted, reference, contract, fn_args)
     write_json(result.history, os.path.join(run_dir, TrainingFile.HISTORY))
-    record = {
-        "settings": {
-            "model": config.model.model_dump(mode="json"),
-            "loss": config.loss.model_dump(mode="json"),
-            "training": training.model_dump(mode="json"),
-        },
-        "seed": training.seed,
-        "examples": {
-            **{split: _examples(read) for split, read in columns.items()},
-            "trained_on": _examples(result.trained_on),
-        },
-        "calibration": served.record if served else None,
-        "wide": result.wide,
-        "reference": None if reference is None else reference.record,
-        "parameters": _parameters(result),
-        "kept_step": result.kept_step,
-        "kept_passes": result.kept_passes,
-        "stopped_by": result.stopped_by,
-        "resumed_from": result.resumed_from,
-        "checkpoints": asdict(result.spent),
-        "warm_start": start.record(),
-        "seconds": phases.seconds,
-    }
+    record = _record(config, columns, result, fitted, reference)
+    record |= {"warm_start": start.record(), "seconds": phases.seconds}
     write_json(record, os.path.join(run_dir, TrainingFile.RECORD))
     if result.checkpoints is not None:
         remove(result.checkpoints)
     distribution.wait()
-    _log.info(
-        "Trainer: %s",
-        ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in phases.seconds.items()),
+    _log.info("Trainer: %s", phases)
+
+
+def _choose_start(fn_args: FnArgs, config: TrainerConfig, contract: Contract) -> Start:
+    return choose_start(
+        fn_args.base_model,
+        contract,
+        config.model,
+        config.training,
+        fn_args.transform_graph_path,
+        config.eval_days,
+        served=config.fit == SERVED,
     )
 
 
@@ -227,15 +191,38 @@ def _load(
     return columns
 
 
+def _fit_calibrators(
+    network: TwoTowerDCN, splits: Splits, training: TrainingSettings, phases: Phases
+) -> dict[str, Fitted]:
+    """By tower."""
+    with phases.time("calibrate"):
+        fitted = fit_calibrators(
+            network, splits.calibration, training.calibration, training.evaluation_batch_size
+        )
+    for tower, of_tower in fitted.items():
+        method, examples = of_tower.calibrator.method, of_tower.record["examples"]
+        _log.info("Trainer: %s calibrated by %s on %d examples", tower, method, examples)
+    return fitted
+
+
+def _fit_reference(splits: Splits, config: TrainerConfig, phases: Phases) -> Reference | None:
+    """None of a served fit, which nothing is compared with."""
+    if config.fit == SERVED:
+        return None
+    with phases.time("reference"):
+        return fit_reference(splits, config.recipe)
+
+
 def _export(
     network: TwoTowerDCN,
-    calibrators: Mapping[str, Calibrator],
+    fitted: Mapping[str, Fitted],
     reference: Reference | None,
-    transform: TransformGraph,
     contract: Contract,
-    serving_dir: str,
+    fn_args: FnArgs,
 ) -> None:
     """Writes the serving graph and, in folders beside it, the full graph and the reference."""
+    transform, serving_dir = TransformGraph(fn_args.transform_graph_path), fn_args.serving_model_dir
+    calibrators = {tower: of_tower.calibrator for tower, of_tower in fitted.items()}
     model_dir = os.path.dirname(serving_dir)
     export_serving(network, transform, contract, serving_dir, calibrators)
     write_start(network, contract, serving_dir)
@@ -245,6 +232,34 @@ def _export(
         reference_dir = os.path.join(model_dir, REFERENCE_DIRECTORY)
         tower, calibrator = reference.tower, reference.calibrator
         export_reference(tower, transform, contract, reference_dir, calibrator)
+
+
+def _record(
+    config: TrainerConfig,
+    columns: Mapping[str, Columns],
+    result: TrainResult,
+    fitted: Mapping[str, Fitted],
+    reference: Reference | None,
+) -> dict[str, Any]:
+    """What `training.json` says of settings, data and network."""
+    served = fitted.get(result.network.serving_tower)
+    return {
+        "settings": config.model_dump(mode="json", include={"model", "loss", "training"}),
+        "seed": config.training.seed,
+        "examples": {
+            **{split: _examples(read) for split, read in columns.items()},
+            "trained_on": _examples(result.trained_on),
+        },
+        "calibration": served.record if served else None,
+        "wide": result.wide,
+        "reference": None if reference is None else reference.record,
+        "parameters": _parameters(result),
+        "kept_step": result.kept_step,
+        "kept_passes": result.kept_passes,
+        "stopped_by": result.stopped_by,
+        "resumed_from": result.resumed_from,
+        "checkpoints": asdict(result.spent),
+    }
 
 
 def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
@@ -261,7 +276,8 @@ def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
 
 def _in_words(examples: Mapping[str, Mapping[str, float | int | None]]) -> str:
     return ", ".join(
-        f"{counts['examples']:,} {task} examples ({counts['positives']:,} conversions)"
+        f"{counted(counts['examples'], f'{task} example')} "
+        f"({counted(counts['positives'], 'conversion')})"
         for task, counts in examples.items()
     )
 
@@ -329,3 +345,6 @@ class Phases:
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["two_tower", "one_task", "hard_only"]
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
-Fit = Literal["judged", "served"]
+FitName = Literal["judged", "served"]
 """`judged`: what was known when the eval period began. `served`: what is known at as_of."""
 Labels = Literal["observed", "corrected", "mature"]
 
@@ -251,8 +251,8 @@ class TrainingSettings(Frozen):
     """Clicks of which a smaller share of the conversions can have been seen are left out."""
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Examples a step; an epoch's batches are made as equal as can be, none above this."""
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
-    """Most passes over the training split."""
+    epochs: Annotated[int, Field(ge=0, le=10_000)] = 5
+    """Most passes over the training split; 0 leaves the linear part alone to predict."""
     learning_rate: LearningRate = 1e-3
     """Adam's, for all but the embedding tables."""
     table_learning_rate: LearningRate | None = None

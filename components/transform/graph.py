@@ -81,13 +81,13 @@ class TransformGraph(tf.Module):
             }
         for outer, inner in zip(function.captured_inputs, graph.internal_captures, strict=True):
             fed[inner.name] = tf.identity(outer)
-        found = tf.graph_util.import_graph_def(
+        outputs = tf.graph_util.import_graph_def(
             graph.as_graph_def(),
             input_map=fed,
             return_elements=[tensor.name for tensor in function.outputs],
             name="transform",
         )
-        packed = dict(zip(sorted(function.structured_outputs), found, strict=True))
+        packed = dict(zip(sorted(function.structured_outputs), outputs, strict=True))
         return packed[IDS], packed[NUMS]
 
 

@@ -7,10 +7,9 @@ ones is the data itself.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 
 
 def median(ratios: Floats, counts: Ints) -> Floats:
@@ -78,5 +77,5 @@ def nested_groups(
     return groups
 
 
-def _defined(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
+def _defined(values: Floats, where: Bools) -> Floats:
     return np.where(where, values, np.nan)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from common.pages.intervals import Line, intervals
+from common.pages.intervals import IntervalLine, intervals
 from common.pages.svg import BLUE, MUTED, drawing
 from labs.ab_report.table import Row
 
@@ -22,9 +22,9 @@ PANELS: tuple[tuple[str, str, str, Literal["above", "below"]], ...] = (
 def forest(rows: Sequence[Row]) -> list[str]:
     """Each row of the table as a dot with its interval: CPA, then conversions."""
 
-    def line(row: Row, name: str) -> Line:
+    def line(row: Row, name: str) -> IntervalLine:
         interval = getattr(row, name)
-        return Line(row.name, interval.ratio, interval.low, interval.high).less(1.0)
+        return IntervalLine(row.name, interval.ratio, interval.low, interval.high).less(1.0)
 
     return [
         intervals(

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Indices, Ints
 from labs.ab_report.aggregate import median, nested_groups, pooled, weighted_geometric_mean
 from labs.ab_report.ratios import Ratios
 from labs.ab_report.read import ADVERTISER
@@ -105,7 +104,7 @@ def _ratio_arrays(units: pd.DataFrame) -> tuple[Floats, Floats]:
 def _row(
     name: str,
     table: pd.DataFrame,
-    member: npt.NDArray[np.bool_],
+    member: Bools,
     aggregate: Callable[[pd.DataFrame], Both],
     total_spend: float,
     settings: AbReportSettings,
@@ -135,9 +134,7 @@ def _row(
     )
 
 
-def _resamples(
-    advertiser: npt.NDArray[np.intp], advertisers: int, settings: AbReportSettings
-) -> Iterator[Ints]:
+def _resamples(advertiser: Indices, advertisers: int, settings: AbReportSettings) -> Iterator[Ints]:
     """How often each unit was drawn when whole advertisers are, with replacement."""
     rng = np.random.default_rng(settings.seed)
     chunk = max(1, CHUNK_BYTES // (8 * max(len(advertiser), advertisers)))

@@ -124,23 +124,23 @@ def changes(values: Mapping[str, Value], settings: Settings) -> dict[str, dict[s
 
     Of a stack with fewer layers than `model.shared_layers`, all are shared.
     """
-    found: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+    changed: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
     for key, value in values.items():
         part, name = key.split(".")
-        found[part][name] = value
-    if "hidden_units" in found["model"]:
-        units = str(found["model"]["hidden_units"]).split("-")
-        found["model"]["hidden_units"] = tuple(map(int, units))
-    if found["model"].get("cross_rank") == 0:
-        found["model"]["cross_rank"] = None
-    share = found["loss"].pop("weight_hard", None)
+        changed[part][name] = value
+    if "hidden_units" in changed["model"]:
+        units = str(changed["model"]["hidden_units"]).split("-")
+        changed["model"]["hidden_units"] = tuple(map(int, units))
+    if changed["model"].get("cross_rank") == 0:
+        changed["model"]["cross_rank"] = None
+    share = changed["loss"].pop("weight_hard", None)
     if share is not None and share != _hard_share(settings):
-        found["loss"] |= {"weight_hard": share, "weight_soft": round(1 - share, 9)}
+        changed["loss"] |= {"weight_hard": share, "weight_soft": round(1 - share, 9)}
     present = settings.model
-    layers = found["model"].get("cross_layers", present.cross_layers) + len(present.hidden_units)
-    if found["model"].get("shared_layers", present.shared_layers) > layers:
-        found["model"]["shared_layers"] = layers
-    return found
+    layers = changed["model"].get("cross_layers", present.cross_layers) + len(present.hidden_units)
+    if changed["model"].get("shared_layers", present.shared_layers) > layers:
+        changed["model"]["shared_layers"] = layers
+    return changed
 
 
 def effective(values: Mapping[str, Value], settings: Settings) -> dict[str, Value]:

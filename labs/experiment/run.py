@@ -12,9 +12,9 @@ from labs.experiment.judging.judge import Bench, Trained
 from labs.experiment.judging.results import SetResults, measure
 from labs.experiment.studies.arms import Arm, Experiment
 from labs.experiment.studies.assignments import Log, assigned
-from labs.experiment.studies.cuts import Sample
+from labs.experiment.studies.cuts import Subsample
 from labs.experiment.trainings.data import FrozenData
-from labs.experiment.trainings.queue import Progress, work_off
+from labs.experiment.trainings.queue import QueueProgress, work_off
 from labs.experiment.trainings.rolling import Rolled
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import Job, check
@@ -35,7 +35,7 @@ class Plan:
     data: FrozenData
     log: Log
     seeds: tuple[int, ...]
-    sample: Sample
+    sample: Subsample
     draws: Draws
     code: str
     jobs: int
@@ -66,7 +66,7 @@ class Ended:
 def run_experiment(
     plan: Plan,
     store: Store,
-    report: Callable[[Progress], None],
+    report: Callable[[QueueProgress], None],
     note: Callable[[str], None],
 ) -> Ended:
     """Trains what is not stored yet, and measures.
@@ -86,8 +86,8 @@ def run_experiment(
         folder, digest = None, "frozen"
         if arm.assignment is not None:
             note(f"assigning {arm.name}")
-            found = assigned(arm.assignment, plan.data, plan.log)
-            folder, digest, facts[arm.name] = found.folder, found.digest, found.facts
+            own_sides = assigned(arm.assignment, plan.data, plan.log)
+            folder, digest, facts[arm.name] = own_sides.folder, own_sides.digest, own_sides.facts
         trained[arm.name] = []
         for seed in plan.seeds:
             jobs = [

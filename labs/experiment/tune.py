@@ -22,10 +22,17 @@ from labs.experiment.judging.judge import held_out_judged
 from labs.experiment.judging.lead import Lead, lead
 from labs.experiment.knobs import Value, changes, effective, search_space
 from labs.experiment.studies.arms import Settings
-from labs.experiment.studies.cuts import Sample
+from labs.experiment.studies.cuts import Subsample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
-from labs.experiment.trainings.training import ON_CALIBRATION, Job, Outcome, exported, fit, held_out
+from labs.experiment.trainings.training import (
+    ON_CALIBRATION,
+    Job,
+    TrainedJob,
+    exported,
+    fit,
+    held_out,
+)
 from schemas.errors import InputError
 
 OBJECTIVE = "calibration_log_loss_hard"
@@ -50,7 +57,7 @@ class Search:
     trials: int
     seeds: int
     seed: int
-    sample: Sample
+    sample: Subsample
     code: str
 
     @property
@@ -97,8 +104,8 @@ class _PresentFirst(keras_tuner.oracles.RandomSearchOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Values of the next trial, in KerasTuner's form."""
         if self.start_order or self._tried_so_far:
-            found: dict[str, Any] = super().populate_space(trial_id)
-            return found
+            proposed: dict[str, Any] = super().populate_space(trial_id)
+            return proposed
         values = {hp.name: hp.default for hp in self.get_space().space}
         return {"status": "RUNNING", "values": values}
 
@@ -147,7 +154,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             network, record = fit(job)
             scored = exported(network, network.serving_tower, held_out(job), {})
             predictions = {ON_CALIBRATION: scored}
-            self._store.keep(key, Outcome(predictions, record), job.identity())
+            self._store.keep(key, TrainedJob(predictions, record), job.identity())
         return float(self._store.record(key)["history"][-1][OBJECTIVE])
 
     def _best(self) -> float:
@@ -181,10 +188,10 @@ def run_search(search: Search, folder: Path, report: Report) -> list[Trial]:
             tuner = _Tuner(search, store, report, **places)
     tuner.oracle.verbose = 0
     tuner.search()
-    found = finished(tuner.oracle)
-    if not found:
+    trials = finished(tuner.oracle)
+    if not trials:
         raise InputError(f"tune: none of {search.trials} trials succeeded; see the lines above")
-    return [replace(t, values=effective(t.values, search.settings)) for t in found]
+    return [replace(t, values=effective(t.values, search.settings)) for t in trials]
 
 
 def kept_in(folder: Path) -> Store:

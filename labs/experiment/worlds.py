@@ -30,7 +30,7 @@ them."""
 
 
 @dataclass(frozen=True)
-class World:
+class WorldSpec:
     """A log to simulate, all else being the simulator's defaults.
 
     Attributes:
@@ -72,8 +72,8 @@ class World:
         record = out / RECORD
         if not record.is_file():
             simulate(settings, out, progress)
-        found = json.loads(record.read_text(encoding="utf-8"))["settings"]
-        if found != settings.model_dump(mode="json"):
+        recorded = json.loads(record.read_text(encoding="utf-8"))["settings"]
+        if recorded != settings.model_dump(mode="json"):
             raise InputError(
                 f"{record}: the log of another simulator's settings; wanted {folder} moved away"
             )

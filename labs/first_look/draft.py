@@ -13,7 +13,7 @@ import numpy as np
 
 from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date, to_day
-from common.pages.text import share
+from common.pages.text import counted, share
 from components.evaluator.settings import GateSettings
 from components.task_labeler.calendar import Period, split_periods
 from components.task_labeler.settings import LabellingSettings, SplitSettings
@@ -95,7 +95,7 @@ def draft(name: str, files: Files, sample: Sample, guess: Guess, contract: Path)
 def _pattern(files: Files, sample: Sample, seconds: Floats) -> tuple[str, str]:
     """The pattern, of daily partitions only where each file holds the clicks of its day."""
     if not files.days:
-        return files.pattern, f"{len(files.paths)} file{'s' * (len(files.paths) > 1)}"
+        return files.pattern, counted(len(files.paths), "file")
     there = ~np.isnan(seconds)
     day = (seconds[there] // SECONDS_PER_DAY).astype(np.int64)
     named = np.array([to_day(date.fromisoformat(d)) for d in files.days])[sample.file_of_row[there]]
@@ -208,7 +208,10 @@ def choose_splits(first: date, last: date, guess: Guess) -> tuple[SplitSettings 
         split_periods(to_day(first), as_of, window, wanted, ripening)
     except InputError as error:
         return None, str(error)
-    return wanted, f"the log has {days} days, of which {left} have final labels to judge by"
+    return (
+        wanted,
+        f"the log has {counted(days, 'day')}, of which {left} have final labels to judge by",
+    )
 
 
 def _contract(
@@ -254,7 +257,7 @@ def _contract(
             why.get("conversion_timestamp", ""),
         )
     yield _line(f"  setup: {_list(guess.setup)}", why["setup"])
-    for candidate in guess.candidates[:6]:
+    for candidate in guess.setup_columns[:6]:
         yield (
             f"    # candidate {candidate.column}: {candidate.setups:,} values, RIG alone "
             f"{candidate.rig:.3f}, CVRs spread as if their mean were worth "

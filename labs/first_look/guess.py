@@ -11,6 +11,7 @@ import numpy as np
 
 from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
+from common.pages.text import counted
 from labs.first_look.columns import FALSE_WORDS, TRUE_WORDS, Column
 from labs.first_look.evidence import Evidence, evidence
 from schemas.contract import Categorical, Numeric
@@ -114,7 +115,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SetupColumn:
     """A column that could be the setup, or a part of it.
 
     Attributes:
@@ -152,7 +153,7 @@ class Guess:
     zone: str | None = None
     setup: tuple[str, ...] = ()
     setup_code: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    candidates: tuple[Candidate, ...] = ()
+    setup_columns: tuple[SetupColumn, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
     categorical: list[Categorical] = field(default_factory=list)
     numeric: list[Numeric] = field(default_factory=list)
@@ -192,7 +193,7 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
     known = {n: evidence(c, label) for n, c in rest.items() if c.kind not in ("nested", "empty")}
     rest = dict(_without_leaks(found, rest, known))
     _setup(found, rest, known, asked)
-    _context(found, rest)
+    _optional_roles(found, rest)
     _features(found, rest)
     for column in columns.values():
         if column.oddity and column.name not in taken:
@@ -256,7 +257,7 @@ def _conversion_time(
     assert timestamp.moments is not None
     unit = timestamp.moments.unit
     best: tuple[int, float] | None = None
-    found = None
+    likeliest = None
     for column in columns.values():
         if column is timestamp or column.moments is None or column.moments.unit != unit:
             continue
@@ -266,8 +267,8 @@ def _conversion_time(
             continue
         rank = (int(_is(CONVERSION, column.name)), -column.filled)
         if best is None or rank > best:
-            best, found = rank, column
-    return found
+            best, likeliest = rank, column
+    return likeliest
 
 
 def _label(
@@ -373,9 +374,9 @@ def _window(found: Guess) -> None:
         found.window_days = short[-1]
         found.reasons["attribution_window_days"] = "no conversion times to tell it by"
         found.unsure.append(
-            f"the attribution window: {found.window_days} days were taken, and labels as final "
-            "after them; a column of conversion times would tell, and let newer clicks be learned "
-            "from (--conversion-timestamp)"
+            f"the attribution window was taken as {counted(found.window_days, 'day')}, and labels "
+            "as final after it; a column of conversion times would tell, and let newer clicks be "
+            "learned from (--conversion-timestamp)"
         )
         return
     converted = found.conversion.moments.seconds
@@ -448,9 +449,9 @@ def _setup(
         and 2 <= column.distinct <= min(MOST_SETUP_VALUES, rows / LEAST_CLICKS_A_SETUP)
         and not _is(PERSON, name)
     ]
-    candidates = [_candidate(name, column, known[name]) for name, column in usable]
+    candidates = [_setup_column(name, column, known[name]) for name, column in usable]
     candidates.sort(key=lambda c: -c.rig)
-    found.candidates = tuple(candidates)
+    found.setup_columns = tuple(candidates)
     if asked.setup:
         _take_setup(found, rest, asked.setup, "as asked")
         return
@@ -478,7 +479,7 @@ def _take_setup(found: Guess, rest: Mapping[str, Column], names: tuple[str, ...]
     found.setup, found.setup_code = names, _joined([rest[name].code for name in names])
     setups = int(found.setup_code.max()) + 1
     whole = Column(", ".join(names), "text", found.setup_code, setups)
-    shown = _candidate(whole.name, whole, evidence(whole, found.label))
+    shown = _setup_column(whole.name, whole, evidence(whole, found.label))
     figures = (
         f"{shown.setups:,} setups, half of them with {shown.clicks:,.0f} rows or more; alone a RIG "
         f"of {shown.rig:.3f}"
@@ -489,12 +490,12 @@ def _take_setup(found: Guess, rest: Mapping[str, Column], names: tuple[str, ...]
 KEYS = ("text", "integer", "flag")
 
 
-def _candidate(name: str, column: Column, told: Evidence) -> Candidate:
+def _setup_column(name: str, column: Column, told: Evidence) -> SetupColumn:
     clicks = np.bincount(column.code[column.code >= 0], minlength=column.distinct)
-    return Candidate(name, column.distinct, float(np.median(clicks)), told.rig, told.strength)
+    return SetupColumn(name, column.distinct, float(np.median(clicks)), told.rig, told.strength)
 
 
-def _context(found: Guess, rest: Mapping[str, Column]) -> None:
+def _optional_roles(found: Guess, rest: Mapping[str, Column]) -> None:
     """Optional parts, by their names."""
     keys = {n: c for n, c in rest.items() if c.kind in KEYS and c.exact}
 

@@ -97,13 +97,13 @@ def find_files(places: Sequence[Path]) -> Files:
     """
     paths = tuple(sorted(itertools.chain.from_iterable(map(_below, places))))
     kinds = {path: _format_of(path) for path in paths}
-    if len(found := sorted(set(kinds.values()))) > 1:
-        shown = ", ".join(f"{next(p for p in paths if kinds[p] == k)} is {k}" for k in found)
+    if len(forms := sorted(set(kinds.values()))) > 1:
+        shown = ", ".join(f"{next(p for p in paths if kinds[p] == k)} is {k}" for k in forms)
         raise InputError(f"files of several formats: {shown}; wanted the log's own files alone")
     root = Path(os.path.commonpath([path.parent for path in paths]))
     pattern, days = _pattern([str(path.relative_to(root)) for path in paths])
-    layout, named = _dialect(paths) if found[0] == "csv" else (CsvFormat(), True)
-    return Files(found[0], paths, root, pattern, days, layout, named)
+    layout, named = _dialect(paths) if forms[0] == "csv" else (CsvFormat(), True)
+    return Files(forms[0], paths, root, pattern, days, layout, named)
 
 
 def _below(place: Path) -> list[Path]:
@@ -113,7 +113,7 @@ def _below(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise InputError(f"{place}: no such file or folder")
-    found = [
+    files = [
         path
         for path in place.rglob("*")
         if path.is_file()
@@ -121,9 +121,9 @@ def _below(place: Path) -> list[Path]:
         and _ending(path) in _ENDINGS
         and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
     ]
-    if not found:
+    if not files:
         raise InputError(f"{place}: no file below that ends in one of {', '.join(_ENDINGS)}")
-    return found
+    return files
 
 
 def _ending(path: Path) -> str:
@@ -145,8 +145,8 @@ def _format_of(path: Path) -> str:
 def _pattern(names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """A glob of files, with the day's marks where each file's path has one day in one place."""
     places = [list(_DAY.finditer(name)) for name in names]
-    if len(names) > 1 and all(len(found) == 1 for found in places):
-        day = [found[0] for found in places]
+    if len(names) > 1 and all(len(days) == 1 for days in places):
+        day = [days[0] for days in places]
         marks = {f"{{YYYY}}{m[2]}{{MM}}{m[2]}{{DD}}" for m in day}
         if len(marks) == 1:
             marked = [

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats, Indices, Ints32
+from common.arrays import Bools, Floats, Indices, Ints32
 
 UNSOLD = -1
 """Winner of an auction without a bid that reaches the reserve."""
@@ -48,7 +47,7 @@ def clear_under_budgets(
     bids: Floats,
     setup: Ints32,
     left: Floats,
-    stopped: npt.NDArray[np.bool_],
+    stopped: Bools,
     *,
     second_price: bool,
     reserve: float,

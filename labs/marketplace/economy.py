@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Bools, Floats
+from common.pages.text import counted
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
@@ -25,7 +25,7 @@ class Economy:
     """
 
     first_day: int
-    hard: npt.NDArray[np.bool_]
+    hard: Bools
     target_cpa: Floats
 
 
@@ -44,7 +44,7 @@ def draw_economy(world: World, settings: MarketSettings) -> Economy:
     if first < 0 or first + settings.days > days:
         raise InputError(
             f"marketplace: start_date, days: seen {settings.start_date or 'the last'}, "
-            f"{settings.days} days; wanted days within the log's {days} from {start}"
+            f"{counted(settings.days, 'day')}; wanted days within the log's {days} from {start}"
         )
     cvr = world.cvr[:, first // 7]
     hard = cvr <= settings.max_cvr

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from common.arrays import Floats
+from common.arrays import Bools, Floats, Indices, Ints32
 from common.statistics.sums import Sums
 from labs.marketplace.auction import UNSOLD, clear_under_budgets
 from labs.marketplace.economy import daily_budgets, draw_economy
 from labs.marketplace.scorers import AdScorer
 from labs.marketplace.settings import MarketSettings
 from labs.simulator.log.requests import Requests, RequestSource
-from labs.simulator.log.seasonality import daily_clicks
 from labs.simulator.log.tables import LogTables
+from labs.simulator.world.seasonality import daily_clicks
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
 from schemas.setup_id import setup_ids
@@ -129,7 +128,7 @@ class _Played:
 def _play(
     requests: Requests,
     prediction: Floats,
-    rows: npt.NDArray[np.intp],
+    rows: Indices,
     budgets: Floats,
     shares: Floats,
     target_cpa: Floats,
@@ -175,7 +174,7 @@ def _play(
         clicks = (uniforms["click"][rows[sold]] < settings.ctr).astype(np.float64)
         conversions = clicks * (uniforms["conversion"][rows[sold]] < p)
 
-    def total(who: npt.NDArray[np.int32], values: Floats | None = None) -> Floats:
+    def total(who: Ints32, values: Floats | None = None) -> Floats:
         return np.bincount(who, values, minlength=len(budgets)).astype(np.float64)
 
     return _Played(
@@ -208,7 +207,7 @@ class _Names:
         self,
         day: int,
         variant: str,
-        live: npt.NDArray[np.bool_],
+        live: Bools,
         played: _Played,
         budgets: Floats,
     ) -> pa.Table:

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from labs.simulator.log.clicks import ClickSource
 from labs.simulator.log.parts import PartWriter
-from labs.simulator.log.seasonality import daily_clicks
 from labs.simulator.log.tables import LogTables
 from labs.simulator.settings import SimulatorSettings
+from labs.simulator.world.seasonality import daily_clicks
 from labs.simulator.world.world import build_world
 from schemas.errors import InputError
 

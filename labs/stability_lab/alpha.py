@@ -12,7 +12,7 @@ from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.log.judge import Judge
 from labs.stability_lab.replay.frontier import ALPHA_STEP
-from labs.stability_lab.replay.measures import Measures, flips_of, measure, share
+from labs.stability_lab.replay.measures import Measures, flips_of, measure, weighted_share
 from labs.stability_lab.replay.replay import Replay, changed, replay
 
 FACTORS = (0.25, 0.5, 0.75, 1.5, 2.0, 4.0)
@@ -94,8 +94,8 @@ def study_alpha(
                 alpha,
                 tried == settings,
                 measure(log.cells, decided, judge.hard(alpha), scope),
-                share(log.cells.clicks, moved, scope),
-                share(log.cells.spend, moved, scope),
+                weighted_share(log.cells.clicks, moved, scope),
+                weighted_share(log.cells.spend, moved, scope),
                 len(np.unique(log.cells.setup[moved])),
                 _parts(log, decided, scope),
             )

@@ -11,7 +11,7 @@ from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import Cells, LabLog, Progress
 from labs.stability_lab.log.judge import Judge
-from labs.stability_lab.replay.measures import share
+from labs.stability_lab.replay.measures import weighted_share
 from labs.stability_lab.replay.replay import Replay, changed, replay
 
 POLICIES = ("prior", "hard", "soft", "fallback")
@@ -119,7 +119,7 @@ def study_cold_start(
             for group, new in groups.items()
         ],
         costs,
-        share(cells.clicks, np.nan_to_num(truth), whole & ~np.isnan(truth)),
+        weighted_share(cells.clicks, np.nan_to_num(truth), whole & ~np.isnan(truth)),
     )
 
 
@@ -169,7 +169,7 @@ def _cost(
     hard_as_soft = np.where(hard, 0.0, truth)
 
     def wrong(values: Ints | Floats | None, kind: Floats) -> float | None:
-        return None if aside else share(values, np.where(judged, kind, 0.0), judged)
+        return None if aside else weighted_share(values, np.where(judged, kind, 0.0), judged)
 
     return PolicyCost(
         group=group,

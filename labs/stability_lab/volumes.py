@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.arrays import Bools, Ints
-from common.pages.text import ratio
+from common.pages.text import counted, ratio
 from components.task_labeler.calendar import Period
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from components.task_labeler.decide.counts import NOT_CONVERTED
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog, Progress
 from labs.stability_lab.replay.replay import changed, replay
@@ -28,7 +28,7 @@ NORMAL_90 = 1.645
 
 
 @dataclass(frozen=True)
-class Volume:
+class PeriodVolume:
     """A period at one alpha; conversions as observed by the as-of day.
 
     Attributes:
@@ -44,7 +44,7 @@ class Volume:
     known_hard_conversions: int
 
 
-Volumes = Mapping[float, Mapping[str, Volume]]
+Volumes = Mapping[float, Mapping[str, PeriodVolume]]
 """alpha -> period -> its volume."""
 
 
@@ -70,16 +70,16 @@ def volumes(
     cells = log.cells
     judged = periods[EVAL].first if EVAL in periods and ripening else log.as_of
     known = _known(log, judged)
-    found = {}
+    by_alpha = {}
     for number, alpha in enumerate(sorted({*alphas}), 1):
         hard = replay(log, changed(settings, alpha=alpha)).hard
-        found[alpha] = {
+        by_alpha[alpha] = {
             name: _volume(log, hard, (cells.day >= p.first) & (cells.day < p.end), known, judged)
             for name, p in periods.items()
         }
         if progress is not None:
             progress(number, len({*alphas}))
-    return found
+    return by_alpha
 
 
 def _known(log: LabLog, judged: int) -> Ints:
@@ -94,10 +94,10 @@ def _known(log: LabLog, judged: int) -> Ints:
     return np.bincount(cell, counts["clicks"].to_numpy() * seen, len(codes)).astype(np.int64)
 
 
-def _volume(log: LabLog, hard: Bools, inside: Bools, known: Ints, judged: int) -> Volume:
+def _volume(log: LabLog, hard: Bools, inside: Bools, known: Ints, judged: int) -> PeriodVolume:
     cells, chosen = log.cells, inside & hard
     later = cells.day >= judged
-    return Volume(
+    return PeriodVolume(
         clicks=int(cells.clicks[inside].sum()),
         conversions=int(cells.conversions[inside].sum()),
         hard_setups=len(np.unique(cells.setup[chosen])),
@@ -120,32 +120,32 @@ class Support:
     reasons: tuple[str, ...]
 
 
-def judge_volumes(found: Mapping[str, Volume], at_least: int) -> Support:
+def judge_volumes(splits: Mapping[str, PeriodVolume], at_least: int) -> Support:
     """By the hard conversions of the periods that a judged fit learns from and is judged on.
 
     Args:
-      found: of each split.
+      splits: of each split.
       at_least: hard conversions without which the gate blesses nothing.
     """
     for split in JUDGED_SPLITS:
-        volume, missing = found[split], ""
+        volume, missing = splits[split], ""
         if not volume.hard_clicks:
             missing = f"no hard click in the {split} period"
         elif not volume.known_hard_conversions:
             missing = f"no hard conversion known of the {split} period when eval begins"
         if missing:
             return Support("no", (f"{missing}: a run would stop",))
-    judged, learned = found[EVAL].hard_conversions, found[TRAIN].known_hard_conversions
-    calibrated = found[CALIBRATION].known_hard_conversions
+    judged, learned = splits[EVAL].hard_conversions, splits[TRAIN].known_hard_conversions
+    calibrated = splits[CALIBRATION].known_hard_conversions
     width = NORMAL_90 / np.sqrt(judged)
     reasons = [
-        f"{judged:,} hard conversions of {found[EVAL].hard_setups:,} setups to judge by: at best, "
-        f"predicted over observed is known to {width:.0%} either way (90 %)",
-        f"{learned:,} hard conversions to learn from, {calibrated:,} to set the level by",
-        f"{ratio(found[TRAIN].hard_clicks, found[TRAIN].clicks)} of the clicks to learn from are "
+        f"{counted(judged, 'hard conversion')} of {counted(splits[EVAL].hard_setups, 'setup')} to "
+        f"judge by: at best, predicted over observed is known to {width:.0%} either way (90 %)",
+        f"{counted(learned, 'hard conversion')} to learn from, {calibrated:,} to set the level by",
+        f"{ratio(splits[TRAIN].hard_clicks, splits[TRAIN].clicks)} of the clicks to learn from are "
         "hard",
     ]
-    if found[TRAIN].clicks == found[TRAIN].hard_clicks:
+    if splits[TRAIN].clicks == splits[TRAIN].hard_clicks:
         reasons.append("no soft click to learn from: there is nothing that a second task could add")
     if judged < at_least:
         unblessed = f"the gate wants {at_least} hard conversions to judge by: nothing is blessed"

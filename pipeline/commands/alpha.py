@@ -11,7 +11,7 @@ from pipeline.commands.options.lab import StudyOptions, numbers_option, study_op
 from pipeline.commands.shared.studies import bar, open_study, publish
 
 if TYPE_CHECKING:
-    from labs.stability_lab.log.predictions import Score
+    from labs.stability_lab.replay.predictions import Score
     from labs.stability_lab.replay.replay import Replay
 
 
@@ -30,16 +30,16 @@ def alpha(asked: StudyOptions, alphas: tuple[float, ...], run_id: str | None) ->
     """Show what falls on which side as alpha moves."""
     predictions_path = None
     if run_id is not None:
-        from labs.stability_lab.log.predictions import find_predictions
+        from labs.stability_lab.replay.predictions import find_predictions
         from pipeline.runs.history import find_run
 
         predictions_path = find_predictions(asked.out, find_run(asked.out, run_id))
     study = open_study(asked)
 
     from labs.stability_lab.alpha import default_alphas, study_alpha
-    from labs.stability_lab.log.predictions import Predictions
     from labs.stability_lab.pages import alpha as alpha_page
     from labs.stability_lab.pages import words
+    from labs.stability_lab.replay.predictions import Predictions
 
     chosen = study.config.labelling.alpha
     predictions = Predictions.read(predictions_path, study.log) if predictions_path else None

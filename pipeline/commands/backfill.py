@@ -21,7 +21,7 @@ from pipeline.commands.options.kfp import (
     run_options,
 )
 from pipeline.commands.options.shared import config_name_option, out_option, set_option
-from pipeline.commands.shared.unattended import RETRY_NAMES, local_runs, retry_options
+from pipeline.commands.shared.unattended import RETRY_NAMES, local_runner, retry_options
 from schemas.errors import InputError
 
 LOCAL = ("out", *RETRY_NAMES)
@@ -73,7 +73,7 @@ def backfill(
         failed = _on_kubeflow(days, config_name, overrides, kfp)
     else:
         refuse_given(KFP, "is not for --local")
-        runs = local_runs(out, config_name, overrides, retries, retry_delay, run_timeout)
+        runs = local_runner(out, config_name, overrides, retries, retry_delay, run_timeout)
         results = runs.backfill(days)
         failed = len(days) - sum(result.outcome == "succeeded" for result in results)
     if failed:

@@ -79,14 +79,14 @@ def check(
     _print(console, calendar, _row_lines(rows))
     tried = (*(alphas or default_alphas(labelling.alpha)), labelling.alpha)
     with bar("alphas") as progress:
-        found = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)
-    console.print(rich_table(_table(found, labelling.alpha)))
+        by_alpha = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)
+    console.print(rich_table(_table(by_alpha, labelling.alpha)))
     if refused:
         raise InputError(refused)
     if impossible:
         _list(console, _what_is_possible(config, log.as_of - log.first_day))
         raise InputError(impossible)
-    support = judge_volumes(found[labelling.alpha], config.gate.min_hard_positives)
+    support = judge_volumes(by_alpha[labelling.alpha], config.gate.min_hard_positives)
     style = "bold green" if support.answer == "yes" else "bold yellow"
     console.print(ANSWERS[support.answer], style=style)
     _list(console, chain(support.reasons, _blind(log, contract, periods[TRAIN])))
@@ -140,20 +140,20 @@ def _row_lines(rows: RowCounts) -> Iterator[tuple[str, str]]:
         yield "", f"the first: {rows.first_fault}"
 
 
-def _table(found: Volumes, chosen: float) -> Table:
+def _table(by_alpha: Volumes, chosen: float) -> Table:
     """What is hard, by alpha and period."""
     from common.pages.page import Table
     from common.pages.text import share
 
-    periods = list(next(iter(found.values())))
+    periods = list(next(iter(by_alpha.values())))
     rows = []
-    for alpha, by_period in found.items():
+    for alpha, by_period in by_alpha.items():
         cells = [
             f"{share(v.hard_clicks / v.clicks if v.clicks else None)}, {v.known_hard_conversions:,}"
             for v in by_period.values()
         ]
         rows.append([share(alpha), *cells])
-    key = frozenset(n for n, alpha in enumerate(found) if alpha == chosen)
+    key = frozenset(n for n, alpha in enumerate(by_alpha) if alpha == chosen)
     caption = "Share of the clicks that is hard, hard conversions as a judged fit would know them"
     return Table(caption, ["#alpha", *(f"#{name}" for name in periods)], rows, key)
 
@@ -172,18 +172,20 @@ def _blind(log: LabLog, contract: Contract, train: Period) -> Iterator[str]:
 
 def _what_is_possible(config: PipelineConfig, days: int) -> Iterator[str]:
     """Of a log that is too short: how long it would have to be, and what can be done with it."""
+    from common.pages.text import counted
     from components.task_labeler.calendar import shortest_log
     from components.task_labeler.settings import SplitSettings
 
     contract = config.data_contract
     window, ripening = contract.attribution_window_days, contract.labels_ripen
     of_a_day = SplitSettings(eval_days=1, calibration_days=1)
-    yield f"the log has {days} days up to the as-of day"
-    yield f"with these settings a run needs {shortest_log(window, config.splits, ripening)} days"
-    yield f"with periods of one day {shortest_log(window, of_a_day, ripening)} days"
+    yield f"the log has {counted(days, 'day')} up to the as-of day"
+    shortest = shortest_log(window, config.splits, ripening)
+    yield f"with these settings a run needs {counted(shortest, 'day')}"
+    yield f"with periods of one day {counted(shortest_log(window, of_a_day, ripening), 'day')}"
     if window:
         yield (
             "with conversions of the click's day alone (attribution_window_days: 0) "
-            f"{shortest_log(0, of_a_day, False)} days"
+            f"{counted(shortest_log(0, of_a_day, False), 'day')}"
         )
     yield "hardtower alpha and hardtower stability work on what there is: they train nothing"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.options.frozen import FrozenOptions, clock, frozen_options
+from pipeline.commands.options.frozen import FrozenOptions, frozen_options, hms
 from pipeline.commands.options.shared import Number
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from labs.experiment.trainings.queue import Progress
+    from labs.experiment.trainings.queue import QueueProgress
     from pipeline.studies.worlds import Far
 
 
@@ -90,29 +90,29 @@ def experiment(
         raise InputError(f"experiment: no name; wanted one of {', '.join(EXPERIMENTS)}")
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: seen {name!r}, wanted one of {', '.join(EXPERIMENTS)}")
-    from pipeline.studies.experiment import Asked, Rolling, conduct
+    from pipeline.studies.experiment import ExperimentRequest, Rolling, conduct
 
     command = " ".join(["hardtower", *sys.argv[1:]])
     given = {key: value for key, value in (("dates", dates), ("days", days)) if value is not None}
     rolling = Rolling(**given) if given else None
-    wanted = Asked(name, seeds, asked.sample, jobs, rolling)
+    wanted = ExperimentRequest(name, seeds, asked.sample, jobs, rolling)
     if worlds is None:
         conduct(wanted, asked.open(), command, _tell)
         return
     if asked.run_id is not None:
         raise InputError(f"--run-id {asked.run_id}: --worlds takes no run; wanted one of the two")
-    from labs.experiment.worlds import World
+    from labs.experiment.worlds import WorldSpec
     from pipeline.studies.worlds import conduct_worlds
 
     tried = [
-        World(correlation, seed, clicks)
+        WorldSpec(correlation, seed, clicks)
         for seed in range(worlds)
         for correlation in dict.fromkeys(correlations)
     ]
     conduct_worlds(wanted, tried, asked.out, asked.overrides, command, _tell_far)
 
 
-def _tell(progress: Progress) -> None:
+def _tell(progress: QueueProgress) -> None:
     click.echo(_in_words(progress, progress.left), err=True)
 
 
@@ -121,12 +121,12 @@ def _tell_far(far: Far) -> None:
     click.echo(place + _in_words(far.trainings, far.left), err=True)
 
 
-def _in_words(progress: Progress, left: float | None) -> str:
+def _in_words(progress: QueueProgress, left: float | None) -> str:
     line = f"{progress.done} of {progress.of} trainings done"
     if progress.what:
         line += f": {progress.what} in {progress.seconds:.0f} s"
     elif progress.stored:
         line += f", {progress.stored} of them before"
     if left:
-        line += f"; {clock(left)} left"
+        line += f"; {hms(left)} left"
     return line

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from common.pages.text import counted
 from schemas.errors import InputError
 
 
@@ -63,32 +64,32 @@ def init(
         )
     sample = read_sample(files)
     columns = look_at(sample.table, typed=files.form != "csv")
-    found = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
-    made = draft(plain, files, sample, found, contract)
+    guessed = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
+    made = draft(plain, files, sample, guessed, contract)
     try:
         write_files(out, {contract.name: made.contract, config.name: made.config})
     except OSError as error:
         raise InputError(f"--out {out}: cannot write: {error.strerror}") from error
     load_config(str(config))
     click.echo(
-        f"{sample.rows:,} rows of {made.first_day} .. {made.last_day} in {len(files.paths):,} "
-        f"{files.form} file{'s' * (len(files.paths) > 1)}"
+        f"{counted(sample.rows, 'row')} of {made.first_day} .. {made.last_day} in "
+        f"{counted(len(files.paths), f'{files.form} file')}"
     )
     parts = {
-        "timestamp": found.timestamp.name,
-        "label": found.label_column.name,
-        "conversion_timestamp": found.conversion.name if found.conversion else "none",
-        "setup": ", ".join(found.setup),
-        **found.roles,
+        "timestamp": guessed.timestamp.name,
+        "label": guessed.label_column.name,
+        "conversion_timestamp": guessed.conversion.name if guessed.conversion else "none",
+        "setup": ", ".join(guessed.setup),
+        **guessed.roles,
     }
     for part, column in parts.items():
         click.echo(f"  {part:<22}{column}")
-    click.echo(f"  {'attribution window':<22}{found.window_days} days")
+    click.echo(f"  {'attribution window':<22}{counted(guessed.window_days, 'day')}")
     click.echo(
-        f"  {'features':<22}{len(found.categorical)} categorical, {len(found.numeric)} numeric, "
-        "historical_cvr"
+        f"  {'features':<22}{len(guessed.categorical)} categorical, {len(guessed.numeric)} "
+        "numeric, historical_cvr"
     )
-    click.echo(f"  {'leaks':<22}{', '.join(found.leaks) or 'none found'}")
+    click.echo(f"  {'leaks':<22}{', '.join(guessed.leaks) or 'none guessed'}")
     click.echo("Could not tell:" if made.unsure else "Nothing was left open.")
     for question in made.unsure:
         click.echo(f"  - {question}")

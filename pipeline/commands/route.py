@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from common.pages.text import counted
 from pipeline.commands.options.shared import serving_option
 from schemas.errors import InputError
 
@@ -67,8 +68,8 @@ def route(
     table = RoutingTable.load(folder.path(asked))
     _refuse_unknown("--category", category, table.unknown.categories)
     _refuse_unknown("--advertiser-type", advertiser_type, table.unknown.advertiser_types)
-    found = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
-    columns = (ids, found.task, found.reason, found.model, found.cvr.tolist())
+    routed = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    columns = (ids, routed.task, routed.reason, routed.model, routed.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
     if as_json:
         for setup, task, reason, model, cvr in rows:
@@ -80,7 +81,7 @@ def route(
     for setup, task, reason, model, cvr in rows:
         page.add_row(setup, task, reason, model, "" if math.isnan(cvr) else f"{cvr:.4%}")
     terminal().print(page)
-    click.echo(f"version {asked}, assignment {table.assignment_id}, {len(table):,} setups")
+    click.echo(f"version {asked}, assignment {table.assignment_id}, {counted(len(table), 'setup')}")
 
 
 def _refuse_unknown(option: str, value: str | None, known: Set[str]) -> None:

@@ -18,7 +18,7 @@ from pipeline.commands.options.kfp import (
     run_options,
 )
 from pipeline.commands.options.shared import config_name_option, out_option, set_option
-from pipeline.commands.shared.unattended import RETRY_NAMES, local_runs, retry_options
+from pipeline.commands.shared.unattended import RETRY_NAMES, local_runner, retry_options
 from schemas.errors import InputError
 
 LOCAL = ("out", "max_catchup", *RETRY_NAMES, "once")
@@ -99,7 +99,7 @@ def schedule(
         raise click.UsageError("--max-catchup is for --catchup")
     from pipeline.scheduling.scheduler import Catchup
 
-    runs = local_runs(out, config_name, overrides, retries, retry_delay, run_timeout)
+    runs = local_runner(out, config_name, overrides, retries, retry_delay, run_timeout)
     results = runs.schedule(expression, Catchup(max_catchup if catchup else 1), once)
     if any(result.outcome == "failed" for result in results):
         sys.exit(1)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from common.pages.text import counted
+
 
 @click.command()
 @click.option(
@@ -45,6 +47,6 @@ def simulate(out: Path, config_file: Path | None, overrides: tuple[str, ...]) ->
             settings, out, lambda done, total: progress.update(bar, completed=done, total=total)
         )
     click.echo(
-        f"{summary.clicks:,} clicks, {summary.conversions:,} conversions, {summary.setups:,} "
-        f"setups, {summary.days} days in {summary.path}"
+        f"{counted(summary.clicks, 'click')}, {counted(summary.conversions, 'conversion')}, "
+        f"{counted(summary.setups, 'setup')}, {counted(summary.days, 'day')} in {summary.path}"
     )

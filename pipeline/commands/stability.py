@@ -28,19 +28,19 @@ def stability(
 
     from labs.stability_lab.pages import stability as stability_page
     from labs.stability_lab.pages import words
+    from labs.stability_lab.replay.ablations import ablations
     from labs.stability_lab.replay.frontier import Grid, frontier
     from labs.stability_lab.replay.measures import measure
     from labs.stability_lab.replay.replay import replay
-    from labs.stability_lab.replay.variants import variants
 
     log, labelling = study.log, study.config.labelling
     truth = study.judge.hard(labelling.alpha)
-    tried = variants(labelling, log.attribution_days)
+    tried = ablations(labelling, log.attribution_days)
     measured = {}
     with bar("mechanisms") as progress:
-        for number, variant in enumerate(tried, 1):
-            decided = replay(log, variant.settings, variant.context)
-            measured[variant.name] = measure(log.cells, decided, truth, study.scope)
+        for number, ablation in enumerate(tried, 1):
+            decided = replay(log, ablation.settings, ablation.grouped)
+            measured[ablation.name] = measure(log.cells, decided, truth, study.scope)
             progress(number, len(tried))
     grid = Grid.around(labelling, alphas, bands, half_lives)
     with bar("frontier") as progress:

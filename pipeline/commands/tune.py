@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.options.frozen import FrozenOptions, clock, frozen_options
+from pipeline.commands.options.frozen import FrozenOptions, frozen_options, hms
 
 if TYPE_CHECKING:
     from labs.experiment.tune import Report
@@ -51,7 +51,7 @@ def _teller() -> Report:
         shown = "failed" if score is None else f"log loss {score:.6f}"
         line = f"trial {number} of {trials}: {shown} in {seconds:.0f} s; best {best:.6f}"
         if number < trials:
-            line += f"; {clock(mean(spent) * (trials - number))} left"
+            line += f"; {hms(mean(spent) * (trials - number))} left"
         click.echo(line, err=True)
 
     return tell

@@ -11,7 +11,7 @@ from pipeline.kfp_server.package import AS_OF, Package
 
 
 @dataclass(frozen=True)
-class Version:
+class PipelineVersion:
     """An uploaded version of a pipeline."""
 
     pipeline_id: str
@@ -45,7 +45,7 @@ class RunRequest:
     arguments: Mapping[str, Any]
     pipeline_root: str | None = None
     service_account: str | None = None
-    version: Version | None = None
+    version: PipelineVersion | None = None
 
     def options(self) -> dict[str, Any]:
         """Arguments that `kfp.Client` takes for both."""

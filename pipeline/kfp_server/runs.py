@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.kfp_server.connection import Connection, calls, connect
 from pipeline.kfp_server.errors import ServerError
 from pipeline.kfp_server.package import Package
-from pipeline.kfp_server.requests import RunRequest, RunView, Version, view_of
+from pipeline.kfp_server.requests import PipelineVersion, RunRequest, RunView, view_of
 from schemas.errors import InputError
 
 FINISHED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
@@ -37,7 +37,7 @@ class Server:
             )
             return self._id(created.experiment_id, "experiment")
 
-    def upload(self, package: Package, name: str, version_name: str) -> Version:
+    def upload(self, package: Package, name: str, version_name: str) -> PipelineVersion:
         """Uploads a package as a version of the pipeline of a name, made when there is none."""
         path = str(package.path)
         with self._calls():
@@ -46,7 +46,7 @@ class Server:
                 made = self._client.upload_pipeline_version(
                     path, version_name, pipeline_id=pipeline_id
                 )
-                return Version(pipeline_id, self._id(made.pipeline_version_id, "version"))
+                return PipelineVersion(pipeline_id, self._id(made.pipeline_version_id, "version"))
             pipeline = self._client.upload_pipeline(
                 path, name, namespace=self._connection.user_namespace
             )
@@ -54,7 +54,7 @@ class Server:
             listed = self._client.list_pipeline_versions(pipeline_id, sort_by="created_at desc")
             if not listed.pipeline_versions:
                 raise ValueError("an uploaded pipeline without a version")
-            return Version(pipeline_id, listed.pipeline_versions[0].pipeline_version_id)
+            return PipelineVersion(pipeline_id, listed.pipeline_versions[0].pipeline_version_id)
 
     def start(self, request: RunRequest, experiment_id: str) -> str:
         """Starts a run; returns its id."""

@@ -73,11 +73,11 @@ def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) ->
     Raises:
       InputError: it does not, or they are gone.
     """
-    found = _outputs(out / STORE_FILE, run_id)
+    folders = _outputs(out / STORE_FILE, run_id)
     for name, component in WANTED.items():
-        if name == "examples" and name not in found:
+        if name == "examples" and name not in folders:
             continue
-        if name not in found or not Path(found[name]).is_dir():
+        if name not in folders or not Path(folders[name]).is_dir():
             raise InputError(
                 f"{out / STORE_FILE}: run {run_id} has no {name} of {component} on "
                 "this disk; wanted the output folder of a local run with its artifacts"
@@ -86,10 +86,10 @@ def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) ->
         run_id,
         config,
         as_of,
-        found["labelled_columns"],
-        found["task_assignments"],
-        found["transform_graph"],
-        found.get("examples"),
+        folders["labelled_columns"],
+        folders["task_assignments"],
+        folders["transform_graph"],
+        folders.get("examples"),
     )
 
 

@@ -14,7 +14,7 @@ LEFTOVERS = (".temp", ".temp_path", "beam-temp-")
 """What the names of TFX's and Beam's folders for half-written results begin with."""
 
 
-def sweep(artifacts: Path) -> None:
+def remove_debris(artifacts: Path) -> None:
     """Deletes half-written results; only while no run is going on there."""
     for parent, folders, _ in os.walk(artifacts):
         for name in [n for n in folders if n.startswith(LEFTOVERS)]:

@@ -13,7 +13,7 @@ from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
 from pipeline.config import PipelineConfig
-from pipeline.runs.debris import sweep, temporary_files
+from pipeline.runs.debris import remove_debris, temporary_files
 from pipeline.runs.harm import harm_of_labels
 from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
@@ -79,7 +79,7 @@ def run_pipeline(
                 with console.captured_logs():
                     try:
                         check_store(out)
-                        sweep(out / ARTIFACTS)
+                        remove_debris(out / ARTIFACTS)
                         with temporary_files(out):
                             _execute(config, outlook, name, out, command, console, progress)
                     except InputError:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from common.as_of import resolve_as_of
 from common.days import to_date, to_day
-from common.pages.text import duration
+from common.pages.text import counted, duration
 from components.example_gen.peek import Span, peek
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
@@ -47,12 +47,14 @@ class Outlook:
         for name, period in self.periods.items():
             begins = name != TRAIN or self.span.first_day is not None
             words = str(period) if begins else f".. {str(period).split(' .. ')[1]}"
-            yield name, f"{words} ({period.end - period.first} days)" if begins else words
+            length = counted(period.end - period.first, "day")
+            yield name, f"{words} ({length})" if begins else words
         if self.blind is not None:
+            first, days = self.blind
             yield (
                 "labels",
-                f"known from {self.blind[0]} on, {self.blind[1]} days after the click: the log has "
-                "no conversion times",
+                f"known from {first} on, {counted(days, 'day')} after the click: the log has no "
+                "conversion times",
             )
         if self.seconds:
             yield "time", f"about {duration(sum(self.seconds.values()))}, as the last run here"
@@ -62,14 +64,14 @@ def log_lines(window: Window, span: Span) -> Iterator[tuple[str, str]]:
     """What is known of a log before its calendar, as (name, words)."""
     days = window.days
     counts = [
-        f"{number:,} {what}{'' if number == 1 else 's'}"
+        counted(number, what)
         for number, what in ((span.rows, "row"), (span.setups, "setup"), (span.files, "file"))
         if number is not None
     ]
     if span.first_day is not None and span.last_day is not None:
         n = (span.last_day - span.first_day).days + 1
-        counts.insert(0, f"{span.first_day} .. {span.last_day} ({n} days)")
-    yield "window", f"{days[0]} .. {days[-1]} ({len(days)} days)"
+        counts.insert(0, f"{span.first_day} .. {span.last_day} ({counted(n, 'day')})")
+    yield "window", f"{days[0]} .. {days[-1]} ({counted(len(days), 'day')})"
     if counts:
         yield "log", ", ".join(counts)
 
@@ -115,7 +117,8 @@ def outlook(
         if span.first_day is not None:
             raise
         raise InputError(
-            f"{error} [the log may begin later than its window of {config.window_days} days]"
+            f"{error} [the log may begin later than its window of "
+            f"{counted(config.window_days, 'day')}]"
         ) from None
     known, days = evidence_from(to_day(first), contract), contract.attribution_window_days
     timed = contract.roles.conversion_timestamp is not None or not days

@@ -46,10 +46,10 @@ class Field:
             return "*"
         chosen: set[int] = set()
         for part in text.split(","):
-            found = re.fullmatch(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
-            if found is None:
+            match = re.fullmatch(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
+            if match is None:
                 raise InputError(f"{self.name}: seen {part!r}, wanted *, a value or a range")
-            _, first, last, step = found.groups()
+            _, first, last, step = match.groups()
             values = [self._value(v) for v in (first, last) if v is not None]
             if values != sorted(values):
                 raise InputError(f"{self.name}: seen {part!r}, wanted a range that goes up")
@@ -125,14 +125,14 @@ class Cron:
         >>> night.next_after(datetime(2026, 3, 1, 3, tzinfo=UTC)).isoformat()
         '2026-03-02T03:00:00+00:00'
         """
-        found: datetime = self._times(moment).get_next(datetime)
-        return found
+        later: datetime = self._times(moment).get_next(datetime)
+        return later
 
     def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Scheduled times later than `after` and no later than `until`, in order."""
         times = self._times(after)
-        while (found := times.get_next(datetime)) <= until:
-            yield found
+        while (scheduled := times.get_next(datetime)) <= until:
+            yield scheduled
 
     def _times(self, after: datetime) -> croniter:
         pairs = zip(FIELDS, self.expression.split(), strict=True)

@@ -17,8 +17,8 @@ from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from labs.experiment.run import Ended, Plan
-    from labs.experiment.studies.cuts import Sample
-    from labs.experiment.trainings.queue import Progress
+    from labs.experiment.studies.cuts import Subsample
+    from labs.experiment.trainings.queue import QueueProgress
     from pipeline.studies.frozen_run import FrozenRun
 
 
@@ -30,7 +30,7 @@ class Rolling(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExperimentRequest:
     """What is asked of an experiment, whatever the run.
 
     Attributes:
@@ -42,12 +42,12 @@ class Asked:
 
     name: str
     seeds: int
-    sample: Sample
+    sample: Subsample
     jobs: int
     rolling: Rolling | None = None
 
 
-def planned(asked: Asked, frozen: FrozenRun) -> Plan:
+def planned(asked: ExperimentRequest, frozen: FrozenRun) -> Plan:
     """The experiment on a run.
 
     Raises:
@@ -56,12 +56,12 @@ def planned(asked: Asked, frozen: FrozenRun) -> Plan:
     from common.days import to_date
     from components.transform.layout import FeatureLayout
     from labs.experiment.judging.judge import ON_DAY
-    from labs.experiment.judging.truth import has_truth
     from labs.experiment.run import Plan
     from labs.experiment.studies.assignments import Log
     from labs.experiment.studies.facts import RunFacts
     from labs.experiment.studies.registry import EXPERIMENTS, build
     from labs.experiment.trainings.rolling import Rolled, roll
+    from labs.experiment.trainings.truth import has_truth
 
     run, settings = frozen.run, frozen.settings
     contract, root = run.config.data_contract, Path(run.config.input.root)
@@ -98,7 +98,7 @@ def planned(asked: Asked, frozen: FrozenRun) -> Plan:
     )
 
 
-def ended(plan: Plan, frozen: FrozenRun, report: Callable[[Progress], None]) -> Ended:
+def ended(plan: Plan, frozen: FrozenRun, report: Callable[[QueueProgress], None]) -> Ended:
     """Runs it; finished trainings are kept in the run's folder.
 
     Raises:
@@ -112,7 +112,10 @@ def ended(plan: Plan, frozen: FrozenRun, report: Callable[[Progress], None]) -> 
 
 
 def conduct(
-    asked: Asked, frozen: FrozenRun, command: str, report: Callable[[Progress], None]
+    asked: ExperimentRequest,
+    frozen: FrozenRun,
+    command: str,
+    report: Callable[[QueueProgress], None],
 ) -> None:
     """Runs an experiment, prints its tables and writes `OUT/experiments/<name>/<moment>/`.
 

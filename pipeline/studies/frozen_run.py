@@ -51,10 +51,10 @@ class FrozenRun:
         Raises:
           InputError: an example or the log's truth cannot be read.
         """
-        from labs.experiment.trainings.data import Source, keep
+        from labs.experiment.trainings.data import DataOrigin, keep
 
         frozen = read_local_json(Path(self.run.task_assignments) / AssignmentFile.SETTINGS)
-        source = Source(
+        source = DataOrigin(
             self.run.labelled_columns,
             self.run.transform_graph,
             self.run.config.data_contract,

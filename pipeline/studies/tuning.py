@@ -15,7 +15,7 @@ from pipeline.studies.frozen_run import UNCHANGED
 
 if TYPE_CHECKING:
     from labs.experiment.judging.lead import Lead
-    from labs.experiment.studies.cuts import Sample
+    from labs.experiment.studies.cuts import Subsample
     from labs.experiment.tune import Report, Trial
     from pipeline.studies.frozen_run import FrozenRun
 
@@ -29,7 +29,7 @@ def tune_run(
     seeds: int,
     search_seed: int,
     knobs: Sequence[str],
-    sample: Sample,
+    sample: Subsample,
     report: Report,
 ) -> None:
     """Searches for settings, prints the best trials and writes the best as a config.

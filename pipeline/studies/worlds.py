@@ -19,17 +19,17 @@ from common.runs.info import RunInfo
 from common.runs.provenance import code_version, run_name
 from pipeline.config import PipelineConfig, load_config
 from pipeline.runs.artifacts import RunArtifacts, artifacts_of
-from pipeline.runs.debris import sweep, temporary_files
+from pipeline.runs.debris import remove_debris, temporary_files
 from pipeline.runs.lock import hold_output
 from pipeline.runs.store import ARTIFACTS, check_store
-from pipeline.studies.experiment import Asked, ended, planned, show
+from pipeline.studies.experiment import ExperimentRequest, ended, planned, show
 from pipeline.studies.frozen_run import EXPERIMENTS, FrozenRun, frozen_settings
 from pipeline.terminal.console import Console
 from pipeline.terminal.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from labs.experiment.trainings.queue import Progress
-    from labs.experiment.worlds import World
+    from labs.experiment.trainings.queue import QueueProgress
+    from labs.experiment.worlds import WorldSpec
 
 WORLDS = "worlds"
 """Folder under OUT with one folder a world, which is laid out as an output folder is."""
@@ -51,13 +51,13 @@ class Far:
     world: str
     number: int
     of: int
-    trainings: Progress
+    trainings: QueueProgress
     left: float | None
 
 
 def conduct_worlds(
-    asked: Asked,
-    worlds: Sequence[World],
+    asked: ExperimentRequest,
+    worlds: Sequence[WorldSpec],
     out: Path,
     overrides: Sequence[str],
     command: str,
@@ -79,7 +79,7 @@ def conduct_worlds(
     from labs.experiment.show import worlds as page
 
     root = out / WORLDS
-    clock, found = _Clock(len(worlds)), []
+    clock, in_worlds = _Clock(len(worlds)), []
     for number, world in enumerate(worlds, start=1):
         folder = root / world.name
         click.echo(f"world {number} of {len(worlds)}: {world.words}", err=True)
@@ -90,13 +90,13 @@ def conduct_worlds(
         frozen = FrozenRun(run, folder / EXPERIMENTS, frozen_settings(config))
         plan = planned(asked, frozen)
 
-        def tell(progress: Progress, number: int = number, world: World = world) -> None:
+        def tell(progress: QueueProgress, number: int = number, world: WorldSpec = world) -> None:
             left = clock.left(number, progress)
             report(Far(world.words, number, len(worlds), progress, left))
 
-        found.append(InWorld(world, plan, ended(plan, frozen, tell)))
+        in_worlds.append(InWorld(world, plan, ended(plan, frozen, tell)))
     draws = frozen.draws
-    over = responses(found, draws)
+    over = responses(in_worlds, draws)
     now = datetime.now(UTC)
     origin = {
         "code_version": code_version(),
@@ -108,9 +108,9 @@ def conduct_worlds(
     )
     show(
         root / asked.name / now.strftime("%Y%m%dT%H%M%SZ"),
-        finite(page.results(found, over, draws, origin)),
-        page.markdown(found, over, draws),
-        page.html(found, over, draws, origin, shown),
+        finite(page.results(in_worlds, over, draws, origin)),
+        page.markdown(in_worlds, over, draws),
+        page.html(in_worlds, over, draws, origin, shown),
     )
 
 
@@ -145,7 +145,7 @@ def labelled(config: PipelineConfig, out: Path, command: str) -> RunArtifacts:
     console = Console(out / "labelling.log")
     with hold_output(out, run_id), console.captured_logs(), temporary_files(out):
         check_store(out)
-        sweep(out / ARTIFACTS)
+        remove_debris(out / ARTIFACTS)
         pipeline = create_labelling_pipeline(config, run, Places.under(out))
         run_local(pipeline, run_id, lambda stage: console.stage(stage, None))
     return artifacts_of(out, run_id, config, as_of)
@@ -163,7 +163,7 @@ class _Clock:
         """A world begins."""
         self._since = time.monotonic()
 
-    def left(self, number: int, progress: Progress) -> float | None:
+    def left(self, number: int, progress: QueueProgress) -> float | None:
         """Seconds until the end of all worlds, None before the first training of one.
 
         Args:

@@ -17,9 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.files.local import read_local_json
-from common.pages.text import between, decimal, duration, signed
+from common.pages.text import between, counted, decimal, duration, signed
 from common.runs.files import EvaluationFile, RunFile
-from common.versions.manifest import Fit
+from common.versions.manifest import FitRecord
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
@@ -37,7 +37,7 @@ class Console:
     def __init__(self, log: Path) -> None:
         self._rich = terminal(soft_wrap=True)
         self._log = log
-        self._clock = Clock(self._rich, "", None)
+        self._ticker = Ticker(self._rich, "", None)
 
     def heading(self, name: str, run_id: str, lines: Iterable[tuple[str, str]]) -> None:
         """What is going to be done, as it was understood."""
@@ -54,12 +54,12 @@ class Console:
         Args:
           expected: seconds that it took the last time, if that is known.
         """
-        self._clock.stop()
+        self._ticker.stop()
         place = f"[{stage.number:>{len(str(stage.of))}}/{stage.of}]"
         if stage.seconds is None:
             self._rich.print(f"{place} {stage.name}", markup=False)
-            self._clock = Clock(self._rich, stage.name, expected)
-            self._clock.start()
+            self._ticker = Ticker(self._rich, stage.name, expected)
+            self._ticker.start()
         else:
             how = "reused an earlier result" if stage.reused else f"done in {stage.seconds:.1f} s"
             self._rich.print(f"{' ' * len(place)} {how}", markup=False, style="dim")
@@ -82,7 +82,7 @@ class Console:
         try:
             yield
         finally:
-            self._clock.stop()
+            self._ticker.stop()
             logging.raiseExceptions = printed
             logging.captureWarnings(False)
             own.removeHandler(lines)
@@ -126,7 +126,7 @@ class Console:
         return blessed
 
 
-class Clock(threading.Thread):
+class Ticker(threading.Thread):
     """Tells every few seconds how far a stage is, once it has taken `PATIENCE`.
 
     At a terminal one line is kept up to date; elsewhere lines would pile up, so that they come
@@ -137,7 +137,7 @@ class Clock(threading.Thread):
     """
 
     def __init__(self, rich: RichConsole, stage: str, expected: float | None) -> None:
-        super().__init__(daemon=True, name=f"clock of {stage}")
+        super().__init__(daemon=True, name=f"ticker of {stage}")
         self._rich, self._stage, self._expected = rich, stage, expected
         self._ended = threading.Event()
 
@@ -185,10 +185,12 @@ def fit_lines(manifest: Mapping[str, Any]) -> list[str]:
       manifest: contents of a run's `manifest.json`, of this version or an earlier one.
     """
     recorded = {name: manifest.get(f"{name}_fit") for name in ("judged", "served")}
-    fits = {name: Fit.model_validate(fit) for name, fit in recorded.items() if fit is not None}
+    fits = {
+        name: FitRecord.model_validate(fit) for name, fit in recorded.items() if fit is not None
+    }
     return [
         f"{f'{name} fit':<13}  clicks up to {fit.newest_trained_day}, "
-        f"{fit.age(manifest['data']['as_of'])} days before the as-of day"
+        f"{counted(fit.age(manifest['data']['as_of']), 'day')} before the as-of day"
         for name, fit in fits.items()
     ]
 

@@ -31,7 +31,7 @@ from service.decoding.request import (
     refuse_second,
     to_columns,
 )
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 _NO_NUMBER = float("inf")
 _NO_TEXT = "\ud800"
@@ -194,13 +194,13 @@ class JsonDecoder:
 
     def _rows(
         self, candidates: Sequence[Any], context: Any
-    ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]]]:
         schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
         *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
         spelt = list(zip(*map(msgspec.structs.astuple, features), strict=True))
         values = self._by_feature(spelt, lambda i: f"candidates.{i}.features")
         shared = self._shared(context)
-        columns = Columns.empty(schema, n)
+        columns = RawFeatures.empty(schema, n)
         wide = float64s(values[:width], n)
         wide = np.where(np.isinf(wide), shared.numbers[:, None], wide)
         refuse_large(
@@ -219,7 +219,7 @@ class JsonDecoder:
 
     def _by_column(
         self, candidates: Any, context: Any
-    ) -> tuple[Columns, dict[str, Sequence[str | None]]]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]]]:
         values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
         given = {column: own for column, own in values.items() if own is not None}
         if not given:

@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 
 LONGEST_TEXT = 1024
 """Characters of an id or a key, at most."""
@@ -56,7 +56,7 @@ class Request:
 
     request_id: str | None
     key: str | None
-    columns: Columns
+    columns: RawFeatures
     fields: Mapping[str, Texts]
 
     def __len__(self) -> int:
@@ -112,8 +112,8 @@ def to_columns(
     n: int,
     text: Mapping[str, Sequence[str | None]],
     numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
-) -> Columns:
-    """Columns of n candidates; the context stands where a feature has no column of its own.
+) -> RawFeatures:
+    """Features of n candidates; the context stands where a feature has no column of its own.
 
     Args:
       text, numbers: columns [n] by feature, null or NaN where missing.
@@ -121,7 +121,7 @@ def to_columns(
     Raises:
       BadFieldError: a number out of float32's range.
     """
-    columns = Columns.empty(schema, n)
+    columns = RawFeatures.empty(schema, n)
     for row, name in enumerate(schema.text):
         columns.text[row] = filled(text[name]) if name in text else context.text[row]
     columns.numbers[:] = context.numbers[:, None]

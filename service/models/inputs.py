@@ -70,7 +70,7 @@ def contract_schema(contract: Contract) -> InputSchema:
 
 
 @dataclass(frozen=True)
-class Columns:
+class RawFeatures:
     """Features of n candidates, in memory candidate by candidate, as models take them.
 
     Attributes:
@@ -82,28 +82,28 @@ class Columns:
     numbers: npt.NDArray[np.float32]
 
     @classmethod
-    def empty(cls, schema: InputSchema, n: int) -> Columns:
+    def empty(cls, schema: InputSchema, n: int) -> RawFeatures:
         """Room for n candidates."""
         return cls(
             np.empty((n, len(schema.text)), object).T,
             np.empty((n, len(schema.numbers)), np.float32).T,
         )
 
-    def take(self, rows: npt.NDArray[np.intp]) -> Columns:
+    def take(self, rows: npt.NDArray[np.intp]) -> RawFeatures:
         """The candidates of these places."""
-        return Columns(self.text.T[rows].T, self.numbers.T[rows].T)
+        return RawFeatures(self.text.T[rows].T, self.numbers.T[rows].T)
 
 
-def missing(schema: InputSchema, n: int) -> Columns:
+def missing(schema: InputSchema, n: int) -> RawFeatures:
     """n candidates of which nothing is known."""
-    columns = Columns.empty(schema, n)
+    columns = RawFeatures.empty(schema, n)
     columns.text[:] = ""
     columns.numbers[:] = np.nan
     return columns
 
 
 def fill_in(
-    columns: Columns, schema: InputSchema, name: str, values: npt.NDArray[np.float64]
+    columns: RawFeatures, schema: InputSchema, name: str, values: npt.NDArray[np.float64]
 ) -> None:
     """Puts numbers, [n], in the place of those of a feature that the request left out, if the
     models read that feature."""

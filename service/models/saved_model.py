@@ -23,7 +23,7 @@ from common.versions.signatures import (
 )
 from schemas.checked import checked_json
 from schemas.errors import InputError
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.scorer import ScoringError, checked
 
 _INITIALIZE = "__saved_model_init_op"
@@ -111,7 +111,7 @@ class SavedModelScorer:
             config_pb2.CallableOptions(feed=[text.name, numbers.name], fetch=[output])
         )
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
         try:
             (answer,) = self._call(columns.text.T, columns.numbers.T)
@@ -182,11 +182,11 @@ def _called(nodes: Iterable[node_def_pb2.NodeDef]) -> list[str]:
 
 def _reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """Names that the first ones lead to, without the marks of outputs and of control inputs."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(start)
     while waiting:
         name = waiting.pop().removeprefix("^").partition(":")[0]
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting += following(name)
-    return found
+    return reached

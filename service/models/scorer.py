@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from service.models.inputs import Columns
+from service.models.inputs import RawFeatures
 
 
 class ScoringError(RuntimeError):
@@ -17,7 +17,7 @@ class ScoringError(RuntimeError):
 class Scorer(Protocol):
     """One model of one version; safe to share by threads."""
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         """Probabilities [n] of n > 0 candidates.
 
         Raises:

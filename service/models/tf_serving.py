@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.versions.signatures import RAW
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.scorer import ScoringError, checked
 from service.settings import TFServingSettings
 
@@ -48,7 +48,7 @@ class TFServingScorer:
         if state != "AVAILABLE":
             raise ScoringError(f"TF Serving {self._url}: state {state}; wanted AVAILABLE")
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         """See `Scorer`."""
         inputs = dict(zip(self._schema.text, columns.text.tolist(), strict=True))
         inputs |= zip(self._schema.numbers, columns.numbers.tolist(), strict=True)

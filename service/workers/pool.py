@@ -18,7 +18,7 @@ from service.workers import wire
 from service.workers.start import start
 
 
-class WorkerLostError(RuntimeError):
+class ProcessLostError(RuntimeError):
     """A model process that ended, or did not answer in time, with a request in its hands."""
 
 
@@ -58,7 +58,7 @@ class Pool:
 
         Raises:
           RetiredError: the version serves no longer.
-          WorkerLostError: the process ended, or all have.
+          ProcessLostError: the process ended, or all have.
         """
         with self._lock:
             if self._retired:
@@ -87,7 +87,7 @@ class Pool:
             if not line.lost:
                 return line
         if all(line.lost for line in self._lines):
-            raise WorkerLostError("no model process is left")
+            raise ProcessLostError("no model process is left")
         turn: asyncio.Future[Line] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         try:
@@ -107,7 +107,7 @@ class Pool:
             if not none_left:
                 turn.set_result(line)
                 return
-            turn.set_exception(WorkerLostError("no model process is left"))
+            turn.set_exception(ProcessLostError("no model process is left"))
         if not line.lost:
             self._idle.append(line)
 
@@ -144,7 +144,7 @@ class Line(asyncio.Protocol):
             self._end.setblocking(False)
             self._transport, _ = await loop.create_unix_connection(lambda: self, sock=self._end)
         if self.lost:
-            raise WorkerLostError(f"process {self.process.pid} ended")
+            raise ProcessLostError(f"process {self.process.pid} ended")
         self._answer = loop.create_future()
         self._transport.writelines([wire.HEADER.pack(sum(map(len, body)), kind), *body])
         # A process that hangs is ended, and the line breaks.
@@ -168,7 +168,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(WorkerLostError(f"process {self.process.pid} ended"))
+            self._answer.set_exception(ProcessLostError(f"process {self.process.pid} ended"))
 
 
 class OpenPool:

@@ -31,7 +31,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-class Scored(msgspec.Struct, frozen=True):
+class ModelCall(msgspec.Struct, frozen=True):
     """One call of a model."""
 
     model: str
@@ -56,7 +56,7 @@ class Reply(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     """From the whole body read to the answer ready."""
     groups: tuple[Group, ...] = ()
-    scored: tuple[Scored, ...] = ()
+    scored: tuple[ModelCall, ...] = ()
     decision: str | None = None
     """Line of the decision log, where one is kept."""
 

@@ -10,16 +10,16 @@ import pytest
 
 from benchmarks.busy import Busy, sampled
 from benchmarks.gpu import LEAST, SMALL, Phase, Sizes, parity, phases, run
-from benchmarks.measure import Sample
+from benchmarks.measure import Measurement
 
 
-def call(function: str, arguments: Mapping[str, Any], limit: float) -> Sample:
+def call(function: str, arguments: Mapping[str, Any], limit: float) -> Measurement:
     name = function.partition(":")[2]
     if name == "slow":
         raise subprocess.TimeoutExpired(name, limit)
     if name == "broken":
         raise RuntimeError("it broke")
-    return Sample(1.0, 1.0, 0.5, 0.0, {"limit": limit, **arguments})
+    return Measurement(1.0, 1.0, 0.5, 0.0, {"limit": limit, **arguments})
 
 
 def test_a_phase_that_cannot_run_says_why() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from chromium import browser, looks
 
-from common.pages.intervals import Line, intervals
+from common.pages.intervals import IntervalLine, intervals
 from common.pages.page import Page, Section, Table, render
 from common.pages.svg import drawing
 from labs.ab_report.page import render_page
@@ -40,7 +40,7 @@ def study_page() -> str:
     browser()
     with drawing("curve", "A curve", "clicks a day", "It rises.", 2.5) as canvas:
         canvas.figure.subplots().plot([1, 2, 3])
-    lines = [Line("two towers", 0.01, -0.01, 0.02, note="against one task")]
+    lines = [IntervalLine("two towers", 0.01, -0.01, 0.02, note="against one task")]
     head = ["Arm", *(f"#Measure {i} of many" for i in range(14))]
     table = Table("Wide", head, [["two towers", *["0.123"] * 14]] * 3)
     figures = [canvas.svg, intervals("Gain", "RIG", lines)]

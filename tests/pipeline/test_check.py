@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from common.days import to_day
-from labs.stability_lab.volumes import Volume, judge_volumes
+from labs.stability_lab.volumes import PeriodVolume, judge_volumes
 from pipeline.cli import main
 
 START = date(2025, 2, 1)
@@ -87,7 +87,7 @@ def test_volumes_by_hand(tmp_path: Path) -> None:
     assert "50%, 20" in done.output
     # At one half, both goals are hard from their first observed conversion on.
     assert "100%, " in done.output
-    assert "20 hard conversions of 1 setups to judge by" in done.output
+    assert "20 hard conversions of 1 setup to judge by" in done.output
     assert "can hardly support the question" in done.output
 
 
@@ -142,8 +142,8 @@ def test_without_a_hard_click_the_answer_is_no(tmp_path: Path) -> None:
     assert "no hard click in the train period: a run would stop" in done.output
 
 
-def volume(clicks: int = 1000, hard: int = 500, conversions: int = 200) -> Volume:
-    return Volume(clicks, 2 * conversions, 12, hard, conversions, conversions)
+def volume(clicks: int = 1000, hard: int = 500, conversions: int = 200) -> PeriodVolume:
+    return PeriodVolume(clicks, 2 * conversions, 12, hard, conversions, conversions)
 
 
 @pytest.mark.parametrize(

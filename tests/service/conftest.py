@@ -22,7 +22,7 @@ from common.runs.info import RunInfo
 from common.versions.digest import model_digest, write_sums
 from common.versions.manifest import build_manifest
 from service.models.bundle import Bundle, Models, OpenModels, load_bundle
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.live import Loaded
 from service.models.scorer import checked
 from service.predictor import Predictor
@@ -38,7 +38,7 @@ class Constant:
     def __init__(self, model: Path) -> None:
         self.value = float((model / "saved_model.pb").read_text())
 
-    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
         n = columns.numbers.shape[1]
         return checked(self.value + np.nan_to_num(columns.numbers[0]) / 1000, n, "constant")
 

@@ -64,7 +64,7 @@ def test_route_says_task_reason_and_model(serving: Path) -> None:
     older = run("route", "--serving", serving, "--setup", "a|buy", "--version", 100)
     assert "soft" in older.output
     assert "one_task" in older.output
-    assert "version 100, assignment a0, 1 setups" in older.output
+    assert "version 100, assignment a0, 1 setup\n" in older.output
 
 
 def test_rollback_is_one_command(serving: Path) -> None:

@@ -24,7 +24,7 @@ from service.http.app import create_app
 from service.http.messages import PredictResponse
 from service.http.metrics import Metrics
 from service.models.bundle import Models
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.live import Live
 from service.models.scorer import ScoringError
 from service.routing.decisions import DecisionLog
@@ -193,7 +193,7 @@ def test_the_historical_cvr_comes_from_the_routing_table(
     class Plain:
         """Answers the feature, 0 where it is missing."""
 
-        def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+        def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
             return np.nan_to_num(columns.numbers[0])
 
     client = start(make_loader(lambda *_: Models(Plain(), Plain()), schema))
@@ -287,7 +287,7 @@ def test_a_model_that_fails_gives_no_detail_away(
     class Failing:
         calls = 0
 
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             Failing.calls += 1
             # The first two calls are those of the load.
             if Failing.calls > 2:
@@ -311,7 +311,7 @@ def test_requests_beyond_those_that_may_wait_are_refused(
     go.set()
 
     class Slow:
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             assert go.wait(30)
             return [0.5] * columns.numbers.shape[1]
 
@@ -340,7 +340,7 @@ def test_a_request_whose_turn_would_come_too_late_is_refused_at_once(
     go.set()
 
     class Slow:
-        def score(self, columns: Columns) -> Any:
+        def score(self, columns: RawFeatures) -> Any:
             time.sleep(0.2)
             assert go.wait(30)
             return [0.5] * columns.numbers.shape[1]

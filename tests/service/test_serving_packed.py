@@ -21,7 +21,7 @@ from components.transform.graph import TransformGraph
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 from schemas.errors import InputError
-from service.models.inputs import Columns, InputSchema
+from service.models.inputs import InputSchema, RawFeatures
 from service.models.saved_model import SavedModelScorer, read_schema
 
 Rows = list[dict[str, Any]]
@@ -64,8 +64,8 @@ def evaluated(
     return answer
 
 
-def columns_of(schema: InputSchema, rows: Rows) -> Columns:
-    columns = Columns.empty(schema, len(rows))
+def columns_of(schema: InputSchema, rows: Rows) -> RawFeatures:
+    columns = RawFeatures.empty(schema, len(rows))
     for i, row in enumerate(rows):
         columns.text[:, i] = [row.get(INPUTS.get(name, name), "") for name in schema.text]
         columns.numbers[:, i] = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from components.task_labeler.passes.counts import count_clicks, merge_counts
+from components.task_labeler.decide.counts import count_clicks, merge_counts
 from labs.stability_lab.log.cells import LabLog, build_log
 
 DAY = 86_400

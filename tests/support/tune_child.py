@@ -8,7 +8,7 @@ from pathlib import Path
 from experiment_settings import frozen_in, settings_of
 
 from labs.experiment.studies.arms import Settings
-from labs.experiment.studies.cuts import Sample
+from labs.experiment.studies.cuts import Subsample
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.tune import Search, run_search
 
@@ -16,7 +16,7 @@ NAMES = ("training.learning_rate", "model.dropout", "model.shared_layers", "loss
 
 
 def search_of(data: FrozenData, settings: Settings, trials: int, seed: int = 5) -> Search:
-    return Search(data, settings, NAMES, trials, 1, seed, Sample(), "code")
+    return Search(data, settings, NAMES, trials, 1, seed, Subsample(), "code")
 
 
 def main(data: Path, folder: Path, settings: str) -> None:

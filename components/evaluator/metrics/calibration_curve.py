@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import norm
 
-from common.arrays import Floats
+from common.arrays import Floats, Indices
 
 
 class Bin(TypedDict):
@@ -48,7 +47,7 @@ def calibration_curve(label: Floats, prediction: Floats, bins: int, confidence: 
     return curve
 
 
-def equal_mass(prediction: Floats, bins: int) -> list[npt.NDArray[np.intp]]:
+def equal_mass(prediction: Floats, bins: int) -> list[Indices]:
     """Row numbers of bins of neighbouring predictions, lowest first, of equal size or one less.
 
     Args:

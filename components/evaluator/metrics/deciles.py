@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from common.arrays import Floats
+from common.arrays import Floats, Ints
 from common.statistics.poisson import level_interval
 from components.evaluator.metrics.calibration_curve import equal_mass
 
@@ -41,7 +38,7 @@ class Decile:
 def deciles(
     label: Floats,
     prediction: Floats,
-    setup: npt.NDArray[np.int64],
+    setup: Ints,
     bins: int,
     confidence: float,
 ) -> list[Decile]:
@@ -58,11 +55,11 @@ def deciles(
       confidence: two-sided, of all bins together.
     """
     tail = (1.0 - confidence) / 2.0 / bins
-    found = []
+    made = []
     groups = equal_mass(prediction, bins)
     for number, rows in enumerate(groups, 1):
         y, p = label[rows], prediction[rows]
         conversions, predicted = round(float(y.sum())), float(p.sum())
         low, high = level_interval(y, p, setup[rows], tail)
-        found.append(Decile(number, len(groups), len(rows), predicted, conversions, low, high))
-    return found
+        made.append(Decile(number, len(groups), len(rows), predicted, conversions, low, high))
+    return made

@@ -19,7 +19,7 @@ from apache_beam.utils.shared import Shared
 
 from common.clicks.tfrecords import read_batches
 from common.files.gfile import read_parquet, write_parquet
-from components.evaluator.scores.scorer import GraphScorer, one_line
+from components.evaluator.scores.scorer import GraphScorer, first_line
 from components.evaluator.scores.table import (
     AS_SERVED,
     CANDIDATE,
@@ -123,7 +123,7 @@ class _ScoreShard(beam.DoFn):
             try:
                 parsed = tf.io.parse_example(records, features)
             except tf.errors.InvalidArgumentError as error:
-                raise InputError(f"{path}: not labelled examples: {one_line(error)}") from error
+                raise InputError(f"{path}: not labelled examples: {first_line(error)}") from error
             scores = self._scores(records, parsed)
             arrays = {
                 labelled.SETUP_ID: _text(parsed[labelled.SETUP_ID]),

@@ -33,7 +33,9 @@ class GraphScorer:
             # The signatures call back into the loaded object: both must stay alive.
             self._model = tf.saved_model.load(path)
         except (OSError, ValueError, tf.errors.OpError) as error:
-            raise ModelError(f"model {name}: {path} cannot be loaded: {one_line(error)}") from error
+            raise ModelError(
+                f"model {name}: {path} cannot be loaded: {first_line(error)}"
+            ) from error
         self._signatures: dict[str, Any] = dict(self._model.signatures)
         serving = self._signatures.get(SERVING_DEFAULT)
         if serving is None:
@@ -67,7 +69,7 @@ class GraphScorer:
             output = self._serving(**{EXAMPLES: tf.constant(records)})[PROBABILITY].numpy()
         except tf.errors.OpError as error:
             raise ModelError(
-                f"model {self.name} refuses the examples: {one_line(error)}"
+                f"model {self.name} refuses the examples: {first_line(error)}"
             ) from error
         if output.shape != (len(records),):
             raise ModelError(
@@ -81,6 +83,6 @@ class GraphScorer:
         return scores
 
 
-def one_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error, which TensorFlow may continue with a graph's trace."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

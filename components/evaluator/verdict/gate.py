@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.pages.text import counted
 from components.evaluator.metrics.deciles import Decile
 from components.evaluator.metrics.slices import HARD, within_hard
 from components.evaluator.scores.table import (
@@ -144,7 +145,8 @@ def _floors(records: Iterable[Mapping[str, Any]], settings: GateSettings) -> lis
         positives,
         wanted,
         positives >= settings.min_hard_positives,
-        f"{positives:,.0f} conversions among {values.get('example_count', 0.0):,.0f} examples of "
+        f"{counted(positives, 'conversion')} among "
+        f"{counted(values.get('example_count', 0.0), 'example')} of "
         f"{HARD}, wanted {wanted}",
     )
     auc, rig = settings.min_hard_auc, settings.min_hard_rig
@@ -163,8 +165,8 @@ def _decile(decile: Decile, settings: GateSettings) -> Condition:
     detail = (
         f"calibration of the {CANDIDATE} on {where} is {_figure(decile.ratio)} "
         f"[{_figure(decile.low)}, {_figure(decile.high)}] ({decile.predicted:,.1f} conversions "
-        f"predicted, {decile.conversions:,} observed among {decile.examples:,} examples), wanted "
-        f"{wanted}"
+        f"predicted, {decile.conversions:,} observed among {counted(decile.examples, 'example')}), "
+        f"wanted {wanted}"
     )
     return Condition(
         "decile_calibration",
@@ -286,7 +288,7 @@ def _compared(comparison: Comparison) -> str:
     return (
         f"rig of the {comparison.model} on {comparison.slice} minus that of {comparison.other} is "
         f"{_figure(d.estimate, '+')} [{_figure(d.low, '+')}, {_figure(d.high, '+')}] "
-        f"({comparison.positives:,} conversions, {d.setups:,} setups)"
+        f"({counted(comparison.positives, 'conversion')}, {counted(d.setups, 'setup')})"
     )
 
 

@@ -32,7 +32,7 @@ from pydantic import model_validator
 
 from common.days import first_second
 from components.example_gen.adapters.base import Opening, days_in
-from components.example_gen.adapters.delimited import Layout, Rows, read_text, spans
+from components.example_gen.adapters.delimited import Layout, Rows, spans, text_blocks
 from schemas.base import Day, Frozen
 
 VERSION = 1
@@ -93,7 +93,7 @@ class AliCcp:
         path = self._file("sample_skeleton", split)
         common = self._file("common_features", split)
         users = load_users(common, common.stat().st_mtime_ns)
-        for rows in read_text(path, SKELETON, SKELETON.columns, span):
+        for rows in text_blocks(path, SKELETON, SKELETON.columns, span):
             yield _examples(rows, users, common, self._time(split))
 
     def fingerprint(self) -> str:
@@ -121,7 +121,7 @@ def load_users(path: Path, changed: int) -> pd.DataFrame:
     for a line that does not hold features.
     """
     parts = []
-    for rows in read_text(path, COMMON, ("common_feature_index", "feature_list")):
+    for rows in text_blocks(path, COMMON, ("common_feature_index", "feature_list")):
         lists = rows.batch.column("feature_list")
         columns = parse_features(rows, USER)
         part = pd.DataFrame(

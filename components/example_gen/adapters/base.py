@@ -118,7 +118,7 @@ def per_type(
     return pa.RecordBatch.from_pydict(columns)
 
 
-def clock(times: pa.Array) -> dict[str, pa.Array]:
+def hour_and_weekday(times: pa.Array) -> dict[str, pa.Array]:
     """`hour` (0 to 23) and `weekday` (0 is Monday) as strings, of times in seconds (UTC)."""
     moments = pc.cast(times, pa.timestamp("s"))
     return {

@@ -26,8 +26,8 @@ import pyarrow.compute as pc
 from common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
-    clock,
     conversions,
+    hour_and_weekday,
     in_window,
     per_type,
 )
@@ -104,7 +104,7 @@ class CriteoAttribution(DelimitedLog[CriteoAttributionOptions]):
                 rows.integers("time_since_last_click", missing=("", "-1")), pa.float64()
             ),
             **{name: rows.text(name) for name in CONTEXT},
-            **clock(clicked),
+            **hour_and_weekday(clicked),
         }
         wanted = pc.and_(rows.flags("click"), in_window(self.opening.window, clicked))
         kept = {name: column.filter(wanted) for name, column in columns.items()}

@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
-    clock,
     conversions,
+    hour_and_weekday,
     in_window,
     per_type,
 )
@@ -97,7 +97,7 @@ class CriteoSearch(DelimitedLog[CriteoSearchOptions]):
             "_sale": rows.flags("Sale"),
             "nb_clicks_1week": rows.floats("nb_clicks_1week", MISSING),
             **{name: rows.text(name, MISSING) for name in (*PRODUCT, "partner_id", "user_id")},
-            **clock(clicked),
+            **hour_and_weekday(clicked),
         }
         wanted = pc.and_(pc.not_equal(stamp, 0), in_window(self.opening.window, clicked))
         kept = {name: column.filter(wanted) for name, column in columns.items()}

@@ -114,7 +114,9 @@ class Rows:
             raise
 
 
-def read_text(path: Path, layout: Layout, wanted: Sequence[str], span: str = "") -> Iterator[Rows]:
+def text_blocks(
+    path: Path, layout: Layout, wanted: Sequence[str], span: str = ""
+) -> Iterator[Rows]:
     """The file's rows as text, block by block; `.gz` is decompressed on the fly.
 
     Args:
@@ -192,7 +194,7 @@ class DelimitedLog(ABC, Generic[Options]):
         return spans(self.path)
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
-        return map(self.examples, read_text(self.path, self.layout, self.wanted, shard))
+        return map(self.examples, text_blocks(self.path, self.layout, self.wanted, shard))
 
     def fingerprint(self) -> str:
         return self.opening.fingerprint(self.version, self.options, [self.path])

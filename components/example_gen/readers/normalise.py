@@ -67,13 +67,13 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalise
         column = batch.column(batch.schema.get_field_index(name))
         wanted, read = _reader(name, contract)
         try:
-            found = read(column)
+            read_column = read(column)
         except (pa.ArrowException, TypeError) as error:
             raise InputError(
                 f"{path}: column {name}: seen type {column.type}, wanted {wanted} ({error})"
             ) from error
-        values = found.values
-        unread = pc.and_(values.is_null(), pc.invert(found.none))
+        values = read_column.values
+        unread = pc.and_(values.is_null(), pc.invert(read_column.none))
         if pc.any(unread).as_py():
             raw = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
             faults.append(Fault(name, wanted, unread.to_numpy(zero_copy_only=False), raw=raw))
@@ -179,11 +179,11 @@ def _date_times(column: pa.Array, zone: str | None) -> _Read:
     kinds = [pa.timestamp(unit, "UTC") for unit in ("us", "ns")]
     if zone is not None:
         kinds += [pa.timestamp(unit) for unit in ("us", "ns")]
-    found = pa.nulls(len(text), pa.int64())
+    seconds = pa.nulls(len(text), pa.int64())
     for kind in kinds:
-        if found.null_count > text.null_count:
-            found = pc.coalesce(found, _moments(cast_or_null(text, kind), zone).values)
-    return _Read(found, column.is_null())
+        if seconds.null_count > text.null_count:
+            seconds = pc.coalesce(seconds, _moments(cast_or_null(text, kind), zone).values)
+    return _Read(seconds, column.is_null())
 
 
 def _moments(column: pa.Array, zone: str | None) -> _Read:

@@ -1,1 +1,1 @@
-"""What is decided of a setup on a day (NumPy): decay, completeness, prior, pins, hysteresis."""
+"""What is decided of a setup on a day: counts, decay, completeness, prior, pins, hysteresis."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
-from components.task_labeler.decide.context import (
-    Context,
-    build_context,
+from components.task_labeler.decide.counts import group_counts
+from components.task_labeler.decide.decay import DailyCounts
+from components.task_labeler.decide.estimates import (
+    SharedEstimates,
     build_curves,
     categories_of,
+    estimate_shared,
     log_moments,
     observed_sums,
 )
-from components.task_labeler.decide.decay import DailyCounts
 from components.task_labeler.decide.hysteresis import (
     Posterior,
     Reason,
@@ -30,7 +30,6 @@ from components.task_labeler.decide.miscalls import miscalls
 from components.task_labeler.decide.pins import pinned_sides
 from components.task_labeler.decide.prior import smooth
 from components.task_labeler.decide.setups import SetupCounts
-from components.task_labeler.passes.counts import group_counts
 from components.task_labeler.settings import LabellingSettings
 
 HISTORY_SCHEMA = pa.schema(
@@ -69,7 +68,7 @@ class DayTotals:
 
 
 def assign(
-    counts: pa.Table, context: Context, attribution_days: int, settings: LabellingSettings
+    counts: pa.Table, estimates: SharedEstimates, attribution_days: int, settings: LabellingSettings
 ) -> tuple[pa.Table, DayTotals]:
     """Assigns every setup of `counts` on every day of the calendar.
 
@@ -79,14 +78,14 @@ def assign(
     Returns:
       A table of `HISTORY_SCHEMA`, sorted by setup and day, and the totals of the report.
     """
-    calendar = context.calendar
+    calendar = estimates.calendar
     facts = SetupCounts.of(counts, calendar)
-    category = categories_of(facts.keys, context.category)
+    category = categories_of(facts.keys, estimates.category)
     conversions, clicks, observed = observed_sums(
-        facts.daily, category, context.curves, settings.delay, attribution_days, settings
+        facts.daily, category, estimates.curves, settings.delay, attribution_days, settings
     )
-    group = np.array([context.groups[key] for key in facts.keys], np.int64)
-    prior, strength = context.prior[group], context.strength.by_category[category]
+    group = np.array([estimates.groups[key] for key in facts.keys], np.int64)
+    prior, strength = estimates.prior[group], estimates.strength.by_category[category]
     cvr = smooth(conversions, clicks, prior, strength)
     belief = posterior(conversions, clicks, prior, strength)
     decided_by = belief if settings.decide_by == "probability" else None
@@ -98,7 +97,7 @@ def assign(
     )
     totals = _totals(facts.daily, sides, first, facts.conflicting)
     totals.counts |= miscalls(
-        facts.daily, category, prior, strength, cvr, context, attribution_days, settings
+        facts.daily, category, prior, strength, cvr, estimates, attribution_days, settings
     )
     history = _history(facts, cvr, belief, observed, sides, online, calendar, settings.alpha)
     return history, totals
@@ -113,15 +112,15 @@ def assign_log(
     if settings.prior_clicks == "estimate":
         curves = build_curves(groups, calendar, attribution_days, settings)
         moments = log_moments(counts, curves, attribution_days, settings)
-    context = build_context(groups, calendar, attribution_days, settings, moments)
-    return assign(counts, context, attribution_days, settings)
+    estimates = estimate_shared(groups, calendar, attribution_days, settings, moments)
+    return assign(counts, estimates, attribution_days, settings)
 
 
 def _totals(daily: DailyCounts, sides: Sides, first: Ints, conflicting: int) -> DayTotals:
     exists = np.arange(daily.clicks.shape[1]) >= first[:, None]
     soft = exists & ~sides.hard
 
-    def clicks(where: npt.NDArray[np.bool_]) -> Ints:
+    def clicks(where: Bools) -> Ints:
         return np.where(where, daily.clicks, 0).sum(axis=0)
 
     by_day = {

@@ -17,15 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Floats, Ints
+from common.arrays import Floats, Floats32, Ints
 from common.days import SECONDS_PER_DAY
 from components.task_labeler.calendar import Calendar
+from components.task_labeler.decide.counts import delay_edges
 from components.task_labeler.decide.decay import DailyCounts
-from components.task_labeler.passes.counts import delay_edges
 from schemas import labelled
 
 SHRINKAGE = 20.0
@@ -127,7 +126,7 @@ class AgeCurve:
     category: Mapping[str, int]
     shown: Floats
 
-    def at(self, category: pa.Array, age: Ints) -> npt.NDArray[np.float32]:
+    def at(self, category: pa.Array, age: Ints) -> Floats32:
         """Completeness of clicks, float32 [n] in (0, 1].
 
         Args:

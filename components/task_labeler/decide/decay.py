@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.arrays import Floats, Ints
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from components.task_labeler.decide.counts import NOT_CONVERTED
 
 
 @dataclass(frozen=True)

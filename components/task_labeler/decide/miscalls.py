@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 
 from common.arrays import Floats, Ints
-from components.task_labeler.decide.context import Context, Delay, observed_sums
 from components.task_labeler.decide.decay import DailyCounts, hindsight
+from components.task_labeler.decide.estimates import Delay, SharedEstimates, observed_sums
 from components.task_labeler.decide.prior import smooth
 from components.task_labeler.settings import LabellingSettings
 
@@ -21,7 +21,7 @@ def miscalls(
     prior: Floats,
     strength: Floats,
     cvr: Floats,
-    context: Context,
+    estimates: SharedEstimates,
     attribution_days: int,
     settings: LabellingSettings,
 ) -> dict[str, int]:
@@ -47,7 +47,7 @@ def miscalls(
     calls = {"chosen": cvr <= settings.alpha}
     for delay in DELAYS:
         conversions, clicks, observed = observed_sums(
-            daily, category_of_row, context.curves, delay, attribution_days, settings
+            daily, category_of_row, estimates.curves, delay, attribution_days, settings
         )
         calls[delay] = smooth(conversions, clicks, prior, strength) <= settings.alpha
         observed_clicks = np.maximum(observed_clicks, observed)

@@ -22,7 +22,7 @@ class SetupCounts:
       keys: (category, advertiser type) of each: that of its first day, smallest names first where
         a day has several.
       first_day: int64 [R], days since 1970-01-01.
-      conflicting: setups with more than one context.
+      conflicting: setups of more than one category or advertiser type.
       daily: their counts.
     """
 

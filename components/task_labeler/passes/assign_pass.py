@@ -23,25 +23,25 @@ from common.days import to_day
 from common.files.gfile import write_json, write_parquet, write_text
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign
-from components.task_labeler.decide.context import (
-    Context,
-    Curves,
-    build_context,
-    build_curves,
-    log_moments,
-)
-from components.task_labeler.passes.buckets import Shard, split_by_bucket
-from components.task_labeler.passes.clicks import ClickLog, ClickReader
-from components.task_labeler.passes.counts import (
+from components.task_labeler.decide.counts import (
     GROUP_KEYS,
     group_counts,
     merge_counts,
     merge_delays,
 )
+from components.task_labeler.decide.estimates import (
+    Curves,
+    SharedEstimates,
+    build_curves,
+    estimate_shared,
+    log_moments,
+)
+from components.task_labeler.passes.buckets import Shard, split_by_bucket
+from components.task_labeler.passes.clicks import ClickLog, ClickReader
 from components.task_labeler.settings import LabellingSettings
 
 Moments = list[list[list[float]]] | None
-"""`context.log_moments` of all setups, nested lists; None where nothing is estimated."""
+"""`estimates.log_moments` of all setups, nested lists; None where nothing is estimated."""
 
 GROUPS = "groups.parquet"
 DELAYS = "delays.parquet"
@@ -58,11 +58,11 @@ def calendar_of(groups: pa.Table, as_of: date) -> Calendar:
     return Calendar(int(pc.min(groups["day"]).as_py()), to_day(as_of))
 
 
-def context_of(
+def estimates_of(
     groups: pa.Table, moments: Moments, log: ClickLog, settings: LabellingSettings
-) -> Context:
+) -> SharedEstimates:
     """Priors and curves over the days from the log's first click to the as-of day."""
-    return build_context(
+    return estimate_shared(
         groups,
         calendar_of(groups, log.as_of),
         log.contract.attribution_window_days,
@@ -160,16 +160,16 @@ class AssignBucket(beam.DoFn):
 
     def __init__(self, log: ClickLog, settings: LabellingSettings, folder: str) -> None:
         self._log, self._settings, self._folder = log, settings, folder
-        self._context: Context | None = None
+        self._estimates: SharedEstimates | None = None
 
     def process(
         self, element: tuple[int, pa.Table], groups: pa.Table, moments: Moments
     ) -> Iterator[int]:
         bucket, counts = element
-        if self._context is None:
-            self._context = context_of(groups, moments, self._log, self._settings)
+        if self._estimates is None:
+            self._estimates = estimates_of(groups, moments, self._log, self._settings)
         window = self._log.contract.attribution_window_days
-        history, totals = assign(counts, self._context, window, self._settings)
+        history, totals = assign(counts, self._estimates, window, self._settings)
         write_parquet(counts, f"{self._folder}/{COUNTS.format(bucket)}")
         write_parquet(history, f"{self._folder}/{HISTORY.format(bucket)}")
         text = json.dumps(

@@ -15,22 +15,22 @@ from tfx_bsl.coders import example_coder
 from common.clicks.columns import (
     MISSING,
     KeptColumns,
-    batch_of,
     filled_keys,
     kept_columns,
     key_columns,
+    selected,
 )
 from common.clicks.one_valued import single_values
 from common.clicks.rows import Fault, conversion_times, find_faults
 from common.clicks.tfrecords import BATCH, read_batches, read_records
 from common.days import SECONDS_PER_DAY, to_day
-from components.task_labeler.passes.buckets import Shard
-from components.task_labeler.passes.counts import (
+from components.task_labeler.decide.counts import (
     count_clicks,
     count_delays,
     merge_counts,
     merge_delays,
 )
+from components.task_labeler.passes.buckets import Shard
 from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.setup_id import setup_ids
@@ -171,7 +171,7 @@ class ClickReader:
     def _decoded(
         self, records: list[bytes], decoder: example_coder.ExamplesToRecordBatchDecoder
     ) -> pa.RecordBatch:
-        lists = batch_of(decoder.DecodeBatch(records), self._contract.log_columns)
+        lists = selected(decoder.DecodeBatch(records), self._contract.log_columns)
         return pa.RecordBatch.from_arrays(
             [_text(single_values(column)) for column in lists.columns], lists.schema.names
         )

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
-from common.arrays import Ints
+from common.arrays import Bools, Ints
 from common.clicks.one_valued import one_valued
 from common.clicks.parquet_shard import ParquetShard
 from common.clicks.tfrecords import ShardWriter
@@ -82,7 +81,7 @@ class Appender:
         self.rows = HistoryLookup(history).rows
         self._history, self._settings = history.combine_chunks(), settings
         self._encoder = example_coder.RecordBatchToExamplesEncoder()
-        self._hard: npt.NDArray[np.bool_] = history["hard"].to_numpy()
+        self._hard: Bools = history["hard"].to_numpy()
 
     def additions(self, rows: Ints) -> tuple[list[bytes], pa.RecordBatch]:
         """The suffix and the fields of `schemas.labelled` for each row number of the history."""
@@ -96,7 +95,7 @@ class Appender:
         """The setup's category in each row of the history table, strings [n]."""
         return _whole(self._history["category"]).take(pa.array(rows))
 
-    def hard(self, rows: Ints) -> npt.NDArray[np.bool_]:
+    def hard(self, rows: Ints) -> Bools:
         """Whether the setup is hard in each row of the history table, bool [n]."""
         return self._hard[rows]
 
@@ -222,7 +221,7 @@ def label_shard(
 
 
 def _chosen(
-    records: list[bytes], columns: pa.RecordBatch, chosen: npt.NDArray[np.bool_]
+    records: list[bytes], columns: pa.RecordBatch, chosen: Bools
 ) -> tuple[list[bytes], pa.RecordBatch]:
     if chosen.all():
         return records, columns

@@ -16,7 +16,7 @@ from common.clicks.one_valued import single_values
 from common.days import SECONDS_PER_DAY
 from common.files.arrow import UNREADABLE, parquet_file, parquet_table
 from components.trainer.data.columns import Columns
-from components.trainer.settings import Fit
+from components.trainer.settings import FitName
 from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, Roles
@@ -61,7 +61,7 @@ class _Source(NamedTuple):
     completeness: str | None
 
     @classmethod
-    def of(cls, fit: Fit | None, roles: Roles) -> _Source:
+    def of(cls, fit: FitName | None, roles: Roles) -> _Source:
         if fit == "judged":
             return cls(JUDGED_LABEL, JUDGED_COMPLETENESS)
         return cls(roles.label, None if fit is None else COMPLETENESS)
@@ -72,7 +72,7 @@ def load_columns(
     transform_graph_dir: str,
     contract: Contract,
     *,
-    fit: Fit | None = None,
+    fit: FitName | None = None,
     since: int | None = None,
     in_turn: bool = False,
     progress: Callable[[int], None] | None = None,

@@ -222,8 +222,8 @@ def _parsed(directory: str, examples: Sequence[bytes]) -> dict[str, dict[str, tf
     columns = tf.io.parse_example(list(examples), spec)
 
     def block(names: Iterable[str], kind: tf.DType) -> tf.Tensor:
-        found = [columns[name] for name in names]
-        return tf.stack(found, axis=1) if found else tf.zeros([len(examples), 0], kind)
+        chosen = [columns[name] for name in names]
+        return tf.stack(chosen, axis=1) if chosen else tf.zeros([len(examples), 0], kind)
 
     raw_names = {**inputs.text, **inputs.numbers}
     return {

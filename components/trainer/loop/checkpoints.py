@@ -163,7 +163,7 @@ def checkpoint_root(
     try:
         tf.io.gfile.makedirs(folder)
         if sweeping:
-            sweep(root, training.checkpoint_days)
+            remove_abandoned(root, training.checkpoint_days)
     except tf.errors.OpError as error:
         reason = " ".join(error.message.split())
         if training.checkpoint_dir:
@@ -187,7 +187,7 @@ def remove(folder: str) -> None:
         tf.io.gfile.rmtree(folder)
 
 
-def sweep(root: CheckpointRoot, days: int, now: Callable[[], float] = time.time) -> None:
+def remove_abandoned(root: CheckpointRoot, days: int, now: Callable[[], float] = time.time) -> None:
     """Removes the folders of trainings that nobody went on with for some days.
 
     Args:

@@ -25,16 +25,16 @@ from components.trainer.loop.divergence import Place, batch_in_words, diverged
 from components.trainer.loop.identity import training_identity
 from components.trainer.loop.monitor import (
     HeldOut,
-    Interval,
     Progress,
     Row,
+    StepSums,
     scalar_writer,
     write_scalars,
 )
 from components.trainer.loop.state import BestWeights, TrainingState
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import Recipe
-from components.trainer.step.distribution import ONE_REPLICA, Distribution, Observed
+from components.trainer.step.distribution import ONE_REPLICA, Distribution, NetworkView
 from components.trainer.step.step import Course, TrainStep, row_pulls
 from components.trainer.wide.fit import WideFit, fit_wide
 from components.transform.layout import FeatureLayout
@@ -172,7 +172,7 @@ class _Training:
             course = Course(self._feed.last_step, row_pulls(self._network, ids, size))
             self._step = TrainStep(self._network, recipe.loss, training, course)
         self._wide = self._start()
-        self._observed: Observed = around.distribution.observe(self._network)
+        self._observed: NetworkView = around.distribution.observe(self._network)
         self._state = TrainingState(training.patience if passes is None else None)
         self._best = BestWeights(self._observed.network.variables)
         self._checkpoints = self._checkpoints_if_kept()
@@ -200,9 +200,9 @@ class _Training:
             losses = take_step(batch)
             self._check_finite(float(losses.total), step, of_batch=True)
             state.step = step
-            state.interval.add(losses, len(batch.label))
+            state.sums.add(losses, len(batch.label))
             if step % look_every == 0 or step == self._end:
-                trained = state.interval.summary()
+                trained = state.sums.summary()
                 self._observed.refresh()
                 look = looks.look()
                 hard_log_loss = around.distribution.agreed(look.hard_log_loss)
@@ -217,7 +217,7 @@ class _Training:
                     self._best.keep()
                 if state.guard.exhausted:
                     break
-                state.interval = Interval()
+                state.sums = StepSums()
             self._save_if_due(step)
         writer.close()
         if state.guard.exhausted:
@@ -296,7 +296,7 @@ class _Training:
             return
         if checkpoints.due(step):
             seconds = checkpoints.save(step, self._network.variables)
-            self._state.interval.leave_out(seconds)
+            self._state.sums.leave_out(seconds)
 
 
 def _resume(

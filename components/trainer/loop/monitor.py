@@ -24,7 +24,7 @@ Progress = Callable[[Mapping[str, float | int | None]], None]
 _SUMS = ("steps", "examples", "total", "hard", "soft", "hard_weight", "soft_weight")
 
 
-class Interval:
+class StepSums:
     """Sums over the steps since the last look."""
 
     def __init__(self) -> None:
@@ -60,13 +60,13 @@ class Interval:
         return {**sums, "elapsed": time.perf_counter() - self._started}
 
     @classmethod
-    def restored(cls, state: Mapping[str, float]) -> Interval:
+    def restored(cls, state: Mapping[str, float]) -> StepSums:
         """Goes on from a `state`."""
-        interval = cls()
+        sums = cls()
         for name in _SUMS:
-            setattr(interval, f"_{name}", state[name])
-        interval._started -= state["elapsed"]
-        return interval
+            setattr(sums, f"_{name}", state[name])
+        sums._started -= state["elapsed"]
+        return sums
 
 
 class Look(NamedTuple):

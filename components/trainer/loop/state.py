@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.trainer.loop.monitor import Interval, Row
+from components.trainer.loop.monitor import Row, StepSums
 
 DIVERGENCE = 0.05
 """Relative rise of the log loss above that before the first step that counts as diverging: several
@@ -24,14 +24,14 @@ class TrainingState(tf.train.experimental.PythonState):
       step: steps taken.
       history: rows so far, see `components.trainer.loop.loop.train`.
       guard: against divergence.
-      interval: sums since the last row.
+      sums: since the last row.
     """
 
     def __init__(self, patience: int | None) -> None:
         self.step = 0
         self.history: list[Row] = []
         self.guard = DivergenceGuard(patience)
-        self.interval = Interval()
+        self.sums = StepSums()
 
     def serialize(self) -> str:
         """The whole state as JSON."""
@@ -40,7 +40,7 @@ class TrainingState(tf.train.experimental.PythonState):
                 "step": self.step,
                 "history": self.history,
                 "guard": self.guard.state(),
-                "interval": self.interval.state(),
+                "sums": self.sums.state(),
             }
         )
 
@@ -50,7 +50,7 @@ class TrainingState(tf.train.experimental.PythonState):
         self.step = form["step"]
         self.history = form["history"]
         self.guard.restore(form["guard"])
-        self.interval = Interval.restored(form["interval"])
+        self.sums = StepSums.restored(form["sums"])
 
 
 class BestWeights(tf.Module):

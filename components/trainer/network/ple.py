@@ -13,7 +13,7 @@ from components.trainer.settings import ModelSettings
 SHARED = "shared"
 
 
-class Level(tf.Module):
+class ExtractionLevel(tf.Module):
     """Experts of each task and shared ones, and the gates that mix their outputs.
 
     A task's gate mixes its own experts and the shared ones, the shared gate those of all tasks,
@@ -68,9 +68,9 @@ class Level(tf.Module):
             mixed[name] = gate(x, [*own, *(parts[i] for parts in shared)])
         return mixed
 
-    def only(self, experts: Sequence[str], gates: Sequence[str]) -> Level:
+    def only(self, experts: Sequence[str], gates: Sequence[str]) -> ExtractionLevel:
         """The same level with these experts and gates alone, in the level's own order."""
-        return Level(
+        return ExtractionLevel(
             {name: of_name for name, of_name in self.experts.items() if name in experts},
             {name: gate for name, gate in self.gates.items() if name in gates},
         )
@@ -96,7 +96,7 @@ class ProgressiveExtraction(tf.Module):
       levels: first to last.
     """
 
-    def __init__(self, levels: Sequence[Level]) -> None:
+    def __init__(self, levels: Sequence[ExtractionLevel]) -> None:
         super().__init__()
         self.levels = list(levels)
 
@@ -135,7 +135,7 @@ class ProgressiveExtraction(tf.Module):
                 )
                 for name in (towers if following == 0 else (*towers, SHARED))
             }
-            levels.append(Level(experts, gates))
+            levels.append(ExtractionLevel(experts, gates))
         return cls(levels)
 
     def inputs(self, x0: tf.Tensor, forward: Forward = INFERENCE) -> dict[str, tf.Tensor]:

@@ -13,7 +13,7 @@ SHARED = "shared"
 
 
 @dataclass(frozen=True)
-class Part:
+class VariableGroup:
     """Variables that work together.
 
     Attributes:
@@ -30,17 +30,17 @@ class Part:
     every_row: bool
 
 
-def parts(settings: ModelSettings, layout: FeatureLayout) -> list[Part]:
-    """All parts of the network that `components.trainer.network.network` builds."""
+def variable_groups(settings: ModelSettings, layout: FeatureLayout) -> list[VariableGroup]:
+    """All variables of the network that `components.trainer.network.network` builds."""
     tables = sum(r * w for r, w in zip(layout.rows, layout.widths, strict=True))
     width = layout.input_width
     trunk = {"shared_bottom": _shared_bottom, "mmoe": _mmoe, "ple": _ple}[settings.architecture]
     own = _stack(range(settings.shared_layers, settings.layers), width, settings)
     last = settings.widths(width)[-1]
     return [
-        Part(SHARED, tables, 0, True),
+        VariableGroup(SHARED, tables, 0, True),
         *trunk(width, settings),
-        *(Part(t, own[0] + last + 1, own[1] + last, False) for t in settings.towers),
+        *(VariableGroup(t, own[0] + last + 1, own[1] + last, False) for t in settings.towers),
         *(_wide(t, layout, settings) for t in settings.towers if settings.wide.enabled),
     ]
 
@@ -58,21 +58,21 @@ def parameters(settings: ModelSettings, layout: FeatureLayout) -> dict[str, int]
       and `full` (all).
     """
     held = dict.fromkeys((SHARED, *settings.towers), 0)
-    for part in parts(settings, layout):
-        held[part.tower] += part.parameters
+    for group in variable_groups(settings, layout):
+        held[group.tower] += group.parameters
     serving = held[SHARED] + held[settings.towers[0]]
     return {**held, "serving": serving, "full": sum(held.values())}
 
 
 def forward_flops(settings: ModelSettings, layout: FeatureLayout, tower: str | None = None) -> int:
-    """Floating point operations of one example's prediction: 2 * multiply-adds (see `Part`).
+    """Floating point operations of one prediction: 2 * multiply-adds, see `VariableGroup`.
 
     Args:
       settings, layout: the network.
       tower: the one that predicts; none is the serving tower.
     """
     names = (SHARED, tower or settings.towers[0])
-    return 2 * sum(p.multiply_adds for p in parts(settings, layout) if p.tower in names)
+    return 2 * sum(p.multiply_adds for p in variable_groups(settings, layout) if p.tower in names)
 
 
 def training_flops(
@@ -90,7 +90,7 @@ def training_flops(
     """
     forward = sum(
         p.multiply_adds * (1 if shares is None or p.every_row else shares[p.tower])
-        for p in parts(settings, layout)
+        for p in variable_groups(settings, layout)
     )
     return 6 * forward
 
@@ -161,46 +161,46 @@ def _stack(layers: range, width: int, settings: ModelSettings) -> tuple[int, int
     return held, spent
 
 
-def _wide(tower: str, layout: FeatureLayout, settings: ModelSettings) -> Part:
+def _wide(tower: str, layout: FeatureLayout, settings: ModelSettings) -> VariableGroup:
     numbers = layout.numeric_width
     rows = sum(layout.rows)
     if not settings.wide.tells_newcomers(layout):
-        return Part(tower, rows + numbers + 1, numbers, False)
-    return Part(tower, 3 * rows + 2 * (numbers + 1), 2 * numbers, False)
+        return VariableGroup(tower, rows + numbers + 1, numbers, False)
+    return VariableGroup(tower, 3 * rows + 2 * (numbers + 1), 2 * numbers, False)
 
 
 def _gate(inputs: int, experts: int, outputs: int) -> tuple[int, int]:
     return inputs * experts, inputs * experts + experts * outputs
 
 
-def _shared_bottom(width: int, settings: ModelSettings) -> list[Part]:
-    return [Part(SHARED, *_stack(range(settings.shared_layers), width, settings), True)]
+def _shared_bottom(width: int, settings: ModelSettings) -> list[VariableGroup]:
+    return [VariableGroup(SHARED, *_stack(range(settings.shared_layers), width, settings), True)]
 
 
-def _mmoe(width: int, settings: ModelSettings) -> list[Part]:
-    expert = Part(SHARED, *_stack(range(settings.shared_layers), width, settings), True)
+def _mmoe(width: int, settings: ModelSettings) -> list[VariableGroup]:
+    expert = VariableGroup(SHARED, *_stack(range(settings.shared_layers), width, settings), True)
     out = settings.widths(width)[settings.shared_layers]
     gate = _gate(width, settings.experts, out)
     return [
         *[expert] * settings.experts,
-        *(Part(tower, *gate, False) for tower in settings.towers),
+        *(VariableGroup(tower, *gate, False) for tower in settings.towers),
     ]
 
 
-def _ple(width: int, settings: ModelSettings) -> list[Part]:
-    widths, towers, parts = settings.widths(width), settings.towers, []
+def _ple(width: int, settings: ModelSettings) -> list[VariableGroup]:
+    widths, towers, groups = settings.widths(width), settings.towers, []
     for j, layers in enumerate(settings.levels):
         following = len(settings.levels) - 1 - j
         expert = _stack(layers, width, settings)
         inputs, outputs = widths[layers.start], widths[layers.stop]
-        parts += [Part(SHARED, *expert, True)] * settings.experts
+        groups += [VariableGroup(SHARED, *expert, True)] * settings.experts
         every = settings.experts + settings.own_experts * len(towers)
         if following:
-            parts.append(Part(SHARED, *_gate(inputs, every, outputs), True))
+            groups.append(VariableGroup(SHARED, *_gate(inputs, every, outputs), True))
         gate = _gate(inputs, settings.experts + settings.own_experts, outputs)
         for tower in towers:
             of_experts = SHARED if following else tower
             of_gate = SHARED if following > 1 else tower
-            parts += [Part(of_experts, *expert, following > 0)] * settings.own_experts
-            parts.append(Part(of_gate, *gate, following > 0))
-    return parts
+            groups += [VariableGroup(of_experts, *expert, following > 0)] * settings.own_experts
+            groups.append(VariableGroup(of_gate, *gate, following > 0))
+    return groups

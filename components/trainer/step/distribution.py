@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from common.pages.text import counted
 from components.trainer.data.batches import Batch
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.step.loss import Losses
@@ -26,7 +27,7 @@ _log = logging.getLogger("hardtower")
 
 
 @dataclass(frozen=True)
-class Observed:
+class NetworkView:
     """A network that is trained, and where to look at it.
 
     Attributes:
@@ -92,12 +93,12 @@ class Distribution:
         """
         self.agreed(0.0)
 
-    def observe(self, network: TwoTowerDCN) -> Observed:
+    def observe(self, network: TwoTowerDCN) -> NetworkView:
         """The network on variables of this process alone, for all that is not a step."""
         if self.strategy is None:
-            return Observed(network, network)
+            return NetworkView(network, network)
         own = TwoTowerDCN(network.layout, network.settings, seed=0)
-        return Observed(own, network)
+        return NetworkView(own, network)
 
     @cached_property
     def _of_chief(self) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -138,7 +139,7 @@ def choose(devices: Devices, environment: Mapping[str, str] | None = None) -> Di
     """
     cluster = cluster_from(os.environ if environment is None else environment)
     gpus = _gpus(devices)
-    own = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "CPU"
+    own = counted(gpus, "GPU") if gpus else "CPU"
     if cluster is not None:
         role = "chief" if cluster.chief else "worker"
         _log.info(

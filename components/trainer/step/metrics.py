@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from common.arrays import AnyFloats
 from components.trainer.data.columns import Columns
 from components.trainer.wide.likelihood import observed_logit
 
-Floats = npt.NDArray[np.floating]
 
-
-def log_loss(logit: Floats, label: Floats, weight: Floats | None = None) -> float:
+def log_loss(logit: AnyFloats, label: AnyFloats, weight: AnyFloats | None = None) -> float:
     """Weighted mean log loss of logits [n] against labels 0 or 1 [n], n > 0, nats."""
     z = logit.astype(np.float64)
     return float(np.average(np.logaddexp(0.0, z) - label * z, weights=weight))
 
 
-def observed_log_loss(logit: Floats, columns: Columns) -> float:
+def observed_log_loss(logit: AnyFloats, columns: Columns) -> float:
     """Weighted mean log loss of labels that may still change, nats.
 
     With p the conversion's probability and F the completeness, -y log(p F) - (1 - y) log(1 - p F).
@@ -28,7 +26,7 @@ def observed_log_loss(logit: Floats, columns: Columns) -> float:
     return log_loss(z, columns.label, columns.weight)
 
 
-def auc(score: Floats, label: Floats, weight: Floats | None = None) -> float | None:
+def auc(score: AnyFloats, label: AnyFloats, weight: AnyFloats | None = None) -> float | None:
     """Area under the ROC curve, ties counting one half; none unless both labels occur.
 
     An example of weight w counts as w examples.
@@ -48,7 +46,7 @@ def auc(score: Floats, label: Floats, weight: Floats | None = None) -> float | N
 
 
 def calibration_error(
-    probability: Floats, label: Floats, weight: Floats | None = None, bins: int = 10
+    probability: AnyFloats, label: AnyFloats, weight: AnyFloats | None = None, bins: int = 10
 ) -> float:
     """Expected calibration error: mean over bins of |mean label - mean probability|.
 

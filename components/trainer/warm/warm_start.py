@@ -165,7 +165,7 @@ def _warm(
     old_words = _words(old, weights.serving_dir)
     layout = FeatureLayout.from_contract(contract)
     old_layout = FeatureLayout.from_features(old)
-    moved = moves(new.categorical, old_layout, layout, old_words, new_words)
+    moved = row_moves(new.categorical, old_layout, layout, old_words, new_words)
     rows = {
         name: {"kept": (kept := len(moved[name].new)), "new": len(words) + 1 - kept}
         for name, words in new_words.items()
@@ -183,7 +183,7 @@ def _words(features: Features, saved_model: str) -> dict[str, list[bytes]]:
     return {feature.name: words.get(i, []) for i, feature in enumerate(listed)}
 
 
-def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> None:
+def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[RowMove]) -> None:
     served, rest = SavedVariables(weights.serving_dir), weights.load()
     tables = {name_of(table) for table in network.embedding.tables}
     refitted = {name_of(v) for tower in network.wide.values() for v in tower.variables}
@@ -201,7 +201,7 @@ def _assign(network: TwoTowerDCN, weights: StartWeights, moved: list[Move]) -> N
         variable.assign(old)
 
 
-class Move(NamedTuple):
+class RowMove(NamedTuple):
     """Rows `old` of a fused table that become rows `new` of the same table of the new network."""
 
     table: str
@@ -209,13 +209,13 @@ class Move(NamedTuple):
     new: Ints
 
 
-def moves(
+def row_moves(
     features: Sequence[Categorical],
     old_layout: FeatureLayout,
     new_layout: FeatureLayout,
     old_words: Mapping[str, Sequence[bytes]],
     new_words: Mapping[str, Sequence[bytes]],
-) -> dict[str, Move]:
+) -> dict[str, RowMove]:
     """By feature, which rows to take over.
 
     A hashed value keeps its bucket. A value of a vocabulary moves from its old row to its new one,
@@ -239,7 +239,7 @@ def moves(
             pairs = [(place[word], i) for i, word in words if word in place]
             pairs.append((old.size - 1, new.size - 1))
             taken, placed = np.array(pairs, np.int64).T
-        by_feature[feature.name] = Move(new.table, old.first + taken, new.first + placed)
+        by_feature[feature.name] = RowMove(new.table, old.first + taken, new.first + placed)
     return by_feature
 
 

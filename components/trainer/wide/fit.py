@@ -169,7 +169,7 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
       advertiser: its field.
     """
     rows = int(ids[:, advertiser].max(initial=0)) + 1
-    found = []
+    of_one = []
     for field, of_field in enumerate(ids.T):
         pairs, count = np.unique(
             of_field.astype(np.int64) * rows + ids[:, advertiser], return_counts=True
@@ -180,8 +180,8 @@ def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
         # An id of one example comes with one advertiser whatever it is.
         several = of_id > 1
         if most[several].sum() >= COMES_WITH_ONE * max(of_id[several].sum(), 1):
-            found.append(field)
-    return tuple(sorted({*found, advertiser}))
+            of_one.append(field)
+    return tuple(sorted({*of_one, advertiser}))
 
 
 def _newcomers(
@@ -269,8 +269,8 @@ def _base_rates(columns: Columns, parts: Sequence[_Part], towers: int) -> Floats
         weight = 1.0 if columns.weight is None else columns.weight[part.rows].astype(np.float64)
         conversions[part.tower] += np.sum(weight * columns.label[part.rows])
         examples[part.tower] += np.sum(weight * np.ones(len(part.rows)))
-    found: Floats = logit(conversions / examples)
-    return found
+    rates: Floats = logit(conversions / examples)
+    return rates
 
 
 @dataclass(frozen=True)
@@ -371,8 +371,8 @@ def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) ->
     """Each shard by weights fitted without its period."""
     for block in sorted({shard.block for shard in shards}):
         others = [shard for shard in shards if shard.block != block]
-        found = state.settled(others, state.penalties, settings.fold_sweeps)
-        yield from _placed([shard for shard in shards if shard.block == block], found.weights)
+        settled = state.settled(others, state.penalties, settings.fold_sweeps)
+        yield from _placed([shard for shard in shards if shard.block == block], settled.weights)
 
 
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
@@ -415,8 +415,8 @@ def carried_over(unseen: Sequence[Unseen]) -> Floats:
         at = np.clip(at + step, low, high)
         if np.abs(step).max() < 1e-4:
             break
-    found: Floats = at[:count]
-    return found
+    scale: Floats = at[:count]
+    return scale
 
 
 def _raised(

@@ -41,12 +41,12 @@ def observed_logit(z: Floats, completeness: Floats | None) -> Floats:
 
 def softplus(x: Floats) -> Floats:
     """log(1 + exp(x)), by the functions that NumPy computes several at a time."""
-    found = np.abs(x)
-    np.negative(found, out=found)
-    np.exp(found, out=found)
-    np.log1p(found, out=found)
-    found += np.maximum(x, 0.0)
-    return found
+    result = np.abs(x)
+    np.negative(result, out=result)
+    np.exp(result, out=result)
+    np.log1p(result, out=result)
+    result += np.maximum(x, 0.0)
+    return result
 
 
 def loss(z: Floats, label: Floats, shift: Floats | float, completeness: Floats | None) -> Floats:

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PenaltyEvidence:
     """What a sweep says of the penalties.
 
     Attributes:
@@ -105,7 +105,7 @@ class Swept:
     step: Weights
     loss: float
     objective: float
-    evidence: Evidence
+    evidence: PenaltyEvidence
 
 
 def field_step(w: Floats, penalty: Floats, sums: Derivatives) -> Step:
@@ -232,7 +232,7 @@ def sweep(
         walked,
         ended - moved.penalty(penalties),
         ended + 0.5 * (determinant + prior),
-        Evidence(effective, _squares(moved)),
+        PenaltyEvidence(effective, _squares(moved)),
     )
 
 

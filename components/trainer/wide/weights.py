@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from common.arrays import Floats, Floats32, Indices, Ints32
 from components.trainer.wide.likelihood import Derivatives, derivatives, loss
@@ -49,7 +48,7 @@ class Shape:
         return own if self.towers == 1 else np.hstack([np.ones((self.towers, 1)), own])
 
     @property
-    def group(self) -> npt.NDArray[np.intp]:
+    def group(self) -> Indices:
         """Number of each number's group, [numbers]."""
         return np.repeat(np.arange(NUMBER_GROUPS), self.numbers // NUMBER_GROUPS)
 
@@ -221,14 +220,14 @@ class Shard:
           float64 [n, fields + NUMBER_GROUPS].
         """
         shape = weights.shape
-        found = np.empty((len(self), len(shape.rows) + NUMBER_GROUPS))
+        result = np.empty((len(self), len(shape.rows) + NUMBER_GROUPS))
         for field, (ids, of_towers) in enumerate(zip(self.ids, weights.of_fields, strict=True)):
-            found[:, field] = of_towers[self.tower][ids]
+            result[:, field] = of_towers[self.tower][ids]
         of_numbers = weights.of_numbers[self.tower, :-1]
         for group in range(NUMBER_GROUPS):
             mine = np.flatnonzero(shape.group == group)
-            found[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
-        return found
+            result[:, len(shape.rows) + group] = self.nums[:, mine] @ of_numbers[mine]
+        return result
 
     def loss(self) -> float:
         """Summed negative log likelihood, nats."""
@@ -237,10 +236,10 @@ class Shard:
 
     def derivatives_at(self, logit: Floats) -> Derivatives:
         """Of the summed loss, by example."""
-        found = derivatives(logit, self._label, self._shift, self._completeness)
+        each = derivatives(logit, self._label, self._shift, self._completeness)
         if self._weight is None:
-            return found
-        return Derivatives(found.slope * self._weight, found.information * self._weight)
+            return each
+        return Derivatives(each.slope * self._weight, each.information * self._weight)
 
     def begin(self, *, resting: bool) -> None:
         """A sweep begins here.

@@ -1,1 +1,1 @@
-"""From stored predictions to figures: metrics over seeds, differences with intervals, the truth."""
+"""From stored predictions to figures: metrics over seeds, differences with intervals."""

@@ -67,14 +67,14 @@ class ResampledExpectedAuc:
     def __call__(self, counts: Ints) -> Floats:
         """Expected AUC [resamples] of draw counts [resamples, setups]; NaN where it is not
         defined."""
-        found = np.full(len(counts), np.nan)
+        area = np.full(len(counts), np.nan)
         if self._defined and len(self._up):
             drawn = counts.astype(np.float64)
             own = drawn**2 @ self._own
             pairs = (drawn @ self._up) * (drawn @ self._down) - own
             wins = np.einsum("rs,rs->r", drawn @ self._wins, drawn) - 0.5 * own
-            np.divide(wins, pairs, out=found, where=pairs > ROUNDING * own)
-        return found
+            np.divide(wins, pairs, out=area, where=pairs > ROUNDING * own)
+        return area
 
 
 def _wins(setup: Ints, clusters: int, truth: Floats, prediction: Floats) -> Floats:

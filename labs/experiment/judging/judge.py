@@ -9,17 +9,16 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import logit
 
-from common.arrays import Bools, Floats
+from common.arrays import Bools, Floats, Floats32
 from common.days import to_day
 from common.statistics.sums import CLIP
 from components.trainer.calibrate.platt import fit_platt
 from labs.experiment.judging.statistics import Judged
 from labs.experiment.studies.arms import Arm
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
+from labs.experiment.studies.cuts import Subsample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.examples import codes
 from labs.experiment.trainings.rolling import AS_OF, NEW, WITHIN_A_DAY
@@ -98,7 +97,7 @@ class Bench:
         if name == "all":
             return np.ones(len(self._hard), bool)
         if name == "truly_hard":
-            from labs.experiment.judging.truth import true_sides
+            from labs.experiment.trainings.truth import true_sides
 
             return true_sides(root, self._facts, alpha)
         if name == "hard_in_all":
@@ -144,9 +143,9 @@ class Bench:
 
     def _assembled(self, trained: Trained, rows: Bools, scores: Callable[[str], Floats]) -> Floats:
         folds = trained.arm.folds
-        found = np.empty(len(self._hard))
+        scored = np.empty(len(self._hard))
         for turn, place in enumerate(self._places):
-            here = found[place]
+            here = scored[place]
             if not folds:
                 here[:] = scores(trained.jobs[turn][0])
                 continue
@@ -154,10 +153,10 @@ class Bench:
             for key, job in trained.jobs[turn * folds : (turn + 1) * folds]:
                 mine = fold == job.fold
                 here[mine] = scores(key)[mine]
-        return found[rows]
+        return scored[rows]
 
 
-def held_out_judged(data: FrozenData, sample: Sample) -> Judged:
+def held_out_judged(data: FrozenData, sample: Subsample) -> Judged:
     """The examples of `training.held_out`, in its order."""
     facts, columns = data.facts(CALIBRATION), data.columns(CALIBRATION)
     kept = sampled(facts, CALIBRATION, sample)
@@ -166,6 +165,6 @@ def held_out_judged(data: FrozenData, sample: Sample) -> Judged:
     return Judged.of(setup[mine], np.asarray(columns.label)[mine].astype(np.float64), None)
 
 
-def _logit(probability: npt.NDArray[np.float32]) -> Floats:
-    found: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
-    return found
+def _logit(probability: Floats32) -> Floats:
+    z: Floats = logit(np.clip(probability.astype(np.float64), CLIP, 1 - CLIP))
+    return z

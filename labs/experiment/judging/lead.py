@@ -56,8 +56,8 @@ def _left_out(judged: Judged, trials: Sequence[Sequence[Floats]], draws: Draws) 
         unseen = others @ loss
         gain = unseen[:, 0] - np.take_along_axis(unseen, chosen[:, None], axis=1)[:, 0]
         with np.errstate(invalid="ignore"):
-            found: Floats = (gain / (others @ examples))[:, None]
-        return found
+            lead: Floats = (gain / (others @ examples))[:, None]
+        return lead
 
     drawn = resampled(judged.setups, draws.resamples, draws.seed, gains)[:, 0]
     defined = drawn[np.isfinite(drawn)]

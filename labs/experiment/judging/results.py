@@ -48,7 +48,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding:
+class JudgedClaim:
     """A claim judged by one metric.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finding:
     drawn: Difference
 
     @classmethod
-    def of(cls, claim: Claim, metric: str, drawn: Difference, confidence: float) -> Finding:
+    def of(cls, claim: Claim, metric: str, drawn: Difference, confidence: float) -> JudgedClaim:
         return cls(claim, metric, drawn.within(confidence), drawn)
 
     @property
@@ -109,7 +109,7 @@ class SetResults:
     setups: int
     oracle: Mapping[str, float]
     arms: Mapping[str, Mapping[str, Figure]]
-    findings: tuple[Finding, ...]
+    findings: tuple[JudgedClaim, ...]
     levels: Mapping[str, Estimate]
 
     def dump(self) -> dict[str, object]:
@@ -138,7 +138,7 @@ def measure(
       root: folder of the raw log, where a simulator's truth may lie.
       progress: called with each set's name.
     """
-    found = []
+    results = []
     for name in experiment.sets:
         rows = bench.rows(name, root, alpha)
         if not rows.any():
@@ -154,10 +154,10 @@ def measure(
                 arm: [bench.recalibrated(store, t, rows) for t in seeds]
                 for arm, seeds in trained.items()
             }
-        found.append(
+        results.append(
             _of_set(name, experiment.claims, bench.judged(rows), predictions, scaled, draws)
         )
-    return found
+    return results
 
 
 def _of_set(
@@ -203,7 +203,7 @@ def _of_set(
                 judged, label, scaled[claim.arm], scaled[claim.against], draws
             )
         findings += [
-            Finding.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
+            JudgedClaim.of(claim, metric, d, draws.confidence) for metric, d in differences.items()
         ]
     target = label if truth is None else truth
     levels = {arm: level(judged, target, seeds, draws) for arm, seeds in predictions.items()}

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from common.arrays import Floats, Ints
 from common.statistics.bootstrap import Draws, Estimate, ResampledAuc, resampled, summarised
@@ -55,7 +54,7 @@ class Judged:
       truth: float64 [n], the true probability; None where it is not known.
     """
 
-    setup: npt.NDArray[np.int64]
+    setup: Ints
     setups: int
     label: Floats
     truth: Floats | None
@@ -64,7 +63,7 @@ class Judged:
         return len(self.label)
 
     @classmethod
-    def of(cls, setup: npt.NDArray[np.int64], label: Floats, truth: Floats | None) -> Judged:
+    def of(cls, setup: Ints, label: Floats, truth: Floats | None) -> Judged:
         """Renumbers setups, so that only those with examples are drawn from."""
         present, number = np.unique(setup, return_inverse=True)
         return cls(number, len(present), label, truth)
@@ -102,10 +101,10 @@ def level(judged: Judged, target: Floats, predictions: Sequence[Floats], draws: 
     def ratios(counts: Ints) -> Floats:
         shares = _seed_shares(seeds, len(predictions), len(counts))
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = (((counts @ expected) * shares).sum(axis=1) / (counts @ observed))[
+            ratio: Floats = (((counts @ expected) * shares).sum(axis=1) / (counts @ observed))[
                 :, None
             ]
-        return found
+        return ratio
 
     drawn = resampled(judged.setups, draws.resamples, draws.seed, ratios)
     estimate = float(np.mean([calibration(target, p) for p in predictions]))
@@ -159,8 +158,8 @@ def _gain(
         shares = _seed_shares(seeds, len(ones), len(counts))
         drawn = ((counts @ gain) * shares).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = (drawn / scale(counts @ examples, counts @ total))[:, None]
-        return found
+            difference: Floats = (drawn / scale(counts @ examples, counts @ total))[:, None]
+        return difference
 
     drawn = resampled(judged.setups, draws.resamples, draws.seed, differences)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -188,8 +187,8 @@ def areas(judged: Judged, predictions: Sequence[Floats], draws: Draws) -> Areas:
       predictions: [n] of each seed.
     """
     width = max(judged.setups, round(float(judged.label.sum())))
-    found = (ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions)
-    return _areas(judged, found, draws, width)
+    by_seed = (ResampledAuc(judged.setup, judged.setups, judged.label, p) for p in predictions)
+    return _areas(judged, by_seed, draws, width)
 
 
 def expected_areas(
@@ -200,12 +199,12 @@ def expected_areas(
     Args:
       truth: true probabilities [n].
     """
-    found = (ResampledExpectedAuc(judged.setup, judged.setups, truth, p) for p in predictions)
-    return _areas(judged, found, draws, judged.setups)
+    by_seed = (ResampledExpectedAuc(judged.setup, judged.setups, truth, p) for p in predictions)
+    return _areas(judged, by_seed, draws, judged.setups)
 
 
 def _areas(
-    judged: Judged, found: Iterable[Callable[[Ints], Floats]], draws: Draws, width: int
+    judged: Judged, by_seed: Iterable[Callable[[Ints], Floats]], draws: Draws, width: int
 ) -> Areas:
     """What functions of draw counts, one a seed, give; each is let go before the next."""
     whole = np.ones((1, judged.setups), np.int64)
@@ -214,7 +213,7 @@ def _areas(
             area(whole)[0],
             resampled(judged.setups, draws.resamples, draws.seed, area, width),
         )
-        for area in found
+        for area in by_seed
     ]
     return Areas(np.array([e for e, _ in seeds]), np.stack([d for _, d in seeds], axis=1))
 
@@ -248,8 +247,8 @@ def over_worlds(worlds: Sequence[Difference], draws: Draws) -> Difference:
 
 
 def _in_order(shape: tuple[int, int]) -> Ints:
-    found: Ints = np.arange(shape[0])[:, None]
-    return found
+    place: Ints = np.arange(shape[0])[:, None]
+    return place
 
 
 def _by_setup(judged: Judged, values: Floats) -> Floats:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.statistics.bootstrap import Draws
-from labs.experiment.judging.results import Finding, SetResults
+from labs.experiment.judging.results import JudgedClaim, SetResults
 from labs.experiment.judging.statistics import over_worlds
 from labs.experiment.run import Ended, Plan
-from labs.experiment.worlds import World
+from labs.experiment.worlds import WorldSpec
 
 
 @dataclass(frozen=True)
 class InWorld:
     """A finished experiment in one world."""
 
-    world: World
+    world: WorldSpec
     plan: Plan
     ended: Ended
 
@@ -33,8 +33,8 @@ class Response:
 
     correlation: float
     set_name: str
-    together: Finding
-    worlds: tuple[Finding, ...]
+    together: JudgedClaim
+    worlds: tuple[JudgedClaim, ...]
 
     @property
     def supported(self) -> int:
@@ -51,26 +51,26 @@ class Response:
         }
 
 
-def responses(found: Sequence[InWorld], draws: Draws) -> list[Response]:
+def responses(in_worlds: Sequence[InWorld], draws: Draws) -> list[Response]:
     """Every claim of an experiment by every metric and correlation, correlations in their order.
 
     Args:
-      found: the same experiment in each world.
+      in_worlds: the same experiment in each world.
     """
     made = []
-    for correlation in dict.fromkeys(one.world.correlation for one in found):
-        mine = [one for one in found if one.world.correlation == correlation]
+    for correlation in dict.fromkeys(one.world.correlation for one in in_worlds):
+        mine = [one for one in in_worlds if one.world.correlation == correlation]
         for sets in zip(*(one.ended.sets for one in mine), strict=True):
             for findings in zip(*(one.findings for one in sets), strict=True):
                 first = findings[0]
                 drawn = over_worlds([finding.drawn for finding in findings], draws)
-                together = Finding.of(first.claim, first.metric, drawn, draws.confidence)
+                together = JudgedClaim.of(first.claim, first.metric, drawn, draws.confidence)
                 made.append(Response(correlation, sets[0].name, together, findings))
     return made
 
 
 def arm_means(
-    found: Sequence[InWorld], correlation: float, place: int
+    in_worlds: Sequence[InWorld], correlation: float, place: int
 ) -> dict[str, dict[str, float]]:
     """Metric -> mean over the worlds of a correlation, by arm.
 
@@ -78,7 +78,7 @@ def arm_means(
       place: of the set of examples.
     """
     sets: list[SetResults] = [
-        one.ended.sets[place] for one in found if one.world.correlation == correlation
+        one.ended.sets[place] for one in in_worlds if one.world.correlation == correlation
     ]
     return {
         arm: {

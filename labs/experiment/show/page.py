@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.pages.page import Page, Section, Table, render
+from common.pages.text import counted
 from labs.experiment.run import Ended, Plan
 from labs.experiment.show import tables
 from labs.experiment.show.plot import differences
@@ -37,8 +38,8 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
     seeds, confidence = len(plan.seeds), plan.draws.confidence
     how = [
         *plan.experiment.notes,
-        f"All arms share the run's transformed examples and {seeds} seed"
-        f"{'s' if seeds > 1 else ''}; they are compared seed by seed on the same examples. "
+        f"All arms share the run's transformed examples and "
+        f"{counted(seeds, 'seed')}; they are compared seed by seed on the same examples. "
         f"Intervals: {plan.draws.confidence:.0%}, percentile bootstrap of {plan.draws.resamples:,} "
         "resamples that draws setups with replacement, jointly for all seeds, and seeds with "
         "replacement. A claim is supported when the whole interval lies above 0; the intervals "
@@ -58,7 +59,7 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
             "day": "the last days of the train split; the other splits are whole",
         }[plan.sample.by]
         how.append(f"A sample of {plan.sample.share:.0%}: {kept}.")
-    found = [
+    of_sets = [
         Section(
             f"On {one.name.replace('_', ' ')} examples",
             [],
@@ -67,12 +68,12 @@ def sections(plan: Plan, ended: Ended) -> list[Section]:
         )
         for one in ended.sets
     ]
-    if len(found) > FEW_SETS:
-        found.insert(0, Section("In short", [], [], [tables.overview(ended.sets, confidence)]))
+    if len(of_sets) > FEW_SETS:
+        of_sets.insert(0, Section("In short", [], [], [tables.overview(ended.sets, confidence)]))
     more: list[Table] = [tables.trainings(ended.trainings)]
     if (assigned := tables.assignments(ended.assignments)) is not None:
         more.insert(0, assigned)
-    return [*found, Section("Method", how, [], more)]
+    return [*of_sets, Section("Method", how, [], more)]
 
 
 def html(plan: Plan, ended: Ended, origin: Origin, settings: str) -> str:
@@ -100,10 +101,10 @@ def markdown(plan: Plan, ended: Ended) -> str:
     return as_markdown(plan.experiment, sections(plan, ended))
 
 
-def as_markdown(experiment: Experiment, found: Sequence[Section]) -> str:
+def as_markdown(experiment: Experiment, sections: Sequence[Section]) -> str:
     """Notes and tables of sections."""
     parts = [f"## {experiment.name}", experiment.question]
-    for section in found:
+    for section in sections:
         parts += [f"### {section.title}", *section.notes]
         parts += [_markdown_table(table) for table in section.tables]
     return "\n\n".join(parts) + "\n"

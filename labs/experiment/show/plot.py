@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from common.pages.intervals import Line, intervals
+from common.pages.intervals import IntervalLine, intervals
 from common.pages.svg import BLUE, GREY, INK, ORANGE, VERMILION, drawing, percent
 from labs.experiment.judging.results import AUC, EXPECTED_AUC, EXPECTED_RIG, RIG, SetResults
 from labs.experiment.judging.worlds import Response
@@ -20,39 +20,39 @@ APART = 1.04
 """Factor between the places of lines at one dose, so that their intervals can be told apart."""
 
 
-def differences(found: SetResults) -> list[str]:
+def differences(of_set: SetResults) -> list[str]:
     """A figure a metric, a line a claim; the whole interval right of 0 is a supported claim."""
     return [
         intervals(
             f"Difference of {METRICS[metric][0]}",
-            f"{found.name.replace('_', ' ')} examples, the one minus the other",
+            f"{of_set.name.replace('_', ' ')} examples, the one minus the other",
             [
-                Line(
+                IntervalLine(
                     f.claim.arm,
                     *(f.difference.estimate, f.difference.low, f.difference.high),
                     note=f"against {f.claim.against}",
                 )
-                for f in found.findings
+                for f in of_set.findings
                 if f.metric == metric
             ],
         )
         for metric in PLOTTED
-        if any(f.metric == metric for f in found.findings)
+        if any(f.metric == metric for f in of_set.findings)
     ]
 
 
-def by_world(experiment: Experiment, found: Sequence[Response]) -> list[str]:
+def by_world(experiment: Experiment, responses: Sequence[Response]) -> list[str]:
     """Differences over worlds by correlation: along the share of hard examples kept where the
     experiment varies it, and a line a claim otherwise.
 
     Args:
-      found: responses on one set of examples.
+      responses: responses on one set of examples.
     """
     arms = {arm.name: arm for arm in experiment.arms}
     doses = {arms[claim.arm].hard_kept for claim in experiment.claims}
     drawn = []
     for metric in PLOTTED:
-        mine = [response for response in found if response.together.metric == metric]
+        mine = [response for response in responses if response.together.metric == metric]
         if not mine:
             continue
         if len(doses) == 1:
@@ -66,13 +66,13 @@ def by_world(experiment: Experiment, found: Sequence[Response]) -> list[str]:
     return drawn
 
 
-def _over_worlds(metric: str, found: Sequence[Response]) -> str:
+def _over_worlds(metric: str, responses: Sequence[Response]) -> str:
     lines = []
-    for response in found:
+    for response in responses:
         claim, difference = response.together.claim, response.together.difference
         ends = difference.estimate, difference.low, difference.high
         note = f"against {claim.against}, correlation {response.correlation:g}"
-        lines.append(Line(claim.arm, *ends, note=note))
+        lines.append(IntervalLine(claim.arm, *ends, note=note))
     return intervals(f"Difference of {METRICS[metric][0]}", "mean over worlds", lines)
 
 
@@ -86,10 +86,10 @@ def _dose_plot(
     metric: str,
     pair: tuple[str, str],
     arms: dict[str, Arm],
-    found: Sequence[Response],
+    responses: Sequence[Response],
 ) -> str:
     """One difference along the share of hard examples, a line a correlation."""
-    mine = [response for response in found if _modes(arms, response) == pair]
+    mine = [response for response in responses if _modes(arms, response) == pair]
     correlations = list(dict.fromkeys(response.correlation for response in mine))
     title = f"{pair[0]} - {pair[1]}, {METRICS[metric][0]}"
     lines = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.pages.page import Table
+from common.pages.text import counted
 from common.statistics.bootstrap import Estimate
 from labs.experiment.judging.results import (
     AUC,
@@ -16,7 +17,7 @@ from labs.experiment.judging.results import (
     RECALIBRATED,
     RIG,
     Figure,
-    Finding,
+    JudgedClaim,
     SetResults,
 )
 from schemas.labelled import EVAL, TRAIN
@@ -45,23 +46,25 @@ METRICS: Mapping[str, tuple[str, str]] = {
 OTHER_DATA = "paper (other data)"
 
 
-def figures(found: SetResults) -> Table:
+def figures(of_set: SetResults) -> Table:
     """Every metric of every arm: mean over seeds, and their standard deviation."""
-    columns = [m for m in (*METRICS, CALIBRATION) if any(m in a for a in found.arms.values())]
-    level = "true level" if found.oracle else "level"
+    columns = [m for m in (*METRICS, CALIBRATION) if any(m in a for a in of_set.arms.values())]
+    level = "true level" if of_set.oracle else "level"
     head = ["arm", *(f"#{METRICS[m][0] if m in METRICS else m}" for m in columns), f"#{level}"]
     rows = [
-        [arm, *(_with_spread(values.get(m), m) for m in columns), _within(found.levels[arm])]
-        for arm, values in found.arms.items()
+        [arm, *(_with_spread(values.get(m), m) for m in columns), _within(of_set.levels[arm])]
+        for arm, values in of_set.arms.items()
     ]
-    if found.oracle:
-        oracle = [number(found.oracle[m], m) if m in found.oracle else "" for m in columns]
+    if of_set.oracle:
+        oracle = [number(of_set.oracle[m], m) if m in of_set.oracle else "" for m in columns]
         oracle.append("1.000")
         rows.append(["true probabilities (ceiling)", *oracle])
     caption = (
-        f"{found.what}: {found.examples:,} examples, {found.positives:,} conversions, "
-        f"{found.setups:,} setups; mean over seeds ± their standard deviation; {level}: mean "
-        f"prediction over mean {'true probability' if found.oracle else 'label'}, with its interval"
+        f"{of_set.what}: {counted(of_set.examples, 'example')}, "
+        f"{counted(of_set.positives, 'conversion')}, {counted(of_set.setups, 'setup')}; "
+        f"mean over seeds ± their standard deviation; {level}: "
+        f"mean prediction over mean {'true probability' if of_set.oracle else 'label'}, with its "
+        "interval"
     )
     return Table(caption, head, rows)
 
@@ -90,11 +93,11 @@ def overview(sets: Sequence[SetResults], confidence: float) -> Table:
     return Table(f"{name} on all sets of examples", head, rows)
 
 
-def claims(found: SetResults, confidence: float) -> list[Table]:
+def claims(of_set: SetResults, confidence: float) -> list[Table]:
     """A table a metric: each claim's difference, interval and verdict."""
     tables = []
     for metric, (name, meaning) in METRICS.items():
-        findings = [f for f in found.findings if f.metric == metric]
+        findings = [f for f in of_set.findings if f.metric == metric]
         if not findings:
             continue
         reported = [_reported(f, metric) for f in findings]
@@ -107,14 +110,14 @@ def claims(found: SetResults, confidence: float) -> list[Table]:
                 f.claim.against,
                 signed(f.difference.estimate, metric),
                 interval(f, metric),
-                _relative(f, found.arms[f.claim.against][metric]),
+                _relative(f, of_set.arms[f.claim.against][metric]),
                 f.verdict,
                 *([in_paper] if paper else []),
             ]
             for f, in_paper in zip(findings, reported, strict=True)
         ]
         key = frozenset(i for i, f in enumerate(findings) if f.supported)
-        tables.append(Table(f"{name} on {found.name}: {meaning}", head, rows, key))
+        tables.append(Table(f"{name} on {of_set.name}: {meaning}", head, rows, key))
     return tables
 
 
@@ -125,16 +128,16 @@ def assignments(facts: Mapping[str, Mapping[str, Any]]) -> Table | None:
     rows = [
         [
             arm,
-            *(f"{found['hard_share'][s]:.1%}" for s in (TRAIN, EVAL)),
-            *(f"{found[n]:,}" if n in found else "" for n in ("flips", "churned_clicks")),
+            *(f"{of_arm['hard_share'][s]:.1%}" for s in (TRAIN, EVAL)),
+            *(f"{of_arm[n]:,}" if n in of_arm else "" for n in ("flips", "churned_clicks")),
         ]
-        for arm, found in facts.items()
+        for arm, of_arm in facts.items()
     ]
     head = ["assignment", "#hard in train", "#hard in eval", "#flips", "#churned clicks"]
     return Table("assignments other than the run's", head, rows)
 
 
-def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+def trainings(by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """What was trained."""
     rows = [
         [
@@ -144,22 +147,22 @@ def trainings(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
             ", ".join(str(run["kept_step"]) for run in runs),
             f"{sum(run['seconds'] for run in runs):,.0f}",
         ]
-        for arm, runs in found.items()
+        for arm, runs in by_arm.items()
     ]
     head = ["arm", "#trainings", "#parameters", "kept steps", "#seconds"]
     return Table("trainings", head, rows, folded=True)
 
 
-def _reported(found: Finding, metric: str) -> str:
+def _reported(finding: JudgedClaim, metric: str) -> str:
     """What the paper reports for a claim by a metric."""
     if metric == RECALIBRATED:
         return ""
-    return found.claim.paper_auc if metric in (AUC, EXPECTED_AUC) else found.claim.paper_rig
+    return finding.claim.paper_auc if metric in (AUC, EXPECTED_AUC) else finding.claim.paper_rig
 
 
-def interval(found: Finding, metric: str) -> str:
+def interval(finding: JudgedClaim, metric: str) -> str:
     """Both ends of a difference."""
-    low, high = found.difference.low, found.difference.high
+    low, high = finding.difference.low, finding.difference.high
     return f"[{signed(low, metric)}, {signed(high, metric)}]"
 
 
@@ -189,7 +192,7 @@ def _with_spread(figure: Figure | None, metric: str) -> str:
     return f"{number(figure.value, metric)}{spread}"
 
 
-def _relative(found: Finding, baseline: Figure) -> str:
-    if not baseline.value > 0 or not math.isfinite(found.difference.estimate):
+def _relative(finding: JudgedClaim, baseline: Figure) -> str:
+    if not baseline.value > 0 or not math.isfinite(finding.difference.estimate):
         return ""
-    return f"{found.difference.estimate / baseline.value:+.2%}"
+    return f"{finding.difference.estimate / baseline.value:+.2%}"

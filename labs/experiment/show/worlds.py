@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from common.pages.page import Page, Section, Table, render
+from common.pages.text import counted
 from common.statistics.bootstrap import Draws
 from labs.experiment.judging.results import CALIBRATION
 from labs.experiment.judging.worlds import InWorld, Response, arm_means
@@ -16,15 +17,17 @@ from labs.experiment.show.tables import METRICS, interval, number, signed
 
 
 def sections(
-    found: Sequence[InWorld], responses: Sequence[Response], draws: Draws
+    in_worlds: Sequence[InWorld], responses: Sequence[Response], draws: Draws
 ) -> list[Section]:
     """All that the page shows below its cards."""
-    plan, sets = found[0].plan, found[0].ended.sets
-    correlations = list(dict.fromkeys(one.world.correlation for one in found))
+    plan, sets = in_worlds[0].plan, in_worlds[0].ended.sets
+    correlations = list(dict.fromkeys(one.world.correlation for one in in_worlds))
     made = []
     for place, of_set in enumerate(sets):
         mine = [response for response in responses if response.set_name == of_set.name]
-        figures = [_figures(found, correlation, place, of_set.what) for correlation in correlations]
+        figures = [
+            _figures(in_worlds, correlation, place, of_set.what) for correlation in correlations
+        ]
         made.append(
             Section(
                 f"On {of_set.name.replace('_', ' ')} examples",
@@ -33,13 +36,13 @@ def sections(
                 [*_claims(mine, draws.confidence), *figures],
             )
         )
-    worlds = len({one.world.seed for one in found})
+    worlds = len({one.world.seed for one in in_worlds})
     how = [
         *plan.experiment.notes,
-        f"{worlds} simulated world{'s' if worlds > 1 else ''} of {found[0].world.clicks:,} clicks "
-        "for each correlation of what moves soft and hard conversions, all else as the simulator "
-        "has it; in each the pipeline labels the log and makes its features, and every arm is "
-        f"trained with {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}.",
+        f"{counted(worlds, 'simulated world')} of {in_worlds[0].world.clicks:,} "
+        "clicks for each correlation of what moves soft and hard conversions, all else as the "
+        "simulator has it; in each the pipeline labels the log and makes its features, and every "
+        f"arm is trained with {counted(len(plan.seeds), 'seed')}.",
         f"A difference is the mean over worlds. Intervals: {draws.confidence:.0%}, percentile "
         f"bootstrap of {draws.resamples:,} resamples that draws worlds with replacement, within "
         "each setups, jointly for all seeds and both arms, and seeds. A claim is supported when "
@@ -47,11 +50,11 @@ def sections(
     ]
     if worlds == 1:
         how.append("With one world the intervals say nothing of other worlds.")
-    return [*made, Section("Method", how, [], [_logs(found)])]
+    return [*made, Section("Method", how, [], [_logs(in_worlds)])]
 
 
 def html(
-    found: Sequence[InWorld],
+    in_worlds: Sequence[InWorld],
     responses: Sequence[Response],
     draws: Draws,
     origin: dict[str, str],
@@ -62,32 +65,35 @@ def html(
     Args:
       origin: of the results, such as `code_version`, `created` and `command`.
     """
-    experiment = found[0].plan.experiment
+    experiment = in_worlds[0].plan.experiment
     supported = sum(response.together.supported for response in responses)
     cards = [
         (f"{supported} of {len(responses)}", "claims supported, over all metrics"),
-        (str(len(found)), "worlds"),
-        (f"{sum(one.ended.sets[0].positives for one in found):,}", "conversions judged"),
+        (str(len(in_worlds)), "worlds"),
+        (f"{sum(one.ended.sets[0].positives for one in in_worlds):,}", "conversions judged"),
         (
-            str(sum(len(runs) for one in found for runs in one.ended.trainings.values())),
+            str(sum(len(runs) for one in in_worlds for runs in one.ended.trainings.values())),
             "trainings",
         ),
     ]
     meta = " · ".join([experiment.question, *origin.values()])
     title = f"experiment {experiment.name} over worlds"
-    return render(Page(title, meta, cards, sections(found, responses, draws), settings))
+    return render(Page(title, meta, cards, sections(in_worlds, responses, draws), settings))
 
 
-def markdown(found: Sequence[InWorld], responses: Sequence[Response], draws: Draws) -> str:
+def markdown(in_worlds: Sequence[InWorld], responses: Sequence[Response], draws: Draws) -> str:
     """The tables as Markdown."""
-    return as_markdown(found[0].plan.experiment, sections(found, responses, draws))
+    return as_markdown(in_worlds[0].plan.experiment, sections(in_worlds, responses, draws))
 
 
 def results(
-    found: Sequence[InWorld], responses: Sequence[Response], draws: Draws, origin: dict[str, str]
+    in_worlds: Sequence[InWorld],
+    responses: Sequence[Response],
+    draws: Draws,
+    origin: dict[str, str],
 ) -> dict[str, Any]:
     """Everything, as JSON holds it but for numbers that are not finite."""
-    plan = found[0].plan
+    plan = in_worlds[0].plan
     return {
         "experiment": plan.experiment.name,
         "question": plan.experiment.question,
@@ -108,16 +114,16 @@ def results(
                 "sets": [of_set.dump() for of_set in one.ended.sets],
                 "trainings": one.ended.trainings,
             }
-            for one in found
+            for one in in_worlds
         ],
     }
 
 
-def _claims(found: Sequence[Response], confidence: float) -> list[Table]:
+def _claims(responses: Sequence[Response], confidence: float) -> list[Table]:
     """A table a metric: each claim's mean difference by correlation, and those of its worlds."""
     tables = []
     for metric, (name, meaning) in METRICS.items():
-        mine = [response for response in found if response.together.metric == metric]
+        mine = [response for response in responses if response.together.metric == metric]
         if not mine:
             continue
         head = ["correlation", "arm", "against", "#difference", f"#{confidence:.0%} interval"]
@@ -140,9 +146,9 @@ def _claims(found: Sequence[Response], confidence: float) -> list[Table]:
     return tables
 
 
-def _figures(found: Sequence[InWorld], correlation: float, place: int, what: str) -> Table:
+def _figures(in_worlds: Sequence[InWorld], correlation: float, place: int, what: str) -> Table:
     """Every metric of every arm: mean over the worlds of a correlation."""
-    means = arm_means(found, correlation, place)
+    means = arm_means(in_worlds, correlation, place)
     columns = [m for m in (*METRICS, CALIBRATION) if any(m in of_arm for of_arm in means.values())]
     head = ["arm", *(f"#{METRICS[m][0] if m in METRICS else m}" for m in columns)]
     rows = [
@@ -152,12 +158,12 @@ def _figures(found: Sequence[InWorld], correlation: float, place: int, what: str
     return Table(f"correlation {correlation:g}, {what}; means over worlds and seeds", head, rows)
 
 
-def _logs(found: Sequence[InWorld]) -> Table:
+def _logs(in_worlds: Sequence[InWorld]) -> Table:
     """What was learned from and judged in each world."""
     head = ["correlation", "#seed", "#hard conversions learned from", "#hard examples judged"]
     head += ["#conversions", "#setups", "#seconds of trainings"]
     rows = []
-    for one in found:
+    for one in in_worlds:
         judged = one.ended.sets[0]
         runs = [run for of_arm in one.ended.trainings.values() for run in of_arm]
         rows.append(

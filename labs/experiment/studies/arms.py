@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from components.trainer.settings import Fit, Recipe
+from components.trainer.settings import FitName, Recipe
 from schemas.base import Frozen
 from schemas.checked import checked
 
@@ -17,11 +17,11 @@ class ByHistory:
 
     Attributes:
       changes: keys of `LabellingSettings` that differ from the run's.
-      context: see `stability_lab.replay.replay`.
+      grouped: see `stability_lab.replay.replay`.
     """
 
     changes: tuple[tuple[str, Any], ...]
-    context: bool = True
+    grouped: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Knowledge:
       final: whether it is told what its clicks came to in the end, and not what had been observed.
     """
 
-    fit: Fit
+    fit: FitName
     final: bool = False
 
 

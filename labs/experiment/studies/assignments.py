@@ -112,13 +112,13 @@ def _by_history(
     from components.task_labeler.decide.assign import assign_log
     from components.task_labeler.passes.label import HistoryLookup
     from components.task_labeler.settings import as_labelled
-    from labs.stability_lab.replay.replay import without_context
+    from labs.stability_lab.replay.replay import ungrouped
 
     counts, _ = log_counts(data, log)
     settings = as_labelled(changed(log.labelling, **dict(rule.changes)), log.contract)
     first, as_of = int(pc.min(counts["day"]).as_py()), to_day(log.as_of)
-    if not rule.context:
-        counts = without_context(counts)
+    if not rule.grouped:
+        counts = ungrouped(counts)
     history, totals = assign_log(
         counts, Calendar(first, as_of), log.contract.attribution_window_days, settings
     )
@@ -141,8 +141,8 @@ def log_counts(data: FrozenData, log: Log) -> tuple[pa.Table, pa.Table]:
       InputError: the log is not there.
     """
     from common.clicks.tfrecords import shard_files
+    from components.task_labeler.decide.counts import merge_counts, merge_delays
     from components.task_labeler.passes.clicks import ClickReader
-    from components.task_labeler.passes.counts import merge_counts, merge_delays
 
     files = data.folder / COUNTS, data.folder / DELAYS
     if all(file.is_file() for file in files):
@@ -164,7 +164,7 @@ def log_counts(data: FrozenData, log: Log) -> tuple[pa.Table, pa.Table]:
 
 
 def _by_category(rule: ByCategory, data: FrozenData, log: Log) -> dict[str, Bools]:
-    from labs.experiment.judging.truth import has_truth, true_types
+    from labs.experiment.trainings.truth import has_truth, true_types
 
     if rule.true and not has_truth(log.root):
         raise InputError(f"{log.root}: no truth beside the log; wanted a simulated log")

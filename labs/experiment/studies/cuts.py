@@ -6,10 +6,9 @@ import zlib
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from common.arrays import Bools
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
 from components.evaluator.scores.table import CLICK_TIME
 from labs.experiment.trainings.examples import ADVERTISER, codes
@@ -26,7 +25,7 @@ _THINNING = 0x7B19
 """Keeps the draw of hard examples apart from others of the same seed."""
 
 
-class Sample(Frozen):
+class Subsample(Frozen):
     """A smaller data set that is still an honest one.
 
     `setup` keeps whole setups, chosen by a hash of their id, in all splits. `day` keeps the last
@@ -37,7 +36,7 @@ class Sample(Frozen):
     by: CutBy = "setup"
 
 
-def sampled(facts: pa.Table, split: str, sample: Sample) -> Bools | None:
+def sampled(facts: pa.Table, split: str, sample: Subsample) -> Bools | None:
     """The rows of a split that a sample keeps, bool [n]; None for all.
 
     Raises:
@@ -79,14 +78,14 @@ def thinned(hard: Bools, split: str, share: float, seed: int) -> Bools:
     return kept
 
 
-def advertiser_fold(facts: pa.Table, folds: int) -> npt.NDArray[np.int64]:
+def advertiser_fold(facts: pa.Table, folds: int) -> Ints:
     """The fold of each example's advertiser, in [0, folds), int64 [n]."""
     return (_hashed(facts[ADVERTISER], "fold") * folds).astype(np.int64)
 
 
-def _hashed(names: pa.ChunkedArray, salt: str) -> npt.NDArray[np.float64]:
+def _hashed(names: pa.ChunkedArray, salt: str) -> Floats:
     """A number in [0, 1) for each row that its name decides."""
     place, values = codes(names)
     hashed = [zlib.crc32(f"{salt}:{name}".encode()) / _SPAN for name in values]
-    numbers: npt.NDArray[np.float64] = np.array(hashed)[place]
+    numbers: Floats = np.array(hashed)[place]
     return numbers

@@ -27,6 +27,8 @@ CROSS_LAYERS = FEED_FORWARD = 4
 JUDGED_SERVED, REFIT_NAIVE = "judged fit served", "refit, labels as observed"
 REFIT_CORRECTED, REFIT_FINAL = "refit, corrected", "refit, final labels"
 
+LINEAR_ALONE, LAYERS_ALONE = "linear part alone", "layers alone"
+
 HARD_KEPT = (1.0, 0.5, 0.25, 0.1)
 """Shares of the hard examples that are learned from."""
 
@@ -127,6 +129,28 @@ def table3(settings: Settings, facts: RunFacts) -> Experiment:
         (
             "one_task is one tower trained on all examples, the paper's production baseline; "
             "hard_only is one tower trained on hard examples alone.",
+        ),
+    )
+
+
+def layers(settings: Settings, facts: RunFacts) -> Experiment:
+    """The network against its linear part alone, and against its layers alone."""
+    wide = settings.model.wide.model_dump() | {"enabled": True}
+    both = settings.but(model={"mode": TWO_TOWER, "wide": wide})
+    alone = both.but(model={"wide": wide | {"share": 1.0}}, training={"epochs": 0})
+    arms = (
+        Arm(LINEAR_ALONE, alone),
+        Arm(LAYERS_ALONE, both.but(model={"wide": wide | {"enabled": False}})),
+        Arm(TWO_TOWER, both),
+    )
+    return Experiment(
+        "layers",
+        "What do the layers add to the linear part under them?",
+        arms,
+        tuple(Claim(TWO_TOWER, other) for other in (LINEAR_ALONE, LAYERS_ALONE)),
+        (
+            "All arms have two towers. The linear part alone is fitted as it is under the layers, "
+            "and then no step is taken; the layers alone have the run's own passes and rates.",
         ),
     )
 

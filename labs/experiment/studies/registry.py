@@ -38,6 +38,7 @@ EXPERIMENTS: Mapping[str, Named] = MappingProxyType(
         "depth": Named(
             "4 to 8 shared layers of 8: where sharing starts to hurt", model_studies.depth
         ),
+        "layers": Named("what the layers add to the linear part", model_studies.layers),
         "architectures": Named(
             "MMoE and PLE against the shared bottom, at equal parameters",
             model_studies.architectures,

@@ -1,1 +1,1 @@
-"""Trainings on frozen columns: cached arrays, a queue of processes, results kept by their key."""
+"""Trainings on frozen columns: cached arrays and truth, a queue of processes, stored results."""

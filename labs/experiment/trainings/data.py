@@ -32,7 +32,7 @@ RECORD = "data.json"
 
 
 @dataclass(frozen=True)
-class Source:
+class DataOrigin:
     """What a data set is made from; see `pipeline.runs.artifacts`.
 
     Attributes:
@@ -64,7 +64,7 @@ class FrozenData:
     """The splits of a run as they lie in a folder, with what its judged fit knew of them.
 
     Attributes:
-      key: see `Source`.
+      key: see `DataOrigin`.
       record: what `keep` was told of the data.
     """
 
@@ -113,7 +113,7 @@ def _kept_facts(file: Path) -> pa.Table:
     return parquet_table(file)
 
 
-def keep(source: Source, folder: Path) -> FrozenData:
+def keep(source: DataOrigin, folder: Path) -> FrozenData:
     """The data set under `folder`, read from the run unless it is there already.
 
     Raises:
@@ -131,16 +131,16 @@ def keep(source: Source, folder: Path) -> FrozenData:
     return FrozenData(target, source.key, record)
 
 
-def _write(source: Source, folder: Path) -> None:
+def _write(source: DataOrigin, folder: Path) -> None:
     from components.task_labeler.calendar import split_names
     from components.trainer.data.load import load_columns
-    from labs.experiment.judging.truth import has_truth, join_truth
     from labs.experiment.trainings.examples import read_facts
+    from labs.experiment.trainings.truth import has_truth, join_truth
 
     counts = {}
     for split in split_names(source.contract):
-        found = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
-        files = [str(file) for file in sorted(found)]
+        shards = Path(source.labelled_columns, f"Split-{split}").glob("*.parquet")
+        files = [str(file) for file in sorted(shards)]
         facts = read_facts(files, source.contract)
         if not len(facts):
             continue
@@ -151,7 +151,7 @@ def _write(source: Source, folder: Path) -> None:
             values = getattr(columns, field.name)
             if values is not None:
                 np.save(place / f"{field.name}.npy", values)
-        counts[split] = count(columns)
+        counts[split] = example_counts(columns)
         if has_truth(source.root):
             truth = join_truth(source.root, facts, split in JUDGED_SPLITS)
             np.save(place / TRUTH, truth.probability)
@@ -177,7 +177,7 @@ def move_into_place(staging: Path, target: Path) -> None:
             raise
 
 
-def count(columns: Columns) -> dict[str, int]:
+def example_counts(columns: Columns) -> dict[str, int]:
     """Examples and conversions, of all and of the hard ones."""
     hard = columns.hard
     return {

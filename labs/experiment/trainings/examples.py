@@ -40,16 +40,16 @@ def read_facts(files: Sequence[str], contract: Contract) -> pa.Table:
         times = [name for name in (roles.timestamp, roles.conversion_timestamp) if name]
         wanted = list(dict.fromkeys([*columns.values(), *times, roles.label]))
         for batch in parquet_file(file).iter_batches(columns=wanted):
-            found = {name: _text(batch, column) for name, column in columns.items()}
+            facts = {name: _text(batch, column) for name, column in columns.items()}
             if roles.advertiser is None:
                 blank = pa.array([0] * batch.num_rows, pa.int32())
-                found[ADVERTISER] = pa.DictionaryArray.from_arrays(blank, pa.array([""]))
-            found[CLICK_TIME] = single_values(batch[roles.timestamp])
-            found[LABEL] = single_values(batch[roles.label])
+                facts[ADVERTISER] = pa.DictionaryArray.from_arrays(blank, pa.array([""]))
+            facts[CLICK_TIME] = single_values(batch[roles.timestamp])
+            facts[LABEL] = single_values(batch[roles.label])
             if roles.conversion_timestamp is not None:
                 time = pc.fill_null(single_values(batch[roles.conversion_timestamp]), NO_CONVERSION)
-                found[CONVERSION_TIME] = pc.if_else(pc.equal(found[LABEL], 1), time, NO_CONVERSION)
-            parts.append(pa.table(found))
+                facts[CONVERSION_TIME] = pc.if_else(pc.equal(facts[LABEL], 1), time, NO_CONVERSION)
+            parts.append(pa.table(facts))
     return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
 
 

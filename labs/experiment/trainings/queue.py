@@ -17,7 +17,7 @@ from labs.experiment.trainings.training import Job, perform
 
 
 @dataclass(frozen=True)
-class Progress:
+class QueueProgress:
     """How far a queue is.
 
     Attributes:
@@ -40,7 +40,7 @@ def work_off(
     jobs: Mapping[str, tuple[str, Job]],
     store: Store,
     processes: int,
-    report: Callable[[Progress], None],
+    report: Callable[[QueueProgress], None],
 ) -> None:
     """Trains what is not stored yet, in the order given.
 
@@ -50,14 +50,14 @@ def work_off(
     """
     waiting = [key for key in jobs if not store.has(key)]
     before = len(jobs) - len(waiting)
-    report(Progress(before, len(jobs), before))
+    report(QueueProgress(before, len(jobs), before))
     began, done = time.monotonic(), 0
 
     def ended(key: str, seconds: float) -> None:
         nonlocal done
         done += 1
         left = (time.monotonic() - began) / done * (len(waiting) - done)
-        report(Progress(before + done, len(jobs), before, jobs[key][0], seconds, left))
+        report(QueueProgress(before + done, len(jobs), before, jobs[key][0], seconds, left))
 
     if processes == 1:
         for key in waiting:

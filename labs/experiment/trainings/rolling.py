@@ -140,18 +140,18 @@ class Rolled(FrozenData):
     def _rows(self, split: str) -> dict[str, np.ndarray]:
         """Row numbers of the split's clicks in each of the run's splits that has some."""
         first, end = self.period(split)
-        found = {}
+        rows_of = {}
         for name in self.splits:
             day = FrozenData.facts(self, name)[CLICK_TIME].to_numpy() // SECONDS_PER_DAY
             rows = np.flatnonzero((day >= first) & (day < end))
             if len(rows):
-                found[name] = rows
-        if not found:
+                rows_of[name] = rows
+        if not rows_of:
             raise InputError(
                 f"as of {to_date(self.day)}: no click of {to_date(max(0, first))} .. "
                 f"{to_date(end - 1)} ({split}); wanted a longer log or fewer --dates"
             )
-        return found
+        return rows_of
 
     def _facts(self, rows: dict[str, np.ndarray]) -> pa.Table:
         parts = [FrozenData.facts(self, name).take(pa.array(mine)) for name, mine in rows.items()]
@@ -181,17 +181,17 @@ def roll(
     end = to_day(log.as_of)
     if data.truth(data.splits[-1]) is None:
         end -= log.contract.attribution_window_days
-    found = [_rolled(data, end - turn * days, days, periods) for turn in range(dates, 0, -1)]
+    rolled = [_rolled(data, end - turn * days, days, periods) for turn in range(dates, 0, -1)]
     begins = int(data.facts(TRAIN)[CLICK_TIME].to_numpy().min()) // SECONDS_PER_DAY
-    possible = [it for it in found if it.period(TRAIN)[1] > begins]
+    possible = [it for it in rolled if it.period(TRAIN)[1] > begins]
     if len(possible) < dates:
-        first = found[0]
+        first = rolled[0]
         raise InputError(
             f"--dates {dates}, --days {days}: of the as-of day {to_date(first.day)} the judged fit "
             f"ends its training before {to_date(first.period(TRAIN)[1])}, and the run's begins on "
             f"{to_date(begins)}; wanted at most {len(possible)} dates or a longer log"
         )
-    return tuple(found)
+    return tuple(rolled)
 
 
 def _rolled(data: FrozenData, day: int, days: int, periods: SplitSettings) -> Rolled:

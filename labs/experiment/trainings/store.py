@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labs.experiment.trainings.training import Outcome
+from labs.experiment.trainings.training import TrainedJob
 
 RECORD = "training.json"
 
@@ -28,7 +28,7 @@ class Store:
     def has(self, key: str) -> bool:
         return (self._folder / key / RECORD).is_file()
 
-    def keep(self, key: str, outcome: Outcome, identity: dict[str, Any]) -> None:
+    def keep(self, key: str, outcome: TrainedJob, identity: dict[str, Any]) -> None:
         """Stores a training; of two that finish at once the first stays."""
         staging = self._folder / f".{key}.partial-{os.getpid()}"
         shutil.rmtree(staging, ignore_errors=True)
@@ -46,8 +46,8 @@ class Store:
 
     def predictions(self, key: str, name: str) -> npt.NDArray[np.float32]:
         """An array of a stored training."""
-        found: npt.NDArray[np.float32] = np.load(self._folder / key / f"{name}.npy")
-        return found
+        array: npt.NDArray[np.float32] = np.load(self._folder / key / f"{name}.npy")
+        return array
 
     def record(self, key: str) -> dict[str, Any]:
         """What was recorded of a stored training."""

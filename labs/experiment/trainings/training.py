@@ -16,7 +16,7 @@ import numpy.typing as npt
 from components.trainer.data.columns import Columns, known
 from components.trainer.network.size import parameters
 from labs.experiment.studies.arms import Settings
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled, thinned
+from labs.experiment.studies.cuts import Subsample, advertiser_fold, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
@@ -49,7 +49,7 @@ class Job:
     data: FrozenData
     settings: Settings
     seed: int
-    sample: Sample
+    sample: Subsample
     assignment: Path | None = None
     assignment_digest: str = "frozen"
     swapped: bool = False
@@ -85,7 +85,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainedJob:
     """A finished training.
 
     Attributes:
@@ -127,7 +127,7 @@ def fit(job: Job) -> tuple[TwoTowerDCN, dict[str, Any]]:
     """Trains.
 
     Returns:
-      The network and the record of `Outcome`, without a calibration.
+      The network and the record of `TrainedJob`, without a calibration.
 
     Raises:
       InputError: there is nothing to train on, or the loss is no number any more.
@@ -162,7 +162,7 @@ def check(job: Job) -> None:
         check_calibration(learned_from(job, CALIBRATION), job.settings.model, calibration)
 
 
-def perform(job: Job) -> Outcome:
+def perform(job: Job) -> TrainedJob:
     """Trains, calibrates as the Trainer's export does, and scores.
 
     Raises:
@@ -193,7 +193,7 @@ def perform(job: Job) -> Outcome:
             mine = np.flatnonzero(number == i)
             own[mine] = exported(network, tower, evaluated.take(mine), calibrators)
     on_calibration = exported(network, serving, held_out(job), calibrators)
-    return Outcome({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
+    return TrainedJob({HARD_TOWER: scored, OWN_TOWER: own, ON_CALIBRATION: on_calibration}, record)
 
 
 def exported(
@@ -204,8 +204,8 @@ def exported(
     from components.trainer.step.scoring import TowerScorer
 
     logits = TowerScorer(network, tower, SCORED_AT_ONCE).logits(columns)
-    found: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
-    return found
+    probabilities: npt.NDArray[np.float32] = probability(logits, calibrators.get(tower)).numpy()
+    return probabilities
 
 
 def held_out(job: Job) -> Columns:

@@ -1,1 +1,1 @@
-"""The log: requests, clicks and delays drawn day by day; the truth beside it and its ceiling."""
+"""The log: requests and clicks drawn day by day; the truth beside it and its ceiling."""

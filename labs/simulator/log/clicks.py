@@ -7,14 +7,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
-from common.arrays import Floats, Ints32
+from common.arrays import Bools, Floats, Ints, Ints32
 from common.days import SECONDS_PER_DAY, first_second
-from labs.simulator.log.seasonality import click_seconds
 from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
+from labs.simulator.world.seasonality import seconds_of_day
 from labs.simulator.world.streams import day_streams
 from labs.simulator.world.world import World
 
@@ -42,7 +41,7 @@ class Clicks:
 
     day: int
     first_row: int
-    timestamp: npt.NDArray[np.int64]
+    timestamp: Ints
     user: Ints32
     setup: Ints32
     creative: Ints32
@@ -51,8 +50,8 @@ class Clicks:
     publisher: Ints32
     hour: Ints32
     probability: Floats
-    label: npt.NDArray[np.bool_]
-    conversion_timestamp: npt.NDArray[np.int64]
+    label: Bools
+    conversion_timestamp: Ints
     cost: Floats
     signals: Signals
 
@@ -73,7 +72,7 @@ class Clicks:
         return replace(self, first_row=self.first_row + first, signals=signals, **part)
 
     @property
-    def click_id(self) -> npt.NDArray[np.int64]:
+    def click_id(self) -> Ints:
         """Unique in the log: day * 2^32 + row."""
         rows = np.arange(self.first_row, self.first_row + len(self), dtype=np.int64)
         return rows + (np.int64(self.day) << np.int64(32))
@@ -105,7 +104,7 @@ class ClickSource:
         """
         world, rng = self.world, day_streams(self.world.settings.seed, day)
         midnight = first_second(world.settings.start_date) + day * SECONDS_PER_DAY
-        seconds = click_seconds(rng["time"], clicks)
+        seconds = seconds_of_day(rng["time"], clicks)
         setup_sampler = Sampler(world.population.setup_weights(day))
         intercept = np.ascontiguousarray(world.intercept[:, day // 7])
         for first in range(0, clicks, chunk):
@@ -194,10 +193,10 @@ class ClickSource:
     def _conversions(
         self,
         rng: dict[str, np.random.Generator],
-        timestamp: npt.NDArray[np.int64],
+        timestamp: Ints,
         setup: Ints32,
-        label: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int64]:
+        label: Bools,
+    ) -> Ints:
         """Conversion times, int64 [n], -1 where there is none."""
         times = np.full(len(label), -1, dtype=np.int64)
         rows = np.flatnonzero(label)

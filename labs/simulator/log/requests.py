@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
-from common.arrays import Floats, Ints32
+from common.arrays import Bools, Floats, Ints32
 from common.days import SECONDS_PER_DAY, first_second
 from labs.simulator.log.clicks import Clicks, ClickSource
-from labs.simulator.log.seasonality import click_seconds
 from labs.simulator.log.signals import Signals, draw_signals
 from labs.simulator.world.sampling import GroupSampler, Sampler
+from labs.simulator.world.seasonality import seconds_of_day
 from labs.simulator.world.streams import request_streams
 from labs.simulator.world.world import World
 
@@ -32,7 +31,7 @@ class Requests:
 
     ads: Clicks
     places: int
-    repeated: npt.NDArray[np.bool_]
+    repeated: Bools
 
     def __len__(self) -> int:
         return len(self.ads) // self.places
@@ -74,7 +73,7 @@ class RequestSource:
         """
         world = self.world
         rng = request_streams(world.settings.seed, self._market, day, 0)
-        seconds = click_seconds(rng["time"], requests)
+        seconds = seconds_of_day(rng["time"], requests)
         user = self._user(rng["user"].random(requests))
         device = self._source.devices(user, rng["device"].random(requests))
         app = np.where(

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from labs.simulator.log.clicks import Clicks
-from labs.simulator.log.seasonality import WEEKDAYS
 from labs.simulator.world.intent import SEGMENT_BITS
+from labs.simulator.world.seasonality import WEEKDAYS
 from labs.simulator.world.world import World
 from schemas.setup_id import setup_ids
 

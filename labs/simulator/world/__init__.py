@@ -1,1 +1,1 @@
-"""The world: market, users, context, drift, and intercepts that give each setup its CVR."""
+"""The world: market, users, context, seasons, delays, drift, and what gives each setup its CVR."""

@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit, ndtr
 
-from common.arrays import Floats, Ints32
+from common.arrays import Floats, Indices, Ints32
 
 STEP = 0.02
 """Grid step of effects, in log-odds."""
@@ -97,7 +96,7 @@ def solve_intercepts(
     wanted: Floats,
     group: Ints32,
     means: MeanProbability,
-    row: npt.NDArray[np.intp],
+    row: Indices,
     effect: Floats,
     share: Floats,
 ) -> Floats:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logit
 
-from common.arrays import Floats, Ints32
+from common.arrays import Floats, Indices, Ints, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import directions
 from labs.simulator.world.population import NEVER, Population, hardness, product_categories
@@ -54,53 +54,27 @@ def _cohort(
     before: Population | None,
     known: _Advertisers | None,
 ) -> tuple[Population, _Advertisers]:
-    """What appears in a week, and all advertisers known by its end."""
+    """What appears in a week, and all advertisers known by its end.
+
+    A world is its seed: what is drawn, and in which order, stays as it is.
+    """
     rng = generator(settings.seed, Purpose.POPULATION, week)
-    size, churn = settings.size, settings.churn
     goals_before = 0 if before is None else len(before.goal_type)
     campaigns_before = 0 if before is None else len(before.first_day)
     advertisers_before = 0 if known is None else len(known.kind)
 
-    arrivals = rng.poisson(churn.new_advertisers * size.advertisers) if week else size.advertisers
-    ranks = rng.integers(1, size.advertisers + 1, arrivals) if week else (
-        rng.permutation(size.advertisers) + 1
-    )  # fmt: skip
-    new, goal_owner, goal_type = _advertisers(settings, rng, ranks, goals_before)
+    new, goal_owner, goal_type = _advertisers(settings, rng, week, goals_before)
     everyone = new if known is None else known + new
-
-    own = 1 + rng.poisson(size.campaigns_per_advertiser - 1, arrivals)
-    rank_in_own = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own) + 1
-    mean_campaigns = size.advertisers * size.campaigns_per_advertiser
-    more = rng.poisson(churn.new_campaigns * mean_campaigns) if week else 0
-    owner = np.concatenate(
-        [
-            np.repeat(np.arange(arrivals) + advertisers_before, own),
-            rng.integers(0, max(advertisers_before, 1), more),
-        ]
-    ).astype(np.int32)
-    rank = np.concatenate(
-        [rank_in_own, rng.integers(1, int(np.ceil(size.campaigns_per_advertiser)) + 1, more)]
-    )
-    first_day = (7 * week + rng.integers(0, 7, len(owner)) * (week > 0)).astype(np.int32)
-    life = 7 + rng.exponential(churn.lifetime_days, len(owner)).astype(np.int32)
-    lasting = rng.random(len(owner)) < churn.always_on
-    if week == 0:
-        # One campaign that never ends, so that no day is without a setup.
-        lasting[0] = True
-
+    campaigns = _campaigns(settings, rng, week, len(new.kind), advertisers_before)
+    owner = campaigns.advertiser
     setup_row, setup_goal, setup_share = _campaign_goals(
         rng, everyone.first_goal[owner], everyone.goals[owner], settings.size.second_goal
     )
     all_types = goal_type if before is None else np.concatenate([before.goal_type, goal_type])
     kinds = all_types[setup_goal]
     campaign_normals = rng.standard_normal((len(owner), 2))
-    creatives = 1 + rng.poisson(size.creatives_per_campaign - 1, len(owner))
-    creative_rank = (
-        np.arange(creatives.sum()) - np.repeat(np.cumsum(creatives) - creatives, creatives) + 1
-    )
-    creative_normals = rng.standard_normal((len(creative_rank), 2))
-    shift = rng.integers(1, len(settings.types), len(goal_type))
-    wrong = rng.random(len(goal_type)) < settings.rates.mistagged
+    creatives = _creatives(settings, rng, len(owner))
+    declared = _declared(settings, rng, goal_type)
     cost = np.array([kind.click_cost for kind in settings.types])[kinds]
 
     newcomers = Population(
@@ -109,19 +83,15 @@ def _cohort(
         advertiser_weight=new.weight,
         goal_advertiser=(goal_owner + advertisers_before).astype(np.int32),
         goal_type=goal_type,
-        goal_declared=np.where(wrong, (goal_type + shift) % len(settings.types), goal_type).astype(
-            np.int32
-        ),
+        goal_declared=declared,
         campaign_advertiser=owner,
-        campaign_weight=rank.astype(np.float64) ** -settings.popularity.campaigns,
-        first_day=first_day,
-        end_day=np.where(lasting, NEVER, first_day + life).astype(np.int32),
-        creative_campaign=np.repeat(
-            np.arange(len(owner), dtype=np.int32) + campaigns_before, creatives
-        ).astype(np.int32),
-        creative_weight=creative_rank.astype(np.float64) ** -settings.popularity.creatives,
-        creative_normals=creative_normals,
-        creative_price=_prices(rng, creative_normals),
+        campaign_weight=campaigns.weight,
+        first_day=campaigns.first_day,
+        end_day=campaigns.end_day,
+        creative_campaign=(creatives.campaign + campaigns_before).astype(np.int32),
+        creative_weight=creatives.weight,
+        creative_normals=creatives.normals,
+        creative_price=_prices(rng, creatives.normals),
         setup_campaign=(setup_row + campaigns_before).astype(np.int32),
         setup_goal=setup_goal,
         setup_share=setup_share,
@@ -135,10 +105,14 @@ def _cohort(
 
 
 def _advertisers(
-    settings: SimulatorSettings, rng: np.random.Generator, ranks: npt.NDArray[np.int64], goals: int
+    settings: SimulatorSettings, rng: np.random.Generator, week: int, goals: int
 ) -> tuple[_Advertisers, Ints32, Ints32]:
-    """Advertisers of given popularity ranks; their goals' owners and types, by owner."""
-    kinds = settings.advertiser_types
+    """A week's new advertisers; their goals' owners and types, by owner.
+
+    Args:
+      goals: of all advertisers before.
+    """
+    ranks, kinds = _popularity(settings, rng, week), settings.advertiser_types
     names = product_categories(settings)
     kind = Sampler(np.array([k.weight for k in kinds]))(rng.random(len(ranks)))
     pick = rng.random(len(ranks))
@@ -167,9 +141,51 @@ def _advertisers(
     return advertisers, owner.astype(np.int32), order[owner, place].astype(np.int32)
 
 
+def _popularity(settings: SimulatorSettings, rng: np.random.Generator, week: int) -> Ints:
+    """Ranks of a week's new advertisers: all of them in the first week, any later."""
+    n = settings.size.advertisers
+    if week == 0:
+        return rng.permutation(n) + 1
+    return rng.integers(1, n + 1, rng.poisson(settings.churn.new_advertisers * n))
+
+
+class _Campaigns(NamedTuple):
+    advertiser: Ints32
+    weight: Floats
+    first_day: Ints32
+    end_day: Ints32
+
+
+def _campaigns(
+    settings: SimulatorSettings, rng: np.random.Generator, week: int, arrivals: int, before: int
+) -> _Campaigns:
+    """A week's new campaigns, of its new advertisers and of `before` older ones."""
+    size, churn = settings.size, settings.churn
+    own = 1 + rng.poisson(size.campaigns_per_advertiser - 1, arrivals)
+    expected = size.advertisers * size.campaigns_per_advertiser
+    more = rng.poisson(churn.new_campaigns * expected) if week else 0
+    of_new = np.repeat(np.arange(arrivals) + before, own)
+    of_older = rng.integers(0, max(before, 1), more)
+    later_rank = rng.integers(1, int(np.ceil(size.campaigns_per_advertiser)) + 1, more)
+    rank = np.concatenate([_places(own), later_rank])
+
+    first_day = (7 * week + rng.integers(0, 7, len(rank)) * (week > 0)).astype(np.int32)
+    life = 7 + rng.exponential(churn.lifetime_days, len(rank)).astype(np.int32)
+    lasting = rng.random(len(rank)) < churn.always_on
+    if week == 0:
+        # One campaign that never ends, so that no day is without a setup.
+        lasting[0] = True
+    return _Campaigns(
+        np.concatenate([of_new, of_older]).astype(np.int32),
+        rank.astype(np.float64) ** -settings.popularity.campaigns,
+        first_day,
+        np.where(lasting, NEVER, first_day + life).astype(np.int32),
+    )
+
+
 def _campaign_goals(
     rng: np.random.Generator, first: Ints32, count: Ints32, second_goal: float
-) -> tuple[npt.NDArray[np.intp], Ints32, Floats]:
+) -> tuple[Indices, Ints32, Floats]:
     """One or two different goals of each campaign: campaign rows, goals and click shares."""
     one = (rng.random(len(first)) * count).astype(np.int32)
     step = 1 + (rng.random(len(first)) * np.maximum(count - 1, 1)).astype(np.int32)
@@ -180,6 +196,37 @@ def _campaign_goals(
     )
     row, place = np.nonzero(shares > 0)
     return row, goals[row, place].astype(np.int32), shares[row, place]
+
+
+class _Creatives(NamedTuple):
+    campaign: Indices
+    weight: Floats
+    normals: Floats
+
+
+def _creatives(settings: SimulatorSettings, rng: np.random.Generator, campaigns: int) -> _Creatives:
+    """Creatives of new campaigns, which are numbered from 0 here."""
+    count = 1 + rng.poisson(settings.size.creatives_per_campaign - 1, campaigns)
+    rank = _places(count)
+    return _Creatives(
+        np.repeat(np.arange(campaigns), count),
+        rank.astype(np.float64) ** -settings.popularity.creatives,
+        rng.standard_normal((len(rank), 2)),
+    )
+
+
+def _places(counts: Ints) -> Ints:
+    """1 to n for each count n, one after the other."""
+    places: Ints = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+    return places
+
+
+def _declared(settings: SimulatorSettings, rng: np.random.Generator, types: Ints32) -> Ints32:
+    """The types that new goals are declared to be, some of them another than they are."""
+    kinds = len(settings.types)
+    shift = rng.integers(1, kinds, len(types))
+    wrong = rng.random(len(types)) < settings.rates.mistagged
+    return np.where(wrong, (types + shift) % kinds, types).astype(np.int32)
 
 
 def _logits(

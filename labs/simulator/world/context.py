@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats, Indices
-from labs.simulator.log.seasonality import hour_effects
+from common.arrays import Bools, Floats, Indices
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import centred, directions, effect_table
 from labs.simulator.world.intent import Users
 from labs.simulator.world.population import Population, hardness
 from labs.simulator.world.sampling import by_group, zipf_weights
+from labs.simulator.world.seasonality import hour_effects
 from labs.simulator.world.streams import Purpose, generator
 
 
@@ -42,7 +41,7 @@ class Placements:
     device_weight: Floats
     app_weight: Floats
     publisher_weight: Floats
-    in_app: npt.NDArray[np.bool_]
+    in_app: Bools
     viewability: Floats
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Floats, Ints32
 from labs.simulator.settings import Drift
 from labs.simulator.world.streams import Purpose, generator
 
 
-def drift_paths(
-    settings: Drift, seed: int, cohort: npt.NDArray[np.int32], weeks: int
-) -> tuple[Floats, Floats]:
+def drift_paths(settings: Drift, seed: int, cohort: Ints32, weeks: int) -> tuple[Floats, Floats]:
     """The AR(1) part and the sum of the jumps so far, each [setups, weeks].
 
     x(w) = rho * x(w - 1) + N(0, innovation_sd), begun in its stationary distribution in the week

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats, Ints32
+from common.arrays import Bools, Floats, Floats32, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.effects import directions
 from labs.simulator.world.population import hardness, product_categories
@@ -38,16 +37,16 @@ class Users:
     """
 
     weight: Floats
-    factors: npt.NDArray[np.float32]
+    factors: Floats32
     city: Ints32
     device: Ints32
     segment: Ints32
     interest: Ints32
-    engagement: npt.NDArray[np.float32]
-    orders: npt.NDArray[np.float32]
-    anonymous: npt.NDArray[np.bool_]
-    unsegmented: npt.NDArray[np.bool_]
-    uninterested: npt.NDArray[np.bool_]
+    engagement: Floats32
+    orders: Floats32
+    anonymous: Bools
+    unsegmented: Bools
+    uninterested: Bools
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ class Loadings:
         category, common to all types.
     """
 
-    effect: npt.NDArray[np.float32]
-    affinity: npt.NDArray[np.float32]
+    effect: Floats32
+    affinity: Floats32
 
 
 def draw_loadings(settings: SimulatorSettings) -> Loadings:
@@ -100,7 +99,7 @@ def draw_users(settings: SimulatorSettings, loadings: Loadings) -> Users:
     signal = np.float32(np.sqrt(settings.intent.reliability))
     noise = np.float32(np.sqrt(1 - settings.intent.reliability))
 
-    def noisy(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def noisy(values: Floats32) -> Floats32:
         return signal * values + noise * rng.standard_normal(values.shape, dtype=np.float32)
 
     bits = noisy(factors[:, :SEGMENT_BITS]) > 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from common.arrays import Floats
-from labs.simulator.log.seasonality import hour_shares
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import MeanProbability, Pmf, solve_intercepts
 from labs.simulator.world.context import Placements
 from labs.simulator.world.intent import Loadings, Users
 from labs.simulator.world.population import Population
 from labs.simulator.world.sampling import by_group
+from labs.simulator.world.seasonality import hour_shares
 
 
 def setup_intercepts(

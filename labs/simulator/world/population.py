@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats, Ints32
+from common.arrays import Bools, Floats, Ints32
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.sampling import by_group
 
@@ -84,9 +83,9 @@ class Population:
         """Product category, [setups]."""
         return self.advertiser_category[self.setup_advertiser]
 
-    def live(self, day: int) -> npt.NDArray[np.bool_]:
+    def live(self, day: int) -> Bools:
         """Whether each campaign runs that day, [campaigns]."""
-        running: npt.NDArray[np.bool_] = (self.first_day <= day) & (day < self.end_day)
+        running: Bools = (self.first_day <= day) & (day < self.end_day)
         return running
 
     def setup_weights(self, day: int) -> Floats:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Floats, Ints32
 
 
 def zipf_weights(size: int, exponent: float) -> Floats:
@@ -30,7 +29,7 @@ class Sampler:
         edges = np.arange(self._cells) / self._cells
         self._guide = np.searchsorted(self._cumulative, edges, side="right").astype(np.int32)
 
-    def __call__(self, uniforms: Floats) -> npt.NDArray[np.int32]:
+    def __call__(self, uniforms: Floats) -> Ints32:
         """Values 0..n-1, [k], by inversion of uniforms in [0, 1), [k]."""
         values = self._guide[(uniforms * self._cells).astype(np.int32)]
         rows = np.flatnonzero(self._cumulative[values] <= uniforms)
@@ -43,14 +42,14 @@ class Sampler:
 class GroupSampler:
     """Draws a member of a given group; the members of a group lie side by side."""
 
-    def __init__(self, group: npt.NDArray[np.int32], weights: Floats, groups: int) -> None:
+    def __init__(self, group: Ints32, weights: Floats, groups: int) -> None:
         """group: [n], ascending, every one of 0..groups-1 in it; weights: [n], positive."""
         totals = np.bincount(group, weights, minlength=groups)
         self._last = np.cumsum(np.bincount(group, minlength=groups)).astype(np.int32) - 1
         # One long ladder: group g owns the steps in (g, g + 1].
         self._ladder = np.cumsum(weights / totals[group])
 
-    def __call__(self, groups: npt.NDArray[np.int32], uniforms: Floats) -> npt.NDArray[np.int32]:
+    def __call__(self, groups: Ints32, uniforms: Floats) -> Ints32:
         """Member indexes [k] for groups [k] and uniforms in [0, 1), [k]."""
         members = np.searchsorted(self._ladder, groups + uniforms, side="right")
         # Rounding may leave a ladder step a hair off its whole number.
@@ -58,7 +57,7 @@ class GroupSampler:
         return np.clip(members, first, self._last[groups]).astype(np.int32)
 
 
-def by_group(values: npt.NDArray[np.int32], weights: Floats) -> Floats:
+def by_group(values: Ints32, weights: Floats) -> Floats:
     """Weights divided by the total of their group, [n]; 0 where a group's total is 0."""
     totals = np.bincount(values, weights)[values]
     return np.divide(weights, totals, out=np.zeros_like(weights), where=totals > 0)

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.special import expit
 
 from common.arrays import Floats
-from labs.simulator.log.delays import Delays
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import HIGHEST, LOWEST
 from labs.simulator.world.cohorts import draw_population
 from labs.simulator.world.context import Placements, creative_effects, draw_context
+from labs.simulator.world.delays import Delays
 from labs.simulator.world.drift import drift_paths
 from labs.simulator.world.intent import Loadings, Users, draw_loadings, draw_users
 from labs.simulator.world.intercepts import setup_intercepts

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Floats, Ints
-from components.task_labeler.passes.counts import NOT_CONVERTED
+from common.arrays import Bools, Floats, Ints
+from components.task_labeler.decide.counts import NOT_CONVERTED
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all)."""
@@ -54,7 +53,7 @@ class Cells:
         return len(self.day)
 
     @property
-    def first_of_setup(self) -> npt.NDArray[np.bool_]:
+    def first_of_setup(self) -> Bools:
         """Bool [n], the setup's first day."""
         first = np.ones(len(self), bool)
         first[1:] = self.setup[1:] != self.setup[:-1]
@@ -81,7 +80,7 @@ class LabLog:
     bad_rows: int
 
     @property
-    def mature(self) -> npt.NDArray[np.bool_]:
+    def mature(self) -> Bools:
         """Bool [n], cells whose conversions had all been seen by the as-of day."""
         return self.cells.day < self.as_of - self.attribution_days
 

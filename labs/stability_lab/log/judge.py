@@ -13,6 +13,7 @@ from scipy.special import betainc, betaln
 
 from common.arrays import Floats
 from common.days import to_date
+from common.pages.text import counted
 from labs.simulator.log.truth import read_setups
 from labs.simulator.simulate import SETUPS
 from labs.stability_lab.log.cells import LabLog
@@ -34,7 +35,7 @@ class Judge(Protocol):
         """float64 [n]: probability that the CVR is at most alpha, NaN where it cannot tell."""
 
 
-class Truth:
+class TrueSides:
     """The simulator's own CVR of each setup and day."""
 
     name = "truth"
@@ -81,7 +82,7 @@ def choose_judge(log: LabLog, root: Path, choice: Choice, horizon: int) -> Judge
     there = (root / SETUPS).is_file()
     if choice == "hindsight" or (choice == "auto" and not there):
         return Hindsight(log, horizon)
-    return Truth(_true_cvr(log, root))
+    return TrueSides(_true_cvr(log, root))
 
 
 def _true_cvr(log: LabLog, root: Path) -> Floats:
@@ -137,8 +138,9 @@ def first_evaluated(log: LabLog, warmup_days: int) -> int:
     day = log.first_day + warmup_days
     if not (log.cells.day >= day).any():
         raise InputError(
-            f"warmup: {warmup_days} days from {to_date(log.first_day)} leave no click before "
-            f"{to_date(log.as_of)}; wanted a shorter warm-up or a longer window_days"
+            f"warmup: {counted(warmup_days, 'day')} from {to_date(log.first_day)}, and no click "
+            f"from then on before {to_date(log.as_of)}; wanted a shorter warm-up or a "
+            "longer window_days"
         )
     return day
 

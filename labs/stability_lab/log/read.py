@@ -17,7 +17,7 @@ from common.days import SECONDS_PER_DAY, to_day
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
-from components.task_labeler.passes.counts import count_clicks, merge_counts
+from components.task_labeler.decide.counts import count_clicks, merge_counts
 from labs.stability_lab.log.cells import LabLog, Progress, build_log
 from schemas.contract import Contract
 from schemas.errors import InputError
@@ -134,9 +134,9 @@ def scan_log(
                 owners = _merged_owners(owners)
         if progress is not None:
             progress(number, len(shards))
-    found = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
+    row_counts = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
     if not rows:
-        return None, found
+        return None, row_counts
     log = build_log(
         merge_counts(counts),
         to_day(as_of),
@@ -145,7 +145,7 @@ def scan_log(
         next(iter(_merged_owners(owners)), None),
         bad,
     )
-    return log, found
+    return log, row_counts
 
 
 def _sound(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from common.pages.page import Section, Table
 from labs.stability_lab.alpha import AlphaRow, Part
-from labs.stability_lab.log.predictions import Score
 from labs.stability_lab.pages import words
 from labs.stability_lab.pages.figures import alpha_plots
 from labs.stability_lab.pages.stability import judged_by
+from labs.stability_lab.replay.predictions import Score
 
 
 def overview(rows: list[AlphaRow], judge: str) -> Section:

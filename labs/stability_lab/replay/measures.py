@@ -86,23 +86,25 @@ def measure(cells: Cells, decided: Replay, truth: Floats, scope: Bools) -> Measu
         flips=int(flips.sum()),
         online_flips=int((flips_of(cells, decided.online_hard) & scope).sum()),
         restless_setups=len(np.unique(cells.setup[flips])),
-        churned_clicks=share(clicks, flips, scope),
-        churned_spend=share(spend, flips, scope),
-        restless_clicks=share(clicks, restless, scope),
-        restless_spend=share(spend, restless, scope),
-        hard_clicks=share(clicks, decided.hard & scope, scope),
-        hard_conversions=share(cells.conversions, decided.hard & scope, scope),
-        apart_clicks=share(clicks, (decided.hard != decided.online_hard) & scope, scope),
-        judged_clicks=share(clicks, judged, scope),
-        wrong_clicks=share(clicks, wrong, judged),
-        wrong_spend=share(spend, wrong, judged),
-        soft_as_hard=share(clicks, soft_as_hard, judged),
-        hard_as_soft=share(clicks, hard_as_soft, judged),
+        churned_clicks=weighted_share(clicks, flips, scope),
+        churned_spend=weighted_share(spend, flips, scope),
+        restless_clicks=weighted_share(clicks, restless, scope),
+        restless_spend=weighted_share(spend, restless, scope),
+        hard_clicks=weighted_share(clicks, decided.hard & scope, scope),
+        hard_conversions=weighted_share(cells.conversions, decided.hard & scope, scope),
+        apart_clicks=weighted_share(clicks, (decided.hard != decided.online_hard) & scope, scope),
+        judged_clicks=weighted_share(clicks, judged, scope),
+        wrong_clicks=weighted_share(clicks, wrong, judged),
+        wrong_spend=weighted_share(spend, wrong, judged),
+        soft_as_hard=weighted_share(clicks, soft_as_hard, judged),
+        hard_as_soft=weighted_share(clicks, hard_as_soft, judged),
         true_flips=int((flips_of(cells, truth) & scope).sum()) if certain else None,
     )
 
 
-def share(values: Ints | Floats | None, part: Bools | Floats, whole: Bools) -> float | None:
+def weighted_share(
+    values: Ints | Floats | None, part: Bools | Floats, whole: Bools
+) -> float | None:
     """Sum of the values weighted by `part`, [n] in [0, 1], as a share of that over `whole`; None
     of nothing."""
     if values is None:

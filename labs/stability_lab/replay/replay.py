@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from common.arrays import Bools, Floats, Ints
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign_log
-from components.task_labeler.passes.counts import merge_counts
+from components.task_labeler.decide.counts import merge_counts
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.log.cells import LabLog
 
@@ -36,14 +36,14 @@ class Replay:
     observed: Ints
 
 
-def replay(log: LabLog, settings: LabellingSettings, context: bool = True) -> Replay:
+def replay(log: LabLog, settings: LabellingSettings, grouped: bool = True) -> Replay:
     """Assigns every setup on every day, by the labeller's own code.
 
     Args:
-      context: whether priors and delay curves may tell categories and advertiser types apart;
+      grouped: whether priors and delay curves may tell categories and advertiser types apart;
         without, every setup leans on the prior of the whole log.
     """
-    counts = log.counts if context else without_context(log.counts)
+    counts = log.counts if grouped else ungrouped(log.counts)
     calendar = Calendar(log.first_day, log.as_of)
     history, _ = assign_log(counts, calendar, log.attribution_days, settings)
     # The as-of day has a row for every setup, and no clicks yet.
@@ -62,7 +62,7 @@ def changed(settings: LabellingSettings, **changes: object) -> LabellingSettings
     return type(settings).model_validate(settings.model_dump() | changes)
 
 
-def without_context(counts: pa.Table) -> pa.Table:
+def ungrouped(counts: pa.Table) -> pa.Table:
     """Counts in which no setup has a category or an advertiser type."""
     blank = pa.array(np.full(counts.num_rows, ""), pa.string())
     for name in ("category", "advertiser_type"):

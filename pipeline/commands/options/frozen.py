@@ -14,7 +14,7 @@ from pipeline.commands.options.shared import Number, out_option
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from labs.experiment.studies.cuts import Sample
+    from labs.experiment.studies.cuts import Subsample
     from pipeline.studies.frozen_run import FrozenRun
 
 TRAINED_BY = ("model", "loss", "training")
@@ -49,11 +49,11 @@ class FrozenOptions:
         return open_run(self.out, self.run_id, self.overrides)
 
     @property
-    def sample(self) -> Sample:
+    def sample(self) -> Subsample:
         """The rows to use."""
-        from labs.experiment.studies.cuts import Sample
+        from labs.experiment.studies.cuts import Subsample
 
-        return Sample.model_validate({"share": self.share, "by": self.by})
+        return Subsample.model_validate({"share": self.share, "by": self.by})
 
 
 def frozen_options(command: Command) -> Command:
@@ -99,10 +99,10 @@ def frozen_options(command: Command) -> Command:
     return call
 
 
-def clock(seconds: float) -> str:
+def hms(seconds: float) -> str:
     """A duration as h:mm:ss.
 
-    >>> clock(3725.4)
+    >>> hms(3725.4)
     '1:02:05'
     """
     minutes, rest = divmod(round(seconds), 60)

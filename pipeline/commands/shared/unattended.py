@@ -42,7 +42,7 @@ def retry_options(retries: int) -> Callable[[Command], Command]:
     )
 
 
-def local_runs(
+def local_runner(
     out: Path,
     config_name: str | None,
     overrides: tuple[str, ...],

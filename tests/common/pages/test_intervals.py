@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pages.intervals import FAR, Line, intervals
+from common.pages.intervals import FAR, IntervalLine, intervals
 from common.pages.svg import sparkline
 
 
-def figure(*lines: Line, **how: object) -> ET.Element:
+def figure(*lines: IntervalLine, **how: object) -> ET.Element:
     return ET.fromstring(intervals("Gain", "RIG", lines, **how))
 
 
@@ -42,7 +42,7 @@ def zero_of(row: ET.Element) -> float:
 
 def test_places_are_shares_of_the_scale() -> None:
     """From -1 to 3 on 94 % of the width, after 3 %: zero a quarter along."""
-    [low, high] = rows(figure(Line("a", -0.5, -1.0, 0.0), Line("b", 1.0, 0.0, 3.0)))
+    [low, high] = rows(figure(IntervalLine("a", -0.5, -1.0, 0.0), IntervalLine("b", 1.0, 0.0, 3.0)))
     assert zero_of(low) == zero_of(high) == pytest.approx(3 + 94 / 4, abs=0.01)
     assert place_of(low) == pytest.approx(3 + 94 / 8, abs=0.01)
     assert place_of(high) == pytest.approx(3 + 94 / 2, abs=0.01)
@@ -66,13 +66,15 @@ def test_places_are_shares_of_the_scale() -> None:
     ],
 )
 def test_colour_tells_the_side(low: float, high: float | None, good: str, wanted: str) -> None:
-    [row] = rows(figure(Line("a", 0.2, low, high), good=good))
+    [row] = rows(figure(IntervalLine("a", 0.2, low, high), good=good))
     assert tone(row) == wanted
 
 
 def test_a_reader_without_sight_hears_the_same() -> None:
     hostile = '<b>"x" & y</b>'
-    drawn = figure(Line(hostile, 0.02514, 0.01, 0.0433), Line("b", None, None, None))
+    drawn = figure(
+        IntervalLine(hostile, 0.02514, 0.01, 0.0433), IntervalLine("b", None, None, None)
+    )
     assert [e.get("aria-label") for e in drawn.iter("svg") if e.get("role") == "img"] == [
         f"Gain: {hostile}: +0.0251 [+0.0100, +0.0433]",
         "Gain: b: \N{EN DASH}",
@@ -81,8 +83,8 @@ def test_a_reader_without_sight_hears_the_same() -> None:
 
 
 def test_one_far_off_does_not_flatten_the_others() -> None:
-    near = [Line(f"n{i}", 0.01, -0.02, 0.03) for i in range(5)]
-    *others, far = rows(figure(*near, Line("far", 9.0, 5.0, 12.0)))
+    near = [IntervalLine(f"n{i}", 0.01, -0.02, 0.03) for i in range(5)]
+    *others, far = rows(figure(*near, IntervalLine("far", 9.0, 5.0, 12.0)))
     assert not list(far.iter("circle"))
     [arrow] = [t.text for t in far.iter("text")]
     assert arrow == "\N{BLACK RIGHT-POINTING TRIANGLE}"
@@ -92,8 +94,8 @@ def test_one_far_off_does_not_flatten_the_others() -> None:
 
 
 def test_less_moves_the_zero() -> None:
-    line = Line("level", 1.25, 0.75, None, note="n").less(1.0)
-    assert line == Line("level", 0.25, -0.25, None, note="n")
+    line = IntervalLine("level", 1.25, 0.75, None, note="n").less(1.0)
+    assert line == IntervalLine("level", 0.25, -0.25, None, note="n")
 
 
 values = st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(math.nan), st.just(math.inf))
@@ -101,7 +103,7 @@ values = st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(math.nan), st.just(m
 
 @given(st.lists(st.tuples(values, values, values), max_size=6))
 def test_nothing_lies_outside_the_width(points: list[tuple[float | None, ...]]) -> None:
-    drawn = figure(*(Line("x", *point) for point in points))
+    drawn = figure(*(IntervalLine("x", *point) for point in points))
     assert len(rows(drawn)) == len(points)
     for element in drawn.iter():
         for name in ("x1", "x2", "cx", "x"):

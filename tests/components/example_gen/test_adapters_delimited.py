@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.example_gen.adapters.delimited import Layout, read_text, spans
+from components.example_gen.adapters.delimited import Layout, spans, text_blocks
 from schemas.errors import InputError
 
 PAIR = Layout(("a", "b"), ",", header=False)
@@ -37,7 +37,7 @@ def test_ranges_hold_every_row_once(
     read = [
         (int(a), b)
         for span in spans(path, size)
-        for part in read_text(path, layout, ("a", "b"), span)
+        for part in text_blocks(path, layout, ("a", "b"), span)
         for a, b in zip(
             part.batch.column("a").to_pylist(), part.batch.column("b").to_pylist(), strict=True
         )
@@ -50,7 +50,7 @@ def test_error_line_counts_from_the_start_of_the_file(tmp_path: Path) -> None:
     path.write_text("a,b\n1,1\n2,2\n3,3\n4,four\n5,5\n")
     last = spans(path, 14)[-1]
     assert last == "14-27"
-    (rows,) = read_text(path, NAMED, ("a", "b"), last)
+    (rows,) = text_blocks(path, NAMED, ("a", "b"), last)
     with pytest.raises(InputError, match="log: line 5: column 'b': 'four'; wanted an integer"):
         rows.integers("b")
 
@@ -58,7 +58,7 @@ def test_error_line_counts_from_the_start_of_the_file(tmp_path: Path) -> None:
 def test_empty_line_is_a_row_and_keeps_the_count(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("1,2\n\n3,4\n")
-    (rows,) = read_text(path, PAIR, ("a", "b"))
+    (rows,) = text_blocks(path, PAIR, ("a", "b"))
     with pytest.raises(InputError, match="log: line 2: column 'a': ''; wanted an integer"):
         rows.integers("a")
 
@@ -67,14 +67,14 @@ def test_compressed_file_is_one_range(tmp_path: Path) -> None:
     path = tmp_path / "log.gz"
     path.write_bytes(gzip.compress(b"1,x\n2,y\n"))
     (span,) = spans(path, 4)
-    (rows,) = read_text(path, PAIR, ("a",), span)
+    (rows,) = text_blocks(path, PAIR, ("a",), span)
     assert rows.integers("a").to_pylist() == [1, 2]
 
 
 def test_values_and_missing_values(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("1,-1\n0,2.5\n1,\n")
-    (rows,) = read_text(path, PAIR, ("a", "b"))
+    (rows,) = text_blocks(path, PAIR, ("a", "b"))
     assert rows.flags("a").to_pylist() == [True, False, True]
     assert rows.floats("b", ("", "-1")).to_pylist() == [None, 2.5, None]
     assert rows.text("b").to_pylist() == ["-1", "2.5", None]
@@ -92,19 +92,19 @@ def test_broken_files(tmp_path: Path, text: str, layout: Layout, message: str) -
     path = tmp_path / "log"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        list(read_text(path, layout, ("a", "b"), spans(path)[0]))
+        list(text_blocks(path, layout, ("a", "b"), spans(path)[0]))
 
 
 def test_truncated_gzip(tmp_path: Path) -> None:
     path = tmp_path / "log.gz"
     path.write_bytes(gzip.compress(b"1,x\n" * 9999)[:40])
     with pytest.raises(InputError, match=r"log\.gz: "):
-        list(read_text(path, PAIR, ("a", "b")))
+        list(text_blocks(path, PAIR, ("a", "b")))
 
 
 def test_flag_that_is_neither_0_nor_1(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("1,x\n2,y\n")
-    (rows,) = read_text(path, PAIR, ("a", "b"))
+    (rows,) = text_blocks(path, PAIR, ("a", "b"))
     with pytest.raises(InputError, match="line 2: column 'a': '2'; wanted 0 or 1"):
         rows.flags("a")

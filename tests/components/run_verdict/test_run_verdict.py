@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components.run_verdict.page import render_verdict
-from components.run_verdict.verdict import Verdict, judge_run
+from components.run_verdict.verdict import RunOutcome, judge_run
 
 NOW = datetime(2026, 3, 2, 4, 5, 6, tzinfo=UTC)
 BLESSED = {"verdict": {"blessed": True, "summary": "blessed: all 3 conditions hold"}}
@@ -24,7 +24,7 @@ def serve(folder: Path, version: int, run_id: str) -> None:
     (place / "assets.extra" / "manifest.json").write_text(json.dumps({"run_id": run_id}))
 
 
-def judge(folder: Path, status: str = "", manifest: dict[str, Any] | None = None) -> Verdict:
+def judge(folder: Path, status: str = "", manifest: dict[str, Any] | None = None) -> RunOutcome:
     run = folder / "runs" / "r2"
     run.mkdir(parents=True)
     if manifest is not None:
@@ -36,7 +36,7 @@ def test_a_run_that_pushed(tmp_path: Path) -> None:
     serve(tmp_path, 7, "r1")
     serve(tmp_path, 12, "r2")
     verdict = judge(tmp_path, '{"state": "SUCCEEDED"}', BLESSED)
-    assert verdict == Verdict(
+    assert verdict == RunOutcome(
         run_id="r2",
         status="SUCCEEDED",
         error="",

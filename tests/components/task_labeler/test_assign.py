@@ -15,10 +15,10 @@ from scipy.stats import beta
 
 from components.task_labeler.calendar import Calendar
 from components.task_labeler.decide.assign import assign, assign_log
-from components.task_labeler.decide.context import build_context
+from components.task_labeler.decide.counts import count_clicks, group_counts, merge_counts
+from components.task_labeler.decide.estimates import estimate_shared
 from components.task_labeler.decide.hysteresis import Reason, assign_sides
 from components.task_labeler.decide.pins import Pin
-from components.task_labeler.passes.counts import count_clicks, group_counts, merge_counts
 from components.task_labeler.settings import LabellingSettings
 
 DAY = 86_400
@@ -636,7 +636,7 @@ def test_buckets_are_independent() -> None:
     as_of = FIRST + DAYS
     counts = counts_of(clicks, as_of)
     calendar = Calendar(FIRST, as_of)
-    context = build_context(group_counts(counts), calendar, ATTRIBUTION, options)
+    context = estimate_shared(group_counts(counts), calendar, ATTRIBUTION, options)
     together, _ = assign(counts, context, ATTRIBUTION, options)
     for setup in ("s1", "s7"):
         own = counts.filter(pa.compute.equal(counts["setup_id"], setup))

@@ -14,9 +14,9 @@ from components.task_labeler.decide.completeness import (
     curves_of,
     curves_table,
 )
-from components.task_labeler.passes.counts import count_delays, merge_delays
+from components.task_labeler.decide.counts import count_delays, merge_delays
 from labs.simulator.defaults import CONVERSION_TYPES
-from labs.simulator.log.delays import Delays
+from labs.simulator.world.delays import Delays
 
 DAY = 86_400
 WINDOW = 30

@@ -27,9 +27,9 @@ from common.routing.table import RoutingTable
 from components.example_gen.encode import Encoder
 from components.task_labeler.calendar import Calendar, split_names, split_periods
 from components.task_labeler.decide.assign import assign_log
+from components.task_labeler.decide.counts import count_clicks, merge_counts
 from components.task_labeler.decide.pins import Pin
 from components.task_labeler.passes.clicks import ClickLog
-from components.task_labeler.passes.counts import count_clicks, merge_counts
 from components.task_labeler.passes.label import SplitPlaces, bucket_names
 from components.task_labeler.run import Folders, label_clicks, refuse_faults
 from components.task_labeler.settings import LabellingSettings, SplitSettings
@@ -703,7 +703,7 @@ def test_unchecked_rows_are_checked(tmp_path: Path) -> None:
         [batch.column(0), labels, *batch.columns[2:]], batch.schema.names
     )
     files = write_shards(tmp_path / "in", bad, 1)
-    with pytest.raises(InputError, match="column y: 1 rows break a rule; wanted 0 or 1"):
+    with pytest.raises(InputError, match="column y: 1 row against a rule; wanted 0 or 1"):
         refuse_faults(files, CONTRACT)
 
 

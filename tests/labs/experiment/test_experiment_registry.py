@@ -78,6 +78,20 @@ def test_table3(settings: Settings) -> None:
     assert (first.paper_rig, first.paper_auc) == ("+4.08%", "+0.69%")
 
 
+def test_layers_and_linear_part_are_taken_away_in_turn(settings: Settings) -> None:
+    halved = settings.but(model={"wide": {"share": 0.7, "blocks": 3}})
+    arms = {arm.name: arm.settings for arm in made("layers", halved).arms}
+    assert {
+        name: (s.training.epochs, s.model.wide.enabled, s.model.wide.share, s.model.wide.blocks)
+        for name, s in arms.items()
+    } == {
+        "linear part alone": (0, True, 1.0, 3),
+        "layers alone": (halved.training.epochs, False, 0.7, 3),
+        "two_tower": (halved.training.epochs, True, 0.7, 3),
+    }
+    assert {s.loss for s in arms.values()} == {halved.loss}
+
+
 def test_freshness_differs_in_what_was_known(settings: Settings) -> None:
     facts = RunFacts("c", LAYOUT, 0.01, True, True, True, unjudged_days=37)
     arms = {arm.name: arm for arm in made("freshness", settings, facts).arms}

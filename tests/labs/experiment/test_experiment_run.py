@@ -25,7 +25,7 @@ from labs.experiment.run import Ended, Plan, run_experiment
 from labs.experiment.show.page import Origin, html, markdown, results
 from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample, advertiser_fold
+from labs.experiment.studies.cuts import Subsample, advertiser_fold
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import HARD_TOWER, OWN_TOWER
@@ -47,7 +47,7 @@ def plan(tiny_data: FrozenData, tiny_settings: Settings) -> Plan:
     contract = parse_contract(tiny_data.record["contract"])
     log = Log(None, contract, date(1970, 5, 1), LabellingSettings(), Path())
     draws = Draws(200, 1, 0.9)
-    return Plan(experiment, tiny_data, log, SEEDS, Sample(), draws, "code", 1)
+    return Plan(experiment, tiny_data, log, SEEDS, Subsample(), draws, "code", 1)
 
 
 def test_arms_share_trainings(ended: Ended) -> None:

@@ -22,9 +22,9 @@ from components.trainer.calibrate.isotonic import fit_isotonic
 from components.trainer.calibrate.platt import fit_platt
 from components.trainer.data.columns import Columns
 from labs.experiment.studies.arms import Settings
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled
+from labs.experiment.studies.cuts import Subsample, advertiser_fold, sampled
 from labs.experiment.trainings.data import FrozenData
-from labs.experiment.trainings.queue import Progress, work_off
+from labs.experiment.trainings.queue import QueueProgress, work_off
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import (
     HARD_TOWER,
@@ -41,7 +41,7 @@ from schemas.errors import InputError
 
 @pytest.fixture
 def job(tiny_data: FrozenData, tiny_settings: Settings) -> Job:
-    return Job(tiny_data, tiny_settings, 3, Sample())
+    return Job(tiny_data, tiny_settings, 3, Subsample())
 
 
 def test_the_key_follows_what_decides_the_outcome(job: Job) -> None:
@@ -56,7 +56,7 @@ def test_the_key_follows_what_decides_the_outcome(job: Job) -> None:
         ),
         "loss": replace(job, settings=job.settings.but(loss={"weight_hard": 0.4})),
         "data": replace(job, data=replace(job.data, key="other")),
-        "sample": replace(job, sample=Sample(share=0.5)),
+        "sample": replace(job, sample=Subsample(share=0.5)),
         "assignment": replace(job, assignment_digest="b"),
         "swapped": replace(job, swapped=True),
         "folds": replace(job, folds=3, fold=1),
@@ -115,21 +115,21 @@ def test_rows(job: Job, tmp_path: Path) -> None:
 def test_samples_are_whole_setups_or_the_last_days(job: Job) -> None:
     for split in ("train", "calibration", "eval"):
         facts = job.data.facts(split)
-        kept = sampled(facts, split, Sample(share=0.5))
+        kept = sampled(facts, split, Subsample(share=0.5))
         assert kept is not None
         setups = np.array(facts["setup_id"].to_pylist())
         assert not set(setups[kept]) & set(setups[~kept])
         if split == "train":
             chosen = set(setups[kept])
         assert set(setups[kept]) == chosen & set(setups)
-        assert sampled(facts, split, Sample()) is None
+        assert sampled(facts, split, Subsample()) is None
     facts = job.data.facts("train")
     day = facts["click_time"].to_numpy() // 86_400
-    kept = sampled(facts, "train", Sample(share=0.2, by="day"))
+    kept = sampled(facts, "train", Subsample(share=0.2, by="day"))
     assert np.array_equal(kept, day >= 24)
-    assert sampled(job.data.facts("eval"), "eval", Sample(share=0.2, by="day")) is None
+    assert sampled(job.data.facts("eval"), "eval", Subsample(share=0.2, by="day")) is None
     with pytest.raises(InputError, match="keeps no example"):
-        sampled(facts, "train", Sample(share=1e-9))
+        sampled(facts, "train", Subsample(share=1e-9))
 
 
 def test_what_a_training_leaves(job: Job, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def jobs_of(job: Job, seeds: int, epochs: int = 1) -> dict[str, tuple[str, Job]]
 
 
 def test_progress_is_told(job: Job, tmp_path: Path) -> None:
-    jobs, store, told = jobs_of(job, 2), Store(tmp_path), list[Progress]()
+    jobs, store, told = jobs_of(job, 2), Store(tmp_path), list[QueueProgress]()
     work_off(jobs, store, 1, told.append)
     assert [(p.done, p.of, p.stored) for p in told] == [(0, 2, 0), (1, 2, 0), (2, 2, 0)]
     assert told[0].left is None
@@ -248,7 +248,7 @@ def test_a_killed_queue_goes_on_where_it_stopped(job: Job, tmp_path: Path) -> No
     alone = perform(jobs[key][1]).predictions[HARD_TOWER]
     np.testing.assert_allclose(first, alone, rtol=1e-3)
     stored = sum(map(store.has, keys))
-    done: list[Progress] = []
+    done: list[QueueProgress] = []
     work_off(jobs, store, 1, done.append)
     assert all(map(store.has, keys))
     assert done[0].stored == stored

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labs.experiment.judging.truth import has_truth, join_truth, true_sides, true_types
+from labs.experiment.trainings.truth import has_truth, join_truth, true_sides, true_types
 from labs.simulator.settings import parse_settings
 from labs.simulator.simulate import simulate
 from schemas.errors import InputError

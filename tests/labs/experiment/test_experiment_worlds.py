@@ -20,11 +20,11 @@ from labs.experiment.run import Plan, run_experiment
 from labs.experiment.show import worlds as page
 from labs.experiment.studies.arms import Arm, Claim, Experiment, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample, advertiser_fold, sampled, thinned
+from labs.experiment.studies.cuts import Subsample, advertiser_fold, sampled, thinned
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import Job, columns_of, held_out
-from labs.experiment.worlds import World
+from labs.experiment.worlds import WorldSpec
 from labs.simulator.settings import SimulatorSettings
 from schemas.contract import parse_contract
 from schemas.errors import InputError
@@ -49,7 +49,7 @@ def test_a_smaller_share_of_hard_examples_is_part_of_a_larger_one() -> None:
 def test_an_arm_learns_from_fewer_and_is_judged_on_all(
     tiny_data: FrozenData, tiny_settings: Settings
 ) -> None:
-    whole = Job(tiny_data, tiny_settings, 3, Sample())
+    whole = Job(tiny_data, tiny_settings, 3, Subsample())
     half = replace(whole, hard_kept=0.5)
     for split in ("train", "calibration"):
         all_rows, fewer = columns_of(whole, split), columns_of(half, split)
@@ -63,7 +63,7 @@ def test_an_arm_learns_from_fewer_and_is_judged_on_all(
 def test_setups_and_advertisers_are_cut_together(
     tiny_data: FrozenData, tiny_settings: Settings
 ) -> None:
-    sample = Sample(share=0.5)
+    sample = Subsample(share=0.5)
     job = Job(tiny_data, tiny_settings, 3, sample, folds=2, fold=1)
     facts, whole = tiny_data.facts("train"), tiny_data.columns("train")
     kept = sampled(facts, "train", sample)
@@ -107,14 +107,14 @@ def test_a_world_has_one_correlation_throughout() -> None:
                 found += correlations(value)
         return found
 
-    world = World(0.37, 5, 20_000).settings
+    world = WorldSpec(0.37, 5, 20_000).settings
     assert set(correlations(world)) == {0.37}
     assert len(correlations(world)) == len(correlations(SimulatorSettings())) > 5
     assert (world.seed, world.clicks) == (5, 20_000)
 
 
 def test_a_worlds_log_is_made_once_and_no_other_is_taken(tmp_path: Path) -> None:
-    world = World(0.5, 1, 300)
+    world = WorldSpec(0.5, 1, 300)
     log = world.log(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in log.rglob("*")}
     assert world.log(tmp_path) == log
@@ -148,9 +148,9 @@ def in_worlds(
     found = []
     for seed in (1, 2):
         data = replace(tiny_data, record=record)
-        plan = Plan(experiment, data, log, (seed,), Sample(), DRAWS, "code", 1)
+        plan = Plan(experiment, data, log, (seed,), Subsample(), DRAWS, "code", 1)
         ended = run_experiment(plan, store, lambda _: None, lambda _: None)
-        found.append(InWorld(World(0.6, seed, 1000), plan, ended))
+        found.append(InWorld(WorldSpec(0.6, seed, 1000), plan, ended))
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from common.days import to_date, to_day
 from common.statistics.bootstrap import Draws
-from components.task_labeler.passes.counts import count_delays
+from components.task_labeler.decide.counts import count_delays
 from components.task_labeler.settings import LabellingSettings, SplitSettings
 from components.transform.layout import FeatureLayout
 from labs.experiment.judging.judge import ON_DAY
@@ -23,17 +23,17 @@ from labs.experiment.run import Ended, Plan
 from labs.experiment.show.page import Origin, html, markdown
 from labs.experiment.studies.arms import Knowledge, Settings
 from labs.experiment.studies.assignments import Log
-from labs.experiment.studies.cuts import Sample
+from labs.experiment.studies.cuts import Subsample
 from labs.experiment.studies.facts import RunFacts
 from labs.experiment.studies.registry import build
 from labs.experiment.trainings.data import FrozenData
 from labs.experiment.trainings.rolling import AS_OF, NEW, WITHIN_A_DAY, Rolled, roll
 from labs.experiment.trainings.store import Store
 from labs.experiment.trainings.training import HARD_TOWER
-from labs.simulator.log.delays import Delays
 from labs.simulator.log.truth import read_truth
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.simulate import simulate
+from labs.simulator.world.delays import Delays
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -258,7 +258,7 @@ def plan(data: FrozenData, log: Log, rolled: tuple[Rolled, ...], tiny_settings: 
     facts = RunFacts("slow", layout, 0.01, True, True, False, WINDOW + EVAL_DAYS, True, sets)
     experiment = build("freshness", settings, facts)
     draws = Draws(200, 1, 0.9)
-    return Plan(experiment, data, log, (1,), Sample(), draws, "code", 1, rolled)
+    return Plan(experiment, data, log, (1,), Subsample(), draws, "code", 1, rolled)
 
 
 def test_naive_labels_lose_where_conversions_take_days(ended: Ended) -> None:

@@ -243,7 +243,7 @@ def test_an_amount_is_a_label_where_nothing_says_it_better(folder: Path) -> None
     assert contract.roles.conversion_timestamp is None
     # Four windows fit into the log.
     assert contract.attribution_window_days == 7
-    assert "the attribution window: 7 days were taken" in output
+    assert "the attribution window was taken as 7 days" in output
 
 
 def test_conversions_of_the_clicks_day_need_no_window(folder: Path) -> None:

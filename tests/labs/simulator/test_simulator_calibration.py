@@ -9,9 +9,9 @@ from scipy.integrate import quad
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from labs.simulator.log.seasonality import HOURLY
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.calibration import STEP, MeanProbability, Pmf, solve_intercepts
+from labs.simulator.world.seasonality import HOURLY
 from labs.simulator.world.world import World, build_world
 
 ONE = np.zeros(1, dtype=np.int32)

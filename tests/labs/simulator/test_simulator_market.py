@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from labs.simulator.log.seasonality import hour_effects
 from labs.simulator.settings import SimulatorSettings
 from labs.simulator.world.cohorts import draw_population
 from labs.simulator.world.context import creative_effects, draw_context
@@ -12,6 +11,7 @@ from labs.simulator.world.effects import effect_table
 from labs.simulator.world.intent import INTENTS, draw_loadings, draw_users
 from labs.simulator.world.population import Population, hardness
 from labs.simulator.world.sampling import zipf_weights
+from labs.simulator.world.seasonality import hour_effects
 
 BIG = SimulatorSettings(seed=3, size={"advertisers": 4000, "users": 40_000})
 

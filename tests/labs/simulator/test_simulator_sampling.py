@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from labs.simulator.log.seasonality import HOURLY, WEEKLY, daily_clicks
 from labs.simulator.world.sampling import GroupSampler, Sampler, zipf_weights
+from labs.simulator.world.seasonality import HOURLY, WEEKLY, daily_clicks
 
 
 def slow_inversion(weights: list[float], uniform: float) -> int:

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import kstest
 
 from labs.simulator.defaults import CONVERSION_TYPES, DelayMixture
-from labs.simulator.log.delays import Delays
 from labs.simulator.settings import Drift
+from labs.simulator.world.delays import Delays
 from labs.simulator.world.drift import drift_paths
 
 DAY = 86_400

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.alpha import default_alphas, study_alpha
 from labs.stability_lab.log.judge import Hindsight
-from labs.stability_lab.log.predictions import EVALUATIONS, Predictions, find_predictions
+from labs.stability_lab.replay.predictions import EVALUATIONS, Predictions, find_predictions
 from labs.stability_lab.replay.replay import Replay, changed, replay
 from schemas.errors import InputError
 

@@ -8,7 +8,7 @@ from lab_logs import FIRST, Clicks, lab_log, random_rows
 
 from components.task_labeler.settings import LabellingSettings
 from labs.stability_lab.cold_start import ALL, GROUPS, before_graduation, quantile, study_cold_start
-from labs.stability_lab.log.judge import Truth
+from labs.stability_lab.log.judge import TrueSides
 from labs.stability_lab.replay.replay import replay
 
 LABELLING = LabellingSettings(
@@ -30,7 +30,7 @@ ROWS = [
 def test_graduation_by_hand() -> None:
     log = lab_log(ROWS, as_of=9)
     cvr = np.where(np.array(log.setups.ids)[log.cells.setup] == "a", 0.2, 0.01)
-    study = study_cold_start(log, LABELLING, Truth(cvr), FIRST + 2)
+    study = study_cold_start(log, LABELLING, TrueSides(cvr), FIRST + 2)
     everyone, known, fresh = study.graduation
     assert (everyone.group, known.group, fresh.group) == (ALL, *GROUPS)
     assert (everyone.setups, everyone.graduated, everyone.one_day) == (3, 1, 1)
@@ -47,7 +47,7 @@ def test_graduation_by_hand() -> None:
 def test_costs_by_hand() -> None:
     log = lab_log(ROWS, as_of=9)
     cvr = np.where(np.array(log.setups.ids)[log.cells.setup] == "a", 0.2, 0.01)
-    study = study_cold_start(log, LABELLING, Truth(cvr), FIRST + 2)
+    study = study_cold_start(log, LABELLING, TrueSides(cvr), FIRST + 2)
     costs = {(c.group, c.policy, c.until): c for c in study.costs}
     assert len(costs) == 3 * 4 * 2
     first = {policy: costs[ALL, policy, "first click"] for policy in ("prior", "hard", "soft")}
@@ -83,7 +83,7 @@ def test_a_log_without_advertisers_has_one_group() -> None:
     log = lab_log(ROWS, as_of=9)
     setups = type(log.setups)(log.setups.ids, log.setups.category, log.setups.advertiser_type, None)
     bare = type(log)(**(vars(log) | {"setups": setups}))
-    study = study_cold_start(bare, LABELLING, Truth(np.full(len(log.cells), 0.01)), FIRST + 2)
+    study = study_cold_start(bare, LABELLING, TrueSides(np.full(len(log.cells), 0.01)), FIRST + 2)
     assert [g.group for g in study.graduation] == [ALL]
 
 

@@ -16,7 +16,7 @@ from common.days import to_date
 from labs.stability_lab.log.judge import (
     JEFFREYS,
     Hindsight,
-    Truth,
+    TrueSides,
     choose_judge,
     first_evaluated,
     fit_beta,
@@ -42,7 +42,7 @@ def test_truth_is_of_the_setup_and_the_day(tmp_path: Path) -> None:
     truth = [("x", 0, 0.01), ("x", 1, 0.5), ("x", 2, 0.02), ("y", 1, 0.010001), ("z", 1, 0.1)]
     write_truth(tmp_path, [*truth, ("y", 30, 0.3), ("x", -4, 0.3)])
     judge = choose_judge(log, tmp_path, "auto", 5)
-    assert isinstance(judge, Truth)
+    assert isinstance(judge, TrueSides)
     assert judge.hard(0.01).tolist() == [1, 0, 0]
     assert judge.hard(0.02).tolist() == [1, 1, 1]
 

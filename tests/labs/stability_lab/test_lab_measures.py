@@ -10,12 +10,12 @@ from lab_logs import FIRST, Clicks, lab_log, random_rows
 
 from components.task_labeler.decide.hysteresis import Reason
 from components.task_labeler.settings import LabellingSettings
-from labs.stability_lab.log.judge import Truth
+from labs.stability_lab.log.judge import TrueSides
+from labs.stability_lab.replay.ablations import NO_PRIOR, ablations
 from labs.stability_lab.replay.dominated import dominates
 from labs.stability_lab.replay.frontier import Grid, frontier
-from labs.stability_lab.replay.measures import measure, share
+from labs.stability_lab.replay.measures import measure, weighted_share
 from labs.stability_lab.replay.replay import Replay, changed, replay
-from labs.stability_lab.replay.variants import NO_PRIOR, variants
 
 ROWS = [
     Clicks("x", 0, 10, 1, spend=1.0),
@@ -74,8 +74,8 @@ def test_scope_leaves_cells_out_but_looks_back_at_them() -> None:
 
 
 def test_no_spend_is_not_zero_spend() -> None:
-    assert share(None, np.ones(1), np.ones(1, bool)) is None
-    assert share(np.array([0.0]), np.ones(1), np.ones(1, bool)) is None
+    assert weighted_share(None, np.ones(1), np.ones(1, bool)) is None
+    assert weighted_share(np.array([0.0]), np.ones(1), np.ones(1, bool)) is None
 
 
 def test_log_sums() -> None:
@@ -94,7 +94,7 @@ def test_log_sums() -> None:
 def test_replay_by_hand() -> None:
     """Without a prior, a delay correction or a stabiliser a side is C / N <= alpha."""
     log = lab_log(ROWS, as_of=6)
-    plain = variants(LABELLING, 2)
+    plain = ablations(LABELLING, 2)
     settings = next(v.settings for v in plain if v.name == "plain CVR against alpha")
     made = replay(log, settings)
     # Day 0: a log that has shown nothing calls nothing hard. x on day 1: 1 of 10, soft. x on day 4:
@@ -118,11 +118,11 @@ def test_context_can_be_taken_away() -> None:
     new = log.setups.ids.index("new")
     cell = int(np.flatnonzero(log.cells.setup == new)[0])
     assert not replay(log, settings).hard[cell]
-    assert replay(log, settings, context=False).hard[cell]
+    assert replay(log, settings, grouped=False).hard[cell]
 
 
 def test_variants_differ_from_the_settings_as_named() -> None:
-    found = {v.name: v for v in variants(LABELLING, 2)}
+    found = {v.name: v for v in ablations(LABELLING, 2)}
     assert next(iter(found)) == "as configured"
     assert found["as configured"].settings == LABELLING
     assert found["without band"].settings == changed(LABELLING, band=0.0)
@@ -132,15 +132,15 @@ def test_variants_differ_from_the_settings_as_named() -> None:
     assert found["plain and band"].settings.delay == "naive"
     assert found["delay mature"].settings.delay == "mature"
     # A window of 6 days holds no click older than 6.
-    assert "delay mature" not in {v.name for v in variants(LABELLING, 6)}
+    assert "delay mature" not in {v.name for v in ablations(LABELLING, 6)}
     # What is off already is not put in alone.
-    assert "plain and band" not in {v.name for v in variants(changed(LABELLING, band=0.0), 2)}
+    assert "plain and band" not in {v.name for v in ablations(changed(LABELLING, band=0.0), 2)}
 
 
 def test_frontier_marks_the_efficient_and_the_chosen() -> None:
     log = lab_log(random_rows(1), as_of=20)
     scope = np.ones(len(log.cells), bool)
-    judge = Truth(np.where(log.cells.setup % 2, 0.2, 0.01))
+    judge = TrueSides(np.where(log.cells.setup % 2, 0.2, 0.01))
     grid = Grid.around(LABELLING, bands=(0.0, 0.3), half_lives=(1.0, 3.0, 9.0))
     assert grid.alphas == pytest.approx((0.045, 0.05, 0.055))
     assert grid.bands == (0.0, 0.1, 0.3)

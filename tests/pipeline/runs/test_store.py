@@ -18,7 +18,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from small_log import contents
 
-from pipeline.runs.debris import sweep, temporary_files
+from pipeline.runs.debris import remove_debris, temporary_files
 from pipeline.runs.store import check_store, refuse_broken
 from schemas.errors import InputError
 
@@ -188,10 +188,10 @@ def test_half_written_results_are_swept_and_whole_ones_stay(out: Path) -> None:
         folder = out / "artifacts" / place
         folder.mkdir(parents=True)
         (folder / "part").write_text("half")
-    sweep(out / "artifacts")
+    remove_debris(out / "artifacts")
     assert contents(out) == whole
     assert not [p for p in out.rglob("*") if "temp" in p.name]
-    sweep(out / "nowhere")
+    remove_debris(out / "nowhere")
 
 
 def test_temporary_files_of_a_killed_run_go_with_the_next(tmp_path: Path) -> None:

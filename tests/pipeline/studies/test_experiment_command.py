@@ -17,7 +17,7 @@ from small_log import CLICKS_A_DAY, DAYS, FIRST, WINDOW, FinishedRun
 from labs.experiment.studies.arms import ByCategory, ByHistory
 from labs.experiment.studies.assignments import Log, assigned
 from labs.experiment.trainings.data import FrozenData
-from labs.stability_lab.log.predictions import find_predictions
+from labs.stability_lab.replay.predictions import find_predictions
 from pipeline.cli import main
 from pipeline.config import load_config
 from pipeline.runs.artifacts import find_artifacts

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
 from components.example_gen.adapters.journey.labels import Exposures
 from components.example_gen.adapters.journey.tables import (
@@ -101,7 +101,7 @@ def _household(
     """Features of the recipient alone, [households, 1]."""
     n = len(shown.households)
 
-    def total(of: npt.NDArray[np.generic], rows: npt.NDArray[np.bool_] | None = None) -> Floats:
+    def total(of: npt.NDArray[np.generic], rows: Bools | None = None) -> Floats:
         rows = np.ones(len(mine.time), np.bool_) if rows is None else rows
         return np.bincount(mine.household[rows], weights=of[rows], minlength=n).astype(np.float64)
 
@@ -254,7 +254,7 @@ def _redemption_rate(tables: Tables, shown: Exposures) -> Floats:
     return _ratio(redemptions.to_numpy(np.float64), exposures.fillna(0).to_numpy(np.float64))
 
 
-def _first(cell: Ints, item: Ints) -> npt.NDArray[np.bool_]:
+def _first(cell: Ints, item: Ints) -> Bools:
     """True for the first line of each cell and item (small non-negative codes)."""
     items = int(item.max(initial=0)) + 1
     return ~pd.Series(cell * items + item).duplicated().to_numpy()
@@ -265,7 +265,7 @@ def _tally(cell: Ints, shape: tuple[int, ...], weights: Floats | None = None) ->
     return counts.astype(np.float64).reshape(shape)
 
 
-def _count(of: pd.Series, households: npt.NDArray[np.int64]) -> Floats:
+def _count(of: pd.Series, households: Ints) -> Floats:
     return of.value_counts().reindex(households, fill_value=0).to_numpy(np.float64)
 
 

@@ -27,9 +27,9 @@ import pyarrow as pa
 from common.days import first_second
 from components.example_gen.adapters.base import (
     Opening,
-    clock,
     conversions,
     days_in,
+    hour_and_weekday,
     per_type,
 )
 from components.example_gen.adapters.retailrocket.tables import (
@@ -93,7 +93,7 @@ def _examples(views: pd.DataFrame, window_seconds: int) -> pa.RecordBatch:
     rows = {
         "timestamp": clicked,
         **{name: pa.array(views[name], pa.string()) for name in TEXT},
-        **clock(clicked),
+        **hour_and_weekday(clicked),
         **{name: pa.array(views[name], pa.float32(), from_pandas=True) for name in FEATURES},
     }
     outcomes = {}

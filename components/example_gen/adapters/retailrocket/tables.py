@@ -11,14 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Bools, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY
-from components.example_gen.adapters.delimited import Layout, read_text
+from components.example_gen.adapters.delimited import Layout, text_blocks
 from schemas.errors import InputError
 
 EVENTS = Layout(("timestamp", "visitorid", "event", "itemid", "transactionid"), ",", header=True)
@@ -96,7 +95,7 @@ FEATURES = (
 )
 
 
-def _features(events: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+def _features(events: pd.DataFrame) -> dict[str, Floats]:
     """Arrays [views] of the features in `FEATURES`."""
     kinds = {kind: (events["event"] == kind).to_numpy() for kind in (VIEW, *TYPES)}
     asking = kinds[VIEW]
@@ -126,13 +125,13 @@ class KeyedTimes:
         self._first = key * span
         self._place = self._first + time - origin
 
-    def count_before(self, counted: Bools, asking: Bools, ago: int = 0) -> npt.NDArray[np.float64]:
+    def count_before(self, counted: Bools, asking: Bools, ago: int = 0) -> Floats:
         """Counted events of the same key strictly before `ago` (ms) before each event asking."""
         past = np.sort(self._place[counted])
         end = _search(past, self._place[asking] - ago)
         return (end - _search(past, self._first[asking])).astype(np.float64)
 
-    def since_last(self, asking: Bools) -> npt.NDArray[np.float64]:
+    def since_last(self, asking: Bools) -> Floats:
         """ms since the key's last event strictly before; NaN when there is none."""
         past = np.sort(self._place)
         place, first = self._place[asking], self._first[asking]
@@ -172,7 +171,7 @@ def _as_of(seen: pd.DataFrame, properties: pd.DataFrame) -> pd.Series:
 
 def _events(path: Path) -> pd.DataFrame:
     parts = []
-    for rows in read_text(path, EVENTS, ("timestamp", "visitorid", "event", "itemid")):
+    for rows in text_blocks(path, EVENTS, ("timestamp", "visitorid", "event", "itemid")):
         parts.append(
             pd.DataFrame(
                 {
@@ -188,7 +187,7 @@ def _events(path: Path) -> pd.DataFrame:
 
 def _properties(path: Path) -> pd.DataFrame:
     parts = []
-    for rows in read_text(path, PROPERTIES, PROPERTIES.columns):
+    for rows in text_blocks(path, PROPERTIES, PROPERTIES.columns):
         kept = rows.where(pc.is_in(rows.batch.column("property"), pa.array(ITEM_PROPERTIES)))
         parts.append(
             pd.DataFrame(
@@ -206,7 +205,7 @@ def _properties(path: Path) -> pd.DataFrame:
 def _roots(path: Path) -> dict[str, str]:
     """Root category of every category; raises `InputError` for a circle."""
     parent: dict[str, str] = {}
-    for rows in read_text(path, TREE, TREE.columns):
+    for rows in text_blocks(path, TREE, TREE.columns):
         names = (rows.batch.column(name).to_pylist() for name in TREE.columns)
         parent.update(zip(*names, strict=True))
     roots = {}

@@ -20,7 +20,7 @@ from components.trainer.loop.checkpoints import (
     Checkpoints,
     checkpoint_root,
     remove,
-    sweep,
+    remove_abandoned,
 )
 from components.trainer.loop.identity import training_identity
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
@@ -174,9 +174,9 @@ def test_old_folders_go_and_others_stay(tmp_path: Path) -> None:
         Checkpoints(str(tmp_path / name), {"v": variable()}, training()).save(1, ())
         os.utime(tmp_path / name / "checkpoint", (now - days * 86_400,) * 2)
     (tmp_path / "not ours").mkdir()
-    sweep(CheckpointRoot(str(tmp_path)), days=14, now=lambda: now)
+    remove_abandoned(CheckpointRoot(str(tmp_path)), days=14, now=lambda: now)
     assert {path.name for path in tmp_path.iterdir()} == {"young", "not ours"}
-    sweep(CheckpointRoot(str(tmp_path / "nowhere")), days=14)
+    remove_abandoned(CheckpointRoot(str(tmp_path / "nowhere")), days=14)
 
 
 def test_the_settings_folder_comes_first(tmp_path: Path) -> None:

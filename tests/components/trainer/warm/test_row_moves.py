@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.network.embedding import EmbeddingTables, own_rows
-from components.trainer.warm.warm_start import moves
+from components.trainer.warm.warm_start import row_moves
 from components.transform.layout import FeatureLayout
 from schemas.contract import Categorical, Features
 
@@ -52,7 +52,7 @@ def test_a_value_takes_its_row_along(
     old: list[bytes], new: list[bytes], wanted: dict[int, int]
 ) -> None:
     before, after = goal(len(old)), goal(len(new))
-    found = moves(
+    found = row_moves(
         [SITE, after, HOUR],
         layout(SITE, before, HOUR),
         layout(SITE, after, HOUR),
@@ -68,7 +68,7 @@ def test_a_value_takes_its_row_along(
 
 
 def test_rows_behind_a_grown_vocabulary_shift() -> None:
-    found = moves(
+    found = row_moves(
         [goal(3), SITE],
         layout(goal(1), SITE),
         layout(goal(3), SITE),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date
 from components.evaluator.scores.table import CLICK_TIME, LABEL
 from labs.simulator.log.truth import read_setups, read_truth
@@ -29,7 +29,7 @@ class Truth(NamedTuple):
     """Of examples [n]: the probability with which each click converts, and whether it does."""
 
     probability: Floats
-    label: npt.NDArray[np.int64]
+    label: Ints
 
 
 def join_truth(root: Path, facts: pa.Table, mature: bool = True) -> Truth:
@@ -73,7 +73,7 @@ def join_truth(root: Path, facts: pa.Table, mature: bool = True) -> Truth:
     return Truth(truth["probability"].to_numpy()[place], in_the_end[place].astype(np.int64))
 
 
-def true_sides(root: Path, facts: pa.Table, alpha: float) -> npt.NDArray[np.bool_]:
+def true_sides(root: Path, facts: pa.Table, alpha: float) -> Bools:
     """Whether the true CVR of each example's setup on its day is at most alpha, bool [n].
 
     Raises:
@@ -88,12 +88,12 @@ def true_sides(root: Path, facts: pa.Table, alpha: float) -> npt.NDArray[np.bool
     cvr[_places(setups["setup_id"], names), known_day - first] = setups["cvr"].to_numpy()
     inside = (day >= first) & (day < first + days)
     place = _places(facts[labelled.SETUP_ID].cast(pa.string()), names)
-    found = np.where(inside, cvr[place, np.clip(day - first, 0, days - 1)], np.nan)
-    if np.isnan(found).any() or (place < 0).any():
+    true_cvr = np.where(inside, cvr[place, np.clip(day - first, 0, days - 1)], np.nan)
+    if np.isnan(true_cvr).any() or (place < 0).any():
         raise InputError(
             f"{root / SETUPS}: no true CVR of some setups on some days of the examples"
         )
-    return found <= alpha
+    return true_cvr <= alpha
 
 
 def true_types(root: Path) -> dict[str, str]:
@@ -111,6 +111,6 @@ def _keys(
 
 
 def _places(values: pa.ChunkedArray, names: pa.Array) -> Ints:
-    found = pc.fill_null(pc.index_in(values, value_set=names), -1)
-    places: Ints = found.to_numpy().astype(np.int64)
+    index = pc.fill_null(pc.index_in(values, value_set=names), -1)
+    places: Ints = index.to_numpy().astype(np.int64)
     return places

@@ -49,7 +49,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Context:
+class SharedEstimates:
     """What all setups share: curves, strengths and priors by day.
 
     Attributes:
@@ -85,13 +85,13 @@ def build_curves(
     return Curves(calendar, index, category, category_of_group, daily, shown)
 
 
-def build_context(
+def estimate_shared(
     groups: pa.Table,
     calendar: Calendar,
     attribution_days: int,
     settings: LabellingSettings,
     moments: Floats | None = None,
-) -> Context:
+) -> SharedEstimates:
     """Priors and curves from the counts of `counts.group_counts`.
 
     Args:
@@ -106,7 +106,7 @@ def build_context(
         curves.daily, curves.category_of_group, curves, settings.delay, attribution_days, settings
     )
     priors = group_priors(conversions, clicks, curves.category_of_group, strength)
-    return Context(
+    return SharedEstimates(
         calendar,
         curves.groups,
         np.concatenate([priors.group, priors.overall[None, :]]),

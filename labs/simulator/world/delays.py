@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from common.arrays import Floats
+from common.arrays import Floats, Ints, Ints32
 from common.days import SECONDS_PER_DAY
 from labs.simulator.defaults import DelayMixture
 
@@ -39,9 +39,7 @@ class Delays:
         result: Floats = parts @ self._shares[kind]
         return result
 
-    def draw(
-        self, kinds: npt.NDArray[np.int32], part: Floats, within: Floats
-    ) -> npt.NDArray[np.int64]:
+    def draw(self, kinds: Ints32, part: Floats, within: Floats) -> Ints:
         """Delays in whole seconds, in [0, window), int64 [n].
 
         Args:

@@ -36,7 +36,7 @@ def daily_clicks(clicks: int, days: int, start: date) -> list[int]:
     return [end - begin for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def click_seconds(rng: np.random.Generator, clicks: int) -> npt.NDArray[np.int32]:
+def seconds_of_day(rng: np.random.Generator, clicks: int) -> npt.NDArray[np.int32]:
     """Seconds since midnight of a day's clicks, ascending, int32 [clicks]."""
     per_hour = rng.multinomial(clicks, hour_shares())
     hour = np.repeat(np.arange(24, dtype=np.int32), per_hour)

@@ -13,19 +13,19 @@ has no click at all. A power of two, so that scaling by it loses no bit."""
 
 
 @dataclass(frozen=True)
-class Variant:
+class Ablation:
     """One way to assign.
 
     Attributes:
-      context: see `replay.replay`.
+      grouped: see `replay.replay`.
     """
 
     name: str
     settings: LabellingSettings
-    context: bool = True
+    grouped: bool = True
 
 
-def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant]:
+def ablations(settings: LabellingSettings, attribution_days: int) -> list[Ablation]:
     """The settings as they are, first; without each mechanism; with none; with each one alone.
 
     `mature` is left out where the window is too short to hold a mature click.
@@ -35,30 +35,30 @@ def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant
     no_prior: dict[str, object] = {"prior_clicks": NO_PRIOR}
     nothing = {**no_band, **no_dwell, **no_prior, "delay": "naive", "decide_by": "mean"}
     tried = [
-        Variant("as configured", settings),
-        Variant("without band", changed(settings, **no_band)),
-        Variant("without dwell", changed(settings, **no_dwell)),
-        Variant("without band and dwell", changed(settings, **no_band, **no_dwell)),
-        Variant("without context in the prior", settings, context=False),
-        Variant("without prior", changed(settings, **no_prior)),
+        Ablation("as configured", settings),
+        Ablation("without band", changed(settings, **no_band)),
+        Ablation("without dwell", changed(settings, **no_dwell)),
+        Ablation("without band and dwell", changed(settings, **no_band, **no_dwell)),
+        Ablation("without context in the prior", settings, grouped=False),
+        Ablation("without prior", changed(settings, **no_prior)),
     ]
     if settings.prior_clicks != "estimate":
         tenth = changed(settings, prior_clicks=settings.prior_clicks / 10)
         estimated = changed(settings, prior_clicks="estimate")
         tried += [
-            Variant("a tenth of the prior", tenth),
-            Variant("estimated prior", estimated),
-            Variant(
+            Ablation("a tenth of the prior", tenth),
+            Ablation("estimated prior", estimated),
+            Ablation(
                 "estimated prior, by probability",
                 changed(estimated, decide_by="probability"),
             ),
         ]
     tried += [
-        Variant(f"delay {how}", changed(settings, delay=how))
+        Ablation(f"delay {how}", changed(settings, delay=how))
         for how in ("naive", "mature", "corrected")
         if how != settings.delay and (how != "mature" or settings.window_days > attribution_days)
     ]
-    tried.append(Variant("plain CVR against alpha", changed(settings, **nothing)))
+    tried.append(Ablation("plain CVR against alpha", changed(settings, **nothing)))
     alone: dict[str, dict[str, object]] = {
         "band": {"band": settings.band},
         "dwell": {"min_dwell_days": settings.min_dwell_days},
@@ -66,7 +66,7 @@ def variants(settings: LabellingSettings, attribution_days: int) -> list[Variant
         f"delay {settings.delay}": {"delay": settings.delay},
     }
     tried += [
-        Variant(f"plain and {name}", changed(settings, **(nothing | kept)))
+        Ablation(f"plain and {name}", changed(settings, **(nothing | kept)))
         for name, kept in alone.items()
         if nothing | kept != nothing
     ]
