@@ -25,7 +25,7 @@ class LabellingSettings(Frozen):
     """The routing table's threshold over alpha (paper, section 3.2.2: slightly lower)."""
     window_days: Days = 28
     """W: days of history before the day that is assigned."""
-    half_life_days: PositiveFloat = 7.0
+    half_life_days: PositiveFloat = 28.0
     delay: Literal["naive", "mature", "corrected"] = "corrected"
     """`naive` takes every click in the window as having had its time to convert; `mature` leaves
     clicks younger than the attribution window out; `corrected` counts a click by the share of

@@ -97,20 +97,21 @@ def counted(project: Project, folder: Path) -> Path:
 
 
 def test_a_setting_that_does_harm_is_told_before_training(project: Project, tmp_path: Path) -> None:
-    """At an alpha that cuts through the rare goal's CVRs the delay correction costs flips and gains
-    nothing; at the project's own nothing does harm."""
+    """At an alpha that cuts through the rare goal's CVRs, and by the last week alone, the delay
+    correction costs flips and gains nothing; with the project's own settings nothing does harm."""
     assignments = counted(project, tmp_path)
     assert list(harm_of_labels(config(project), assignments)) == []
-    other = config(project, "labelling.alpha=0.03")
+    restless = ("labelling.alpha=0.03", "labelling.half_life_days=7")
+    other = config(project, *restless)
     (told,) = harm_of_labels(other, assignments)
     assert told.startswith("labelling.delay does harm on this log: without it ")
-    naive = config(project, "labelling.alpha=0.03", "labelling.delay=naive")
+    naive = config(project, *restless, "labelling.delay=naive")
     assert list(harm_of_labels(naive, assignments)) == []
 
 
 def test_a_log_that_takes_long_to_replay_is_left_alone(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = config(project, "labelling.alpha=0.03")
+    other = config(project, "labelling.alpha=0.03", "labelling.half_life_days=7")
     monkeypatch.setattr("pipeline.runs.harm.MOST_COUNTS", 100)
     assert list(harm_of_labels(other, counted(project, tmp_path))) == []
