@@ -130,7 +130,7 @@ def _execute(
 
     def on_stage(stage: Stage) -> None:
         progress.stage(stage)
-        console.stage(stage, outlook.seconds.get(stage.name))
+        console.stage(stage, (outlook.seconds or {}).get(stage.name))
         if stage.name == LABELLER and stage.seconds is not None and not stage.reused:
             for warning in harm_of_labels(config, assignments_of(out, run_id)):
                 console.note(warning)

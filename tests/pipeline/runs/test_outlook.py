@@ -55,8 +55,10 @@ def test_without_conversion_times_labels_must_be_final(project: Project, tmp_pat
     assert f".. {eval_first - timedelta(days=6)} (" in lines["calibration"]
 
 
-def test_without_earlier_runs_no_time_is_told(project: Project, tmp_path: Path) -> None:
-    assert "time" not in dict(look_ahead(config(project), tmp_path).lines())
+def test_without_earlier_runs_no_time_is_known(project: Project, tmp_path: Path) -> None:
+    lines = dict(look_ahead(config(project), tmp_path).lines())
+    assert lines["time"].startswith("not known before a first run here")
+    assert "time" not in dict(look_ahead(config(project)).lines())
 
 
 def test_the_newest_time_of_each_stage_counts(tmp_path: Path) -> None:
