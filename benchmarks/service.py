@@ -12,11 +12,12 @@ Contestants take turns, a few seconds each, round after round:
 
 Load on the services comes from wrk (package `wrk` of Debian, https://github.com/wg/wrk) over a few
 connections, on the peer from as many threads. CPU is that of all processes of a contestant; memory
-is the sum of their proportional sets. While versions are pushed, the newest of the given folder (A)
-and the same with its models swapped and hard and soft exchanged (B) take turns, and an answer
-counts as mixed unless its predictions are, byte for byte, those of A or those of B, whichever its
-assignment id says. Also: where the time of a request goes, requests at a fixed rate, `/health`
-under attack, and what the worst bodies cost.
+is the sum of their proportional sets. The stages of a request and the models' calls alone are
+another contestant, in a loop of their own. Turns with pushes alternate with turns of the same
+length without any. While versions are pushed, the newest of the given folder (A) and the same with
+its models swapped and hard and soft exchanged (B) take turns, and an answer counts as mixed unless
+its predictions are, byte for byte, those of A or those of B, whichever its assignment id says.
+Also: requests at a fixed rate, `/health` under attack, and what the worst bodies cost.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -44,8 +45,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.contestants.service_stages import ALONE, OTHER_BITS, STAGES
+from benchmarks.contestants.service_stages import ALONE, OTHER_BITS, STAGES, key_of
 from benchmarks.measure import ROOT, in_child, machine, write
+from benchmarks.turns import Turns
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
 from common.versions.digest import model_digest, model_files
@@ -56,6 +58,7 @@ from service.routing.router import Router
 
 ONE_TASK = Path("assets.extra/one_task")
 SCRIPT = Path(__file__).with_name("serve_check.lua")
+STAGES_MODULE = "benchmarks.contestants.service_stages"
 SIZES = (50, 500)
 RATES = {50: 100, 500: 20}
 """Requests a second of each size."""
@@ -433,7 +436,8 @@ def endless_header(served: Served, megabytes: int) -> Figures:
 
 
 def router_microseconds(version: Path, size: int) -> Figures:
-    """Time per candidate of the router alone, medians; of setups that it has and has not seen."""
+    """Time per candidate of the router alone, medians: of setups that it remembers, as those of a
+    warm version, and of those that it searches its table for."""
     setups = pq.read_table(version / "assets.extra" / "routing.parquet")["setup_id"].to_pylist()
     ids = np.random.default_rng(3).choice(setups, size).tolist()
 
@@ -442,15 +446,45 @@ def router_microseconds(version: Path, size: int) -> Figures:
         call()
         return (time.perf_counter() - began) / size * 1e6
 
-    table = RoutingTable.load(version)
-    first = []
-    for _ in range(20):
-        router = Router(RoutingTable.load(version))
+    times: dict[str, list[float]] = {"known_us": [], "searched_us": []}
+    for _ in range(50):
+        table = RoutingTable.load(version)
+        router = Router(table)
         router.route(["no setup"])
-        first.append(took(partial(router.route, ids)))
-    Router(table).route(ids)
-    again = [took(partial(Router(table).route, ids)) for _ in range(200)]
-    return {"seen_us": median(again), "new_us": median(first)}
+        times["searched_us"].append(took(partial(router.route, ids)))
+        table.remember()
+        times["known_us"].append(took(partial(router.route, ids)))
+    return {name: median(spent) for name, spent in times.items()}
+
+
+def beside_pushes(served: Served, every: float, turn: Callable[[], Figures]) -> Figures:
+    """A turn without pushes and one with them, and what these make of its latencies.
+
+    On a machine that other work shares, a p99 says little without that of the turn beside it.
+    """
+    quiet = turn()
+    before = served.pushed
+    with served.pushes(every):
+        pushing = turn()
+    served.await_version(served.newest)
+    return {
+        "quiet_p50_ms": quiet["p50_ms"],
+        "quiet_p99_ms": quiet["p99_ms"],
+        "p50_ms": pushing["p50_ms"],
+        "p99_ms": pushing["p99_ms"],
+        "quiet_p99_over_p50": quiet["p99_ms"] / quiet["p50_ms"],
+        "p99_over_p50": pushing["p99_ms"] / pushing["p50_ms"],
+        "p99_over_quiet_p99": pushing["p99_ms"] / quiet["p99_ms"],
+        "failed": quiet["failed"] + pushing["failed"],
+        "mixed": pushing.get("mixed", 0),
+        "pushes": served.pushed - before,
+        "load_s": served.load_seconds(),
+    }
+
+
+def ratio(those: Sequence[float], these: Sequence[float]) -> float:
+    """Median over the rounds of that of each."""
+    return median(a / b for a, b in zip(those, these, strict=True))
 
 
 def medians(rounds: list[Figures]) -> Figures:
@@ -501,93 +535,118 @@ def main(
 
     for size in SIZES:
         tell(f"router, {size} candidates, microseconds each", router_microseconds(source, size))
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         work = Path(name)
         swapped(source, work / "swapped")
         versions = {RoutingTable.load(source).assignment_id: source, "swapped": work / "swapped"}
-        bodies = {size: make_body(source, contract, size) for size in SIZES}
         files = {size: work / f"{size}.json" for size in SIZES}
-        for size, body in bodies.items():
-            files[size].write_bytes(body)
-        named = {str(size): str(file) for size, file in files.items()}
-        stages = in_child(
-            "benchmarks.contestants.service_stages:stage_times",
-            {"serving": str(serving), "bodies": named},
-        ).result
-        decoders = in_child(
-            "benchmarks.contestants.service_stages:decoder_times",
-            {"serving": str(serving), "bodies": named},
-        ).result
+        for size, file in files.items():
+            file.write_bytes(make_body(source, contract, size))
+        requests = {
+            "serving": str(serving),
+            "bodies": {str(size): str(file) for size, file in files.items()},
+        }
+        decoders = in_child(f"{STAGES_MODULE}:decoder_times", requests).result
         for size in SIZES:
             tell(f"{size} candidates, CPU ms of decoding, by decoder", decoders[str(size)])
         checkouts = {SERVICE: ROOT} | ({BEFORE: before.resolve()} if before else {})
         services = {n: Served(c, versions, work / n) for n, c in checkouts.items()}
         peer = Peer(source)
-        try:
-            expected = {
-                (n, size): served.expect(bodies[size], size)
-                for n, served in services.items()
-                for size in SIZES
-            }
-            for size in SIZES:
-                others = other_bodies(bodies[size])
-                quiet: dict[str, list[Figures]] = {n: [] for n in (*services, *others, GRPC)}
-                steady: dict[str, list[Figures]] = {n: [] for n in services}
-                examples = _body_examples(bodies[size])
-                for _ in range(rounds):
-                    for n, served in services.items():
-                        load = files[size], expected[n, size]
-                        quiet[n].append(served.load(*load, seconds, connections))
-                    for n, served in services.items():
-                        url = f"{served.url}/v1/predict"
-                        steady[n].append(at_rate(url, bodies[size], RATES[size], seconds, 4))
-                    for n, (media, body) in others.items():
-                        file = work / f"{size}-{n}"
-                        file.write_bytes(body)
-                        load = file, expected[SERVICE, size]
-                        served = services[SERVICE]
-                        quiet[n].append(served.load(*load, seconds, connections, media))
-                    quiet[GRPC].append(peer.load(examples, seconds, connections))
-                for n, served in services.items():
-                    pushed = served.pushed
-                    with served.pushes(every):
-                        load = files[size], expected[n, size]
-                        under_pushes = served.load(*load, push_seconds, connections)
-                    under_pushes["pushes"] = served.pushed - pushed
-                    served.await_version(served.newest)
-                    under_pushes["load_s"] = served.load_seconds()
-                    tell(f"{size} candidates, {n}, with pushes", under_pushes)
-                cpu = {n: median(r["cpu_ms"] for r in turns) for n, turns in quiet.items()}
-                times = stages[str(size)]
-                within = sum(times[stage] for stage in STAGES)
-                outside = {"HTTP and the way to the model": cpu[SERVICE] - within}
-                tell(f"{size} candidates, {OTHER_BITS}", {"candidates": times[OTHER_BITS]})
-                for unit, scale in ("ms a request", 1.0), ("us a candidate", 1e3 / size):
-                    shares = {s: times[s] * scale for s in STAGES}
-                    shares |= {k: v * scale for k, v in outside.items()}
-                    tell(f"{size} candidates, CPU by stage, {unit}", shares)
-                for n, turns in quiet.items():
-                    tell(f"{size} candidates, {n}, quiet", medians(turns))
-                for n, turns in steady.items():
-                    tell(f"{RATES[size]} requests/s of {size} candidates, {n}", medians(turns))
-                tell(
-                    f"{size} candidates, CPU of the service over",
-                    {n: cpu[SERVICE] / cpu[n] for n in cpu if n != SERVICE}
-                    | {f"grpc, from {n}": cpu[n] / cpu[GRPC] for n in others}
-                    | {ALONE: cpu[SERVICE] / times[ALONE]}
-                    | {"the models' calls alone": cpu[SERVICE] / times["graph"]},
+        stack.callback(peer.close)
+        for served in services.values():
+            stack.callback(served.close)
+        stages = stack.enter_context(Turns(f"{STAGES_MODULE}:Stages", requests))
+        for size, file in files.items():
+            expected = {n: served.expect(file.read_bytes(), size) for n, served in services.items()}
+            for what, measured in (
+                turns_of(size, file, expected, services, peer, stages, seconds, rounds, connections)
+                | push_turns(
+                    size, file, expected, services, push_seconds, every, rounds, connections
                 )
-            for n, served in services.items():
-                tell(f"memory, {n}, MiB", {"pss": memory_mib(served.process.pid)})
-            served = services[SERVICE]
-            for what, body in worst_bodies(8 * 2**20, 52).items():
-                tell(f"worst bodies, {what}", attack(served, body))
-            tell("endless header", endless_header(served, 256))
-        finally:
-            for served in services.values():
-                served.close()
-            peer.close()
+            ).items():
+                tell(what, measured)
+        for n, served in services.items():
+            tell(f"memory, {n}, MiB", {"pss": memory_mib(served.process.pid)})
+        served = services[SERVICE]
+        for what, body in worst_bodies(8 * 2**20, 52).items():
+            tell(f"worst bodies, {what}", attack(served, body))
+        tell("endless header", endless_header(served, 256))
     write(report, figures)
+
+
+def turns_of(
+    size: int,
+    file: Path,
+    expected: Mapping[str, list[str]],
+    services: Mapping[str, Served],
+    peer: Peer,
+    stages: Turns,
+    seconds: int,
+    rounds: int,
+    connections: int,
+) -> dict[str, Figures]:
+    """All contestants on a request of so many candidates, in turns."""
+    body = file.read_bytes()
+    others = other_bodies(body)
+    examples = _body_examples(body)
+    turns: dict[str, list[Figures]] = {n: [] for n in (*services, *others, GRPC)}
+    in_a_loop: list[Figures] = []
+    for _ in range(rounds):
+        in_a_loop.append(stages.block())
+        for n, served in services.items():
+            turns[n].append(served.load(file, expected[n], seconds, connections))
+        for n, (media, other) in others.items():
+            place = file.with_suffix(f".{n}")
+            place.write_bytes(other)
+            load = place, expected[SERVICE], seconds, connections, media
+            turns[n].append(services[SERVICE].load(*load))
+        turns[GRPC].append(peer.load(examples, seconds, connections))
+    times = medians(in_a_loop)
+    cpu = {n: [figures["cpu_ms"] for figures in measured] for n, measured in turns.items()}
+    within = {stage: times[key_of(size, stage)] for stage in STAGES}
+    shares = within | {"HTTP and the way to the model": median(cpu[SERVICE]) - sum(within.values())}
+    alone = [block[key_of(size, ALONE)] for block in in_a_loop]
+    return (
+        {f"{size} candidates, {OTHER_BITS}": {"candidates": times[key_of(size, OTHER_BITS)]}}
+        | {
+            f"{size} candidates, CPU by stage, {unit}": {n: v * scale for n, v in shares.items()}
+            for unit, scale in (("ms a request", 1.0), ("us a candidate", 1e3 / size))
+        }
+        | {f"{size} candidates, {n}": medians(measured) for n, measured in turns.items()}
+        | {
+            f"{size} candidates, CPU over {ALONE}, in a loop": {
+                n: ratio(spent, alone) for n, spent in cpu.items()
+            },
+            f"{size} candidates, CPU over {GRPC}": {
+                n: ratio(spent, cpu[GRPC]) for n, spent in cpu.items() if n != GRPC
+            },
+        }
+    )
+
+
+def push_turns(
+    size: int,
+    file: Path,
+    expected: Mapping[str, list[str]],
+    services: Mapping[str, Served],
+    seconds: int,
+    every: float,
+    rounds: int,
+    connections: int,
+) -> dict[str, Figures]:
+    """Turns with pushes beside turns without any, as fast as it goes and at a fixed rate."""
+    body = file.read_bytes()
+    found: dict[str, Figures] = {}
+    for n, served in services.items():
+        at_full_load = partial(served.load, file, expected[n], seconds, connections)
+        url = f"{served.url}/v1/predict"
+        at_a_rate = partial(at_rate, url, body, RATES[size], seconds, 4)
+        for what, turn in (
+            (f"{size} candidates, {n}, pushes", at_full_load),
+            (f"{RATES[size]} requests/s of {size} candidates, {n}, pushes", at_a_rate),
+        ):
+            found[what] = medians([beside_pushes(served, every, turn) for _ in range(rounds)])
+    return found
 
 
 def _body_examples(body: bytes) -> list[bytes]:

@@ -7,6 +7,10 @@ split, the transform inside, and the hard tower as the service calls it, feature
 parsed before. On ids: fresh networks of the training race's widths, without a transform, so that
 only the layers count.
 
+On text: strings to hashed ids in a session like the service's, once of the columns as they are and
+once with those that all candidates share given and hashed once, as a request's context could be,
+and laid beside the others in the graph.
+
 Models take turns call by call in one process, on as many cores as TensorFlow takes; the ratio is
 of medians.
 """
@@ -31,6 +35,8 @@ BATCHES = (1, 50, 500)
 WARM_UP = 20
 HARD, FULL, ONE_TASK = "hard tower only", "full, two towers", "one task"
 PACKED = "hard tower only, by the service's call"
+TEXTS, BUCKETS = 15, 2**20
+SHARED_TEXTS = (0, 4, 8, 12)
 
 Times = dict[str, dict[int, list[float]]]
 """Milliseconds of each call by model and batch size."""
@@ -152,6 +158,38 @@ def networks() -> dict[str, Call]:
     }
 
 
+def hashing(shared: Sequence[int]) -> dict[str, Call]:
+    """Text features to ids, so many of them of one row for all; all in one block for none."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+
+    from service.models.saved_model import session_of_one_thread
+
+    values = np.array(
+        [[f"value {i % 50} {j}" for j in range(TEXTS)] for i in range(max(BATCHES))], object
+    )
+    order = np.random.default_rng(0).permutation(TEXTS)
+
+    def call_of(count: int) -> Call:
+        with tf.Graph().as_default():
+            own = tf.compat.v1.placeholder(tf.string, [None, TEXTS - count])
+            context = tf.compat.v1.placeholder(tf.string, [1, count])
+            ids = tf.strings.to_hash_bucket_fast(own, BUCKETS)
+            if count:
+                once = tf.strings.to_hash_bucket_fast(context, BUCKETS)
+                once = tf.repeat(once, tf.shape(own)[0], axis=0)
+                ids = tf.gather(tf.concat([once, ids], axis=1), order, axis=1)
+            session = session_of_one_thread()
+            hashed = session._make_callable_from_options(
+                config_pb2.CallableOptions(feed=[context.name, own.name], fetch=[ids.name])
+            )
+        first = np.ascontiguousarray(values[:1, :count])
+        rest = np.ascontiguousarray(values[:, count:])
+        return lambda size: hashed(first, rest[:size])
+
+    return {f"{count} of {TEXTS} texts hashed once": call_of(count) for count in shared}
+
+
 def size_of(folder: Path) -> int:
     """Bytes of a SavedModel."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -177,12 +215,13 @@ def _show(console: Console, title: str, times: Times, sizes: Mapping[str, int] |
         cells = [f"{np.percentile(of_size[size], q):.2f}" for size in BATCHES for q in (50, 99)]
         table.add_row(name, *cells, *([f"{sizes[name] / 1e6:.2f}"] if sizes else []))
     console.print(table)
-    for other in [name for name in times if name != HARD]:
+    first, *others = times
+    for other in others:
         ratios = [
-            f"batch {size}: {np.median(times[other][size]) / np.median(times[HARD][size]):.3f}"
+            f"batch {size}: {np.median(times[other][size]) / np.median(times[first][size]):.3f}"
             for size in BATCHES
         ]
-        console.print(f"p50 of {other} over that of {HARD}: {', '.join(ratios)}")
+        console.print(f"p50 of {other} over that of {first}: {', '.join(ratios)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -201,7 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show(console, "SavedModels on serialized tf.Examples", from_examples, sizes)
     on_ids = race(networks(), options.calls)
     _show(console, "networks on ids, widths of the training race", on_ids, None)
+    on_text = race(hashing(SHARED_TEXTS), options.calls)
+    _show(console, "text to ids", on_text, None)
     report = {"machine": machine(), "sizes": sizes, "examples": from_examples, "ids": on_ids}
+    report["text"] = on_text
     write(options.json, report)
 
 

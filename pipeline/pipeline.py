@@ -9,8 +9,10 @@ from typing import Literal
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.types import BaseChannel
 
@@ -72,9 +74,7 @@ class Places:
         Args:
           attempt: the run's, whose own leavings in the push folder don't count.
         """
-        store = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(out / "metadata.sqlite")
-        )
+        store = metadata.sqlite_metadata_connection_config(str(out / "metadata.sqlite"))
         serving = out / "serving"
         left_out = {} if attempt is None else {"but": attempt.left}
         root = str(out / "artifacts")
@@ -296,14 +296,12 @@ class DataChecks:
     @classmethod
     def of(cls, blueprint: Blueprint, log: LabelledLog) -> DataChecks:
         config, schema = blueprint.config, log.schemas.outputs["schema"]
-        statistics = tfx.components.StatisticsGen(
+        statistics = StatisticsGen(
             examples=log.columns,
             schema=schema,
             stats_options=tfdv.StatsOptions(sample_rate=config.statistics.sample_rate),
         )
-        validator = tfx.components.ExampleValidator(
-            statistics=statistics.outputs["statistics"], schema=schema
-        )
+        validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
         gate = DataGate(
             statistics=statistics.outputs["statistics"],
             schema=schema,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from schemas import strict_yaml
+from schemas import strict_json, strict_yaml
 from schemas.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -28,11 +29,15 @@ def checked(model: type[Model], value: Any, source: str) -> Model:
 
 
 def checked_json(model: type[Model], text: str | bytes, source: str) -> Model:
-    """As `checked`, of JSON; raises `InputError` also where it is none."""
+    """As `checked`, of JSON; raises `InputError` also where it is none, or says a thing twice."""
     try:
-        return model.model_validate_json(text)
+        strict_json.load(text)
+        whole = text.removeprefix(BOM_UTF8) if isinstance(text, bytes) else text
+        return model.model_validate_json(whole)
     except ValidationError as error:
         raise InputError(f"{source}: {first_problem(error)}") from None
+    except ValueError as error:
+        raise InputError(f"{source}: not JSON: {error}") from None
 
 
 def checked_yaml(model: type[Model], text: str | bytes, source: str) -> Model:

@@ -40,6 +40,23 @@ def setup_values(setup: str) -> list[str]:
     return values
 
 
+def checked_values(setup: str, columns: Sequence[str]) -> list[str]:
+    """`setup_values` of an id that may come from anywhere, one a column.
+
+    Raises:
+      ValueError: `setup_id` makes no such id of values of these columns; the message says why.
+    """
+    values = setup_values(setup)
+    wanted = f"wanted {SEPARATOR.join(columns)}"
+    if len(values) != len(columns):
+        raise ValueError(f"{setup!r} has {len(values)} of {len(columns)} values; {wanted}")
+    if "" in values:
+        raise ValueError(f"{setup!r} has no {columns[values.index('')]}; {wanted}")
+    if ESCAPE in setup and (canonical := setup_id(values)) != setup:
+        raise ValueError(f"{setup!r} has a {ESCAPE!r} that escapes nothing; wanted {canonical!r}")
+    return values
+
+
 def setup_ids(columns: Sequence[pa.Array]) -> pa.Array:
     """`setup_id` over string arrays of one length; null where any of them is null."""
     escaped = [

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.routing.rules import ContradictionError
+from common.routing.rules import CandidateError
 from schemas.labelled import HISTORICAL_CVR
-from schemas.setup_id import setup_id
 from service.decoding.request import BadFieldError, Request, Texts
 from service.models.bundle import Bundle
 from service.models.inputs import InputSchema, RawFeatures, fill_in
 from service.models.live import Loaded
 from service.models.scorer import Scorer
+from service.routing.candidates import bad_field, candidates_of
 from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Decisions, Router
 from service.routing.variants import AbTest
 
@@ -53,31 +53,32 @@ def answer(
       ScoringError: a model does not answer.
     """
     bundle, columns = loaded.contents, request.columns
-    settings = bundle.table.settings
-    ids = _setup_ids(request, bundle.schema, settings.setup)
-    contexts = (
-        _declared(request, bundle.schema, "category", settings.category),
-        _declared(request, bundle.schema, "advertiser_type", settings.advertiser_type),
-    )
+    candidates = candidates_of(request, bundle.schema, bundle.table.settings)
+    _refuse_no_share(columns, bundle.schema, HISTORICAL_CVR)
     router = Router(bundle.table, experiment)
     try:
-        decisions = router.route(ids, *contexts, _keys(request, experiment))
-    except ContradictionError as error:
-        raise BadFieldError(f"candidates.{error.field}", error.message) from None
+        decisions = router.route(
+            candidates.setup_ids,
+            candidates.categories,
+            candidates.advertiser_types,
+            _keys(request, experiment),
+        )
+    except CandidateError as error:
+        raise bad_field(error) from None
     fill_in(columns, bundle.schema, HISTORICAL_CVR, decisions.cvr)
     scorers = {HARD_TOWER_MODEL: bundle.models.hard, ONE_TASK_MODEL: bundle.models.one_task}
     return Answer(
         version=loaded.number,
         assignment_id=bundle.table.assignment_id,
         as_of=bundle.manifest.data.as_of,
-        setup_ids=ids,
+        setup_ids=candidates.setup_ids,
         decisions=decisions,
         probability=_score(columns, decisions.model, scorers, timed),
     )
 
 
 def _score(
-    columns: RawFeatures, model: npt.NDArray[np.str_], scorers: dict[str, Scorer], timed: Timed
+    columns: RawFeatures, model: npt.NDArray[np.object_], scorers: dict[str, Scorer], timed: Timed
 ) -> npt.NDArray[np.float32]:
     probability = np.empty(len(model), np.float32)
     for name, scorer in scorers.items():
@@ -89,52 +90,15 @@ def _score(
     return probability
 
 
-def _setup_ids(request: Request, schema: InputSchema, setup: tuple[str, ...]) -> list[str]:
-    """The candidates' setup ids, joined from the setup's columns where they were left out."""
-    given = request.field("setup_id")
-    if None not in given:
-        return [s for s in given if s is not None]
-    columns = [_text(request, schema, column) for column in setup]
-
-    def joined(i: int) -> str:
-        values = ["" if column is None else column[i] for column in columns]
-        if "" in values:
+def _refuse_no_share(columns: RawFeatures, schema: InputSchema, name: str) -> None:
+    """Raises `BadFieldError` where the request gives a feature that is a share, outside [0, 1]."""
+    if name in schema.numbers:
+        values = columns.numbers[schema.numbers.index(name)]
+        if (wrong := (values < 0) | (values > 1)).any():
+            i = int(wrong.argmax())
             raise BadFieldError(
-                f"candidates.{i}.setup_id",
-                f"absent, and so is {setup[values.index('')]!r}; wanted it, or "
-                f"{', '.join(setup)} as text features",
+                f"candidates.{i}.features.{name}", f"{values[i]:g}; wanted a number from 0 to 1"
             )
-        return setup_id(values)
-
-    return [joined(i) if s is None else s for i, s in enumerate(given)]
-
-
-def _text(request: Request, schema: InputSchema, column: str) -> npt.NDArray[np.object_] | None:
-    """The feature of a column of the contract, str [n]; None where no text feature is of it."""
-    name = schema.input_of(column)
-    return request.columns.text[schema.text.index(name)] if name in schema.text else None
-
-
-def _declared(
-    request: Request, schema: InputSchema, field: str, column: str | None
-) -> Texts | None:
-    """The candidates' category or advertiser type: as its field says, or else the feature.
-
-    Raises:
-      BadFieldError: a field says something else than the feature.
-    """
-    given = request.fields.get(field)
-    feature = None if column is None else _text(request, schema, column)
-    if feature is None:
-        return given
-    if given is None or not any(given):
-        return feature.tolist()
-    for i, (value, other) in enumerate(zip(given, feature, strict=True)):
-        if value and other and value != other:
-            raise BadFieldError(
-                f"candidates.{i}.{field}", f"{value!r}; wanted {other!r}, as in feature {column!r}"
-            )
-    return [value or other for value, other in zip(given, feature, strict=True)]
 
 
 def _keys(request: Request, experiment: AbTest | None) -> list[str] | None:

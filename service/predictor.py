@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
+from schemas.setup_id import setup_id
 from service.decoding.arrow_body import ArrowDecoder
 from service.decoding.json_body import JsonDecoder
-from service.decoding.request import BadFieldError, Request
+from service.decoding.request import BadFieldError, Request, column_names
 from service.models.bundle import Bundle
 from service.models.live import Loaded
 from service.models.scorer import ScoringError
 from service.predict import Answer, answer
 from service.routing.decisions import decision_line
 from service.settings import ServeSettings
-from service.workers.wire import ARROW, Group, ModelCall, Reply
+from service.workers.wire import ARROW, JSON, Group, ModelCall, Reply
 
 logger = logging.getLogger("hardtower.serving")
 
@@ -67,11 +69,13 @@ class Predictor:
         return (self._arrow if kind == ARROW else self._json).decode(body)
 
     def warm_up(self) -> None:
-        """Answers requests of every size, so that none has to wait for what is done only once."""
+        """Answers requests of every kind and size, so that none has to wait for what is done only
+        once, nor for memory that the system first has to give."""
+        self.bundle.table.remember()
         for n in (*WARM_UP_SIZES, self.settings.max_candidates):
-            body = orjson.dumps({"key": "", "candidates": [{"setup_id": "", "key": ""}] * n})
-            for _ in range(3):
-                self.predict(body, 0)
+            for body, kind in warm_up_bodies(self.bundle, n):
+                for _ in range(3):
+                    self.predict(body, kind)
 
     def _answer(self, request: Request, start: float) -> Reply:
         scored: list[ModelCall] = []
@@ -88,6 +92,23 @@ class Predictor:
             line = decision_line(answered, request.request_id, request.key, datetime.now(UTC))
         groups = tuple(Group(*way, n) for way, n in Counter(ways).items())
         return Reply(200, content, time.perf_counter() - start, groups, tuple(scored), line)
+
+
+def warm_up_bodies(bundle: Bundle, n: int) -> Iterator[tuple[bytes, int]]:
+    """Requests of n candidates with every feature, and the kind of each."""
+    schema = bundle.schema
+    features: dict[str, str | float] = dict.fromkeys(schema.text, "x")
+    features |= dict.fromkeys(schema.numbers, 0.5)
+    fields = {"setup_id": setup_id(["x"] * len(bundle.table.settings.setup)), "key": "x"}
+    row = fields | {"features": features}
+    yield orjson.dumps({"key": "x", "candidates": [row] * n}), JSON
+    columns = fields | {column: features[name] for column, name in column_names(schema).items()}
+    batch = pa.record_batch([pa.array([v] * n) for v in columns.values()], names=list(columns))
+    batch = batch.replace_schema_metadata({"key": "x"})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    yield sink.getvalue().to_pybytes(), ARROW
 
 
 def problem(field: str | None, message: str) -> bytes:

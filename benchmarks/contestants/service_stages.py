@@ -9,7 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from service.routing.router import HARD_TOWER_MODEL as HARD
+from service.routing.router import ONE_TASK_MODEL as ONE_TASK
+
 CALLS = 200
+BLOCK_CALLS = 40
 BOUNDS, PARSING, COLUMNS, ROUTING = "bounds", "parsing and validation", "columns", "routing"
 GRAPH, ANSWER = "graph", "answer"
 STAGES = (BOUNDS, PARSING, COLUMNS, ROUTING, GRAPH, ANSWER)
@@ -18,79 +22,91 @@ ALONE = "SavedModel calls on tf.Examples"
 OTHER_BITS = "candidates whose probability has other bits than `serving_default`'s"
 
 
-def stage_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """CPU milliseconds of each stage, medians of `CALLS`; and `OTHER_BITS`.
+class Stages:
+    """Runs each stage on its own; a contestant of `benchmarks.turns`."""
 
-    Args:
-      serving: folder of one version.
-      bodies: files of requests by their number of candidates.
-    """
-    import service.workers.preload  # noqa: F401, I001  As in a model process.
-    import numpy as np
-    import tensorflow as tf
+    def __init__(self, serving: str, bodies: Mapping[str, str]) -> None:
+        """
+        Args:
+          serving: folder of one version.
+          bodies: files of requests by their number of candidates.
+        """
+        import service.workers.preload  # noqa: F401, I001  As in a model process.
+        import tensorflow as tf
 
-    from common.versions.folder import ServingFolder
-    from common.versions.reference import ONE_TASK_DIRECTORY
-    from common.versions.signatures import SERVING_DEFAULT
-    from service import predict
-    from service.decoding.json_body import JsonDecoder, refuse_wide
-    from service.routing.router import HARD_TOWER_MODEL, ONE_TASK_MODEL, Router
-    from service.settings import ServeSettings
-    from service.workers.worker import open_predictor
+        from common.versions.folder import ServingFolder
+        from common.versions.reference import ONE_TASK_DIRECTORY
+        from common.versions.signatures import SERVING_DEFAULT
+        from service.settings import ServeSettings
+        from service.workers.worker import open_predictor
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    folder = ServingFolder(Path(serving))
-    newest = folder.newest()
-    assert newest is not None
-    settings = ServeSettings(serving_dir=folder.root)
-    predictor = open_predictor(settings, newest.number, newest.path, None)
-    bundle = predictor.bundle
-    decoder = JsonDecoder(bundle.schema, settings.max_candidates)
-    width = len(bundle.schema.text) + len(bundle.schema.numbers)
-    router = Router(bundle.table)
-    scorers: dict[str, Any] = {
-        HARD_TOWER_MODEL: bundle.models.hard,
-        ONE_TASK_MODEL: bundle.models.one_task,
-    }
-    paths = {HARD_TOWER_MODEL: Path(), ONE_TASK_MODEL: Path(ONE_TASK_DIRECTORY)}
-    loaded = {n: tf.saved_model.load(str(newest.path / p)) for n, p in paths.items()}
-    from_examples = {n: model.signatures[SERVING_DEFAULT] for n, model in loaded.items()}
-    by_size = {}
-    for size, file in bodies.items():
-        body = Path(file).read_bytes()
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        folder = ServingFolder(Path(serving))
+        newest = folder.newest()
+        assert newest is not None
+        settings = ServeSettings(serving_dir=folder.root)
+        self._predictor = open_predictor(settings, newest.number, newest.path, None)
+        paths = {HARD: newest.path, ONE_TASK: newest.path / ONE_TASK_DIRECTORY}
+        self._loaded = {n: tf.saved_model.load(str(path)) for n, path in paths.items()}
+        self._from_examples = {n: m.signatures[SERVING_DEFAULT] for n, m in self._loaded.items()}
+        stages = {size: self._stages(Path(file).read_bytes()) for size, file in bodies.items()}
+        self._stages_of = {size: calls for size, (calls, _) in stages.items()}
+        self._other_bits = {key_of(size, OTHER_BITS): n for size, (_, n) in stages.items()}
+
+    def block(self) -> dict[str, float]:
+        """CPU milliseconds of each stage by `key_of`, medians; and `OTHER_BITS`."""
+        found: dict[str, float] = dict(self._other_bits)
+        for size, stages in self._stages_of.items():
+            times = {name: _cpu_ms(stage, BLOCK_CALLS) for name, stage in stages.items()}
+            times[PARSING] -= times[BOUNDS]
+            found |= {key_of(size, name): spent for name, spent in times.items()}
+        return found
+
+    def _stages(self, body: bytes) -> tuple[dict[str, Callable[[], object]], int]:
+        """The stages of a request as calls, and how many probabilities have other bits."""
+        import numpy as np
+        import tensorflow as tf
+
+        from service import predict
+        from service.decoding.json_body import JsonDecoder, refuse_wide
+        from service.routing.router import Router
+
+        predictor, bundle = self._predictor, self._predictor.bundle
+        most = predictor.settings.max_candidates
+        decoder = JsonDecoder(bundle.schema, most)
+        width = len(bundle.schema.text) + len(bundle.schema.numbers)
+        router = Router(bundle.table)
+        scorers: dict[str, Any] = {HARD: bundle.models.hard, ONE_TASK: bundle.models.one_task}
         parsed = decoder.parse(body)
-        request = decoder.arrange(parsed)
+        request = decoder.arrange(parsed, body)
         ids = [setup or "" for setup in request.field("setup_id")]
         model = router.route(ids).model
-        parts = [
-            (scorers[name], from_examples[name], np.flatnonzero(model == name))
-            for name in scorers
-            if (model == name).any()
-        ]
-        columns = [(scorer, request.columns.take(rows)) for scorer, _, rows in parts]
+        parts = {n: np.flatnonzero(model == n) for n in scorers if (model == n).any()}
+        columns = [(scorers[n], request.columns.take(rows)) for n, rows in parts.items()]
         examples = [
-            (call, tf.constant(_examples(bundle.schema, own)))
-            for (_, call, _), (_, own) in zip(parts, columns, strict=True)
+            (self._from_examples[n], tf.constant(_examples(bundle.schema, own)))
+            for n, (_, own) in zip(parts, columns, strict=True)
         ]
         whole = predict.answer(request, predictor._loaded, None)
-        stages: dict[str, Callable[[], object]] = {
-            BOUNDS: partial(refuse_wide, body, settings.max_candidates, width),
+        other_bits = sum(
+            int((scorer.score(own) != _called(call, serialized)[0]).sum())
+            for (scorer, own), (call, serialized) in zip(columns, examples, strict=True)
+        )
+        return {
+            BOUNDS: partial(refuse_wide, body, most, width),
             PARSING: partial(decoder.parse, body),
             COLUMNS: partial(decoder.arrange, parsed),
             ROUTING: partial(router.route, ids),
             GRAPH: partial(_each, [partial(scorer.score, own) for scorer, own in columns]),
             ANSWER: partial(_answered, whole),
             ALONE: partial(_each, [partial(_called, call, own) for call, own in examples]),
-        }
-        times = {name: _cpu_ms(stage) for name, stage in stages.items()}
-        times[PARSING] -= times[BOUNDS]
-        times[OTHER_BITS] = sum(
-            int((scorer.score(own) != _called(call, serialized)[0]).sum())
-            for (scorer, own), (call, serialized) in zip(columns, examples, strict=True)
-        )
-        by_size[size] = times
-    return by_size
+        }, other_bits
+
+
+def key_of(size: str | int, stage: str) -> str:
+    """Name of a stage's figure in a block."""
+    return f"{size} {stage}"
 
 
 def decoder_times(serving: str, bodies: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -171,11 +187,11 @@ def _called(signature: Any, examples: Any) -> list[Any]:
     return [answer.numpy() for answer in signature(examples=examples).values()]
 
 
-def _cpu_ms(stage: Callable[[], object]) -> float:
+def _cpu_ms(stage: Callable[[], object], calls: int = CALLS) -> float:
     for _ in range(10):
         stage()
     spent = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         began = time.process_time_ns()
         stage()
         spent.append((time.process_time_ns() - began) / 1e6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -129,7 +130,9 @@ class Requests:
 def _wrong(rng: random.Random) -> tuple[str, bytes]:
     """A request that must be refused."""
     request = json.loads(json.dumps(SOUND))
-    kind = rng.choice(("feature", "text", "unknown", "none", "deep", "many", "UTF-16"))
+    kind = rng.choice(
+        ("feature", "text", "unknown", "none", "deep", "many", "UTF-16", "twice", "parts", "denied")
+    )
     value = rng.choice(WRONG)
     if kind == "feature":
         rng.choice(request["candidates"])["features"][rng.choice(("shop", "goal", "price"))] = value
@@ -140,6 +143,17 @@ def _wrong(rng: random.Random) -> tuple[str, bytes]:
         rng.choice([request, *request["candidates"]])[f"k{rng.randrange(9)}"] = value
     elif kind == "none":
         request["candidates"] = rng.choice(([], None, {}, "x", [1]))
+    elif kind == "twice":
+        text = json.dumps(request)
+        place = rng.choice([found.start() for found in re.finditer(r'"\w+": ', text)])
+        _, end = json.JSONDecoder().raw_decode(text, text.index(": ", place) + 2)
+        return f"{kind}: {text[place:end]}", f"{text[:end]}, {text[place:]}".encode()
+    elif kind == "parts":
+        request["candidates"][0] = {"setup_id": rng.choice(("", "a", "a|", "|buy", "a|buy|x"))}
+    elif kind == "denied":
+        setup = rng.choice(("a|buy", "new|buy"))
+        feature = rng.choice(({"shop": "z"}, {"goal": "lead"}))
+        request["candidates"][0] = {"setup_id": setup, "features": feature}
     elif kind == "deep":
         return kind, b'{"candidates":' + b"[" * rng.choice((200, 5000, 100_000))
     elif kind == "many":

@@ -103,10 +103,10 @@ BAD_VALUES: dict[str, tuple[Any, ...]] = {
     "spend": (-3.0, float("inf"), float("nan"), -1e39),
 }
 BAD_TEXT: dict[str, tuple[str, ...]] = {
-    TIME: ("soon", "2026-01-01", "1e", "0x", "12:30"),
-    CONVERSION: ("never", "1,5"),
-    LABEL: ("yes", "1.5", "00x"),
-    "price": ("abc", "1.2.3", "12 USD"),
+    TIME: ("soon", "2026-01-01", "1e", "0x", "12:30", hex(START), f"{START:_}"),
+    CONVERSION: ("never", "1,5", hex(START + DAY)),
+    LABEL: ("yes", "1.5", "00x", "0x1", "0X0"),
+    "price": ("abc", "1.2.3", "12 USD", "0x1F", "1_000", "\u0667"),
     "spend": ("free", "-0,5"),
 }
 """Of CSV alone, where every value is text."""

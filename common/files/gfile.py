@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from common.files.arrow import parquet_table
+from schemas import strict_json
 
 
 def write_text(text: str, path: str) -> None:
@@ -32,7 +33,7 @@ def write_json(value: Any, path: str) -> None:
 
 
 def read_json(path: str) -> Any:
-    return json.loads(read_text(path))
+    return strict_json.load(read_text(path))
 
 
 def write_parquet(table: pa.Table, path: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
+from schemas import strict_json
 from schemas.errors import InputError
 
 
@@ -32,8 +32,8 @@ def read_local_json(path: Path, default: Any = None) -> Any:
     if not path.is_file():
         return default
     try:
-        contents = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        contents = strict_json.load(path.read_bytes())
+    except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}; wanted the file as it was written") from None
     if default is not None and type(contents) is not type(default):
         seen, wanted = type(contents).__name__, type(default).__name__

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic import model_validator as validator
 
 from schemas.errors import InputError
-from schemas.setup_id import setup_values
+from schemas.setup_id import ESCAPE, SEPARATOR, checked_values
 
 Task = Literal["hard", "soft", "fallback"]
 RuleKey = tuple[str | None, str | None]
@@ -74,16 +74,18 @@ class RoutingSettings(BaseModel):
 _FIELDS = ("category", "advertiser_type")
 
 
-class ContradictionError(InputError):
-    """A candidate's category or advertiser type is not the one in its setup id.
+class CandidateError(InputError):
+    """A candidate whose setup id is none, or is not of its category or advertiser type.
 
     Attributes:
-      field: `category` or `advertiser_type`.
+      candidate: its place among those asked for.
+      field: `setup_id`, `category` or `advertiser_type`.
       message: value seen and value wanted.
     """
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, candidate: int, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
+        self.candidate = candidate
         self.field = field
         self.message = message
 
@@ -106,35 +108,54 @@ class UnknownSetups:
         self.categories = {key[0] for key in self._rules if key[0] is not None}
         self.advertiser_types = {key[1] for key in self._rules if key[1] is not None}
 
-    def key(self, setup_id: str, category: str | None, advertiser_type: str | None) -> RuleKey:
-        """Category and advertiser type of a setup.
+    def deniable(
+        self, categories: Sequence[str | None] | None, advertiser_types: Sequence[str | None] | None
+    ) -> bool:
+        """Whether setup ids may contradict what is said of candidates."""
+        said = (categories, advertiser_types)
+        return any(
+            place is not None and given is not None and any(given)
+            for place, given in zip(self._places, said, strict=True)
+        )
+
+    def keys(
+        self,
+        candidates: Iterable[int],
+        setup_ids: Sequence[str],
+        categories: Sequence[str | None] | None,
+        advertiser_types: Sequence[str | None] | None,
+    ) -> dict[int, RuleKey]:
+        """Category and advertiser type of candidates.
 
         A value whose column is one of the setup's own is taken from the id. One that is not known,
         or whose column the log does not have, is the empty string, as in training.
 
         Args:
-          category, advertiser_type: where they are known besides.
+          candidates: their places in the other arguments.
+          categories, advertiser_types: where they are known besides.
 
         Raises:
-          ContradictionError: one of them is not the one in the id.
+          CandidateError: an id is malformed, or one of them is not the one in the id.
         """
-        given = (category or "", advertiser_type or "")
-        if self._places == (None, None):
-            return given
-        values = setup_values(setup_id)
-        if len(values) != len(self._setup):
-            return given
-        own_category, own_type = (
-            known if place is None else values[place]
+        said = (categories, advertiser_types)
+        return {
+            i: self._key(i, setup_ids[i], [None if given is None else given[i] for given in said])
+            for i in candidates
+        }
+
+    def _key(self, candidate: int, setup: str, given: Sequence[str | None]) -> RuleKey:
+        values = split_setup(candidate, setup, self._setup)
+        category, advertiser_type = (
+            known or "" if place is None else values[place]
             for known, place in zip(given, self._places, strict=True)
         )
-        own = (own_category, own_type)
-        for field, seen, wanted in zip(_FIELDS, given, own, strict=True):
+        key = (category, advertiser_type)
+        for field, seen, wanted in zip(_FIELDS, given, key, strict=True):
             if seen and seen != wanted:
-                raise ContradictionError(
-                    field, f"{seen!r}; wanted {wanted!r}, as in setup {setup_id!r}"
+                raise CandidateError(
+                    candidate, field, f"{seen!r}; wanted {wanted!r}, as in setup {setup!r}"
                 )
-        return own
+        return key
 
     def rule(self, key: RuleKey) -> tuple[UnknownRule, str]:
         """The rule that holds for a key, and the reason to give."""
@@ -145,6 +166,37 @@ class UnknownSetups:
         elif self.advertiser_types and advertiser_type not in self.advertiser_types:
             reason = UNKNOWN_TYPE
         return find_rule(self._rules, category, advertiser_type), reason
+
+
+def split_setup(candidate: int, setup: str, columns: Sequence[str]) -> list[str]:
+    """The values of a candidate's setup, one a column.
+
+    Raises:
+      CandidateError: its id is malformed.
+    """
+    try:
+        return checked_values(setup, columns)
+    except ValueError as error:
+        raise CandidateError(candidate, "setup_id", str(error)) from None
+
+
+def split_setups(
+    candidates: Sequence[int], setups: Sequence[str], columns: Sequence[str]
+) -> list[Sequence[str]]:
+    """The values of many setups, [columns][n].
+
+    Raises:
+      CandidateError: an id is malformed.
+    """
+    width = len(columns)
+    # A tenth of the time that they take one by one.
+    if {setup.count(SEPARATOR) for setup in setups} == {width - 1}:
+        whole = SEPARATOR.join(setups)
+        values = whole.split(SEPARATOR)
+        if ESCAPE not in whole and "" not in values:
+            return [values[place::width] for place in range(width)]
+    split = [split_setup(i, s, columns) for i, s in zip(candidates, setups, strict=True)]
+    return list(zip(*split, strict=True))
 
 
 def find_rule(

@@ -38,15 +38,15 @@ class Routed:
     """Answers for n candidates.
 
     Attributes:
-      task: str [n], `hard`, `soft` or `fallback` (the one-task model).
-      reason: str [n], `history`, `prior`, `held`, `cold_start`, `pinned`, or of a
+      task: object [n] of str, `hard`, `soft` or `fallback` (the one-task model).
+      reason: object [n] of str, `history`, `prior`, `held`, `cold_start`, `pinned`, or of a
         setup that the table does not hold `unknown`, `unknown_category` or `unknown_type`.
       cvr: float64 [n], historical CVR of the setup, the prior of the rule that matched an unknown
         one, NaN where that rule has none.
     """
 
-    task: npt.NDArray[np.str_]
-    reason: npt.NDArray[np.str_]
+    task: npt.NDArray[np.object_]
+    reason: npt.NDArray[np.object_]
     cvr: npt.NDArray[np.float64]
 
 
@@ -83,8 +83,8 @@ class RoutingTable:
         self._setups: pa.Array = columns["setup_id"]
         self._keys: npt.NDArray[np.uint64] = columns["key"].to_numpy()
         self._cvr: npt.NDArray[np.float64] = np.append(columns["historical_cvr"].to_numpy(), np.nan)
-        self._task, self._task_names = _codes(columns["task"], "U8")
-        self._reason, self._reason_names = _codes(columns["reason"], "U16")
+        self._task, self._task_names = _codes(columns["task"])
+        self._reason, self._reason_names = _codes(columns["reason"])
         self._found: dict[str, int] = {}
 
     @classmethod
@@ -138,8 +138,7 @@ class RoutingTable:
 
         Raises:
           InputError: lengths differ, or an id is not text.
-          ContradictionError: a category or advertiser type is not the one in an id that the table
-            does not hold.
+          CandidateError: an id is malformed, or holds another category or advertiser type.
         """
         n = len(setup_ids)
         for name, given in (("categories", categories), ("advertiser_types", advertiser_types)):
@@ -150,15 +149,12 @@ class RoutingTable:
         reason = self._reason_names[self._reason[row]]
         cvr = self._cvr[row]
         unknown = np.flatnonzero(row < 0)
+        said = (categories, advertiser_types)
+        # What is said of a known setup decides nothing, and must be true all the same.
+        asked = range(n) if self.unknown.deniable(*said) else unknown.tolist()
+        key_of = self.unknown.keys(asked, setup_ids, *said)
         if unknown.size:
-            keys = [
-                self.unknown.key(
-                    setup_ids[i],
-                    None if categories is None else categories[i],
-                    None if advertiser_types is None else advertiser_types[i],
-                )
-                for i in unknown.tolist()
-            ]
+            keys = [key_of[i] for i in unknown.tolist()]
             rules = {key: self.unknown.rule(key) for key in set(keys)}
             priors = {key: rule.prior_cvr for key, (rule, _) in rules.items()}
             task[unknown] = [rules[key][0].task for key in keys]
@@ -166,6 +162,12 @@ class RoutingTable:
             # None becomes NaN.
             cvr[unknown] = np.array([priors[key] for key in keys], np.float64)
         return Routed(task, reason, cvr)
+
+    def remember(self) -> None:
+        """Remembers all setups, unless they are too many, so that none is searched for later."""
+        if len(self) <= REMEMBERED:
+            setups = self._setups.to_numpy(zero_copy_only=False).tolist()
+            self._found = dict(zip(setups, range(len(setups)), strict=True))
 
     def _find(self, setup_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Row of each setup id, int64 [n], -1 where there is none."""
@@ -176,9 +178,10 @@ class RoutingTable:
         if None in rows:
             asked = [s for s, row in zip(setup_ids, rows, strict=True) if row is None]
             searched = self._search(asked).tolist()
-            if len(self._found) + len(asked) > REMEMBERED:
+            known = {s: row for s, row in zip(asked, searched, strict=True) if row >= 0}
+            if len(self._found) + len(known) > REMEMBERED:
                 self._found = {}
-            self._found.update((s, row) for s, row in zip(asked, searched, strict=True) if row >= 0)
+            self._found |= known
             rest = iter(searched)
             rows = [next(rest) if row is None else row for row in rows]
         return np.array(rows, np.int64)
@@ -190,7 +193,7 @@ class RoutingTable:
             keys = setup_keys(setup_ids)
         except (UnicodeError, AttributeError, pa.ArrowException) as error:
             raise InputError(f"setup_ids: {error}; wanted text, one id a candidate") from None
-        rows = np.full(len(keys), -1, np.int64)
+        row_of = np.full(len(keys), -1, np.int64)
         place = np.searchsorted(self._keys, keys)
         open_ = np.arange(len(keys))
         # Setups may share a key, so that a row counts only when its id is the same too.
@@ -198,13 +201,13 @@ class RoutingTable:
             inside = place[open_] < len(self._keys)
             open_ = open_[inside]
             open_ = open_[self._keys[place[open_]] == keys[open_]]
-            rows = pa.array(place[open_])
-            same = pc.equal(self._setups.take(rows), wanted.take(pa.array(open_)))
+            near = pa.array(place[open_])
+            same = pc.equal(self._setups.take(near), wanted.take(pa.array(open_)))
             hit = same.to_numpy(zero_copy_only=False).astype(bool)
-            rows[open_[hit]] = place[open_[hit]]
+            row_of[open_[hit]] = place[open_[hit]]
             open_ = open_[~hit]
             place[open_] += 1
-        return rows
+        return row_of
 
 
 def _read_settings(path: Path) -> RoutingSettings:
@@ -232,11 +235,11 @@ def _read_parquet(path: Path, assignment_id: str) -> pa.Table:
 
 
 def _codes(
-    column: pa.DictionaryArray, text: str
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.str_]]:
-    """Codes and the texts, of a type wide enough for any, that they stand for.
+    column: pa.DictionaryArray,
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
+    """Codes and the texts that they stand for.
 
     One more row stands at the end for setups that are not there.
     """
     codes = np.append(column.indices.to_numpy(), np.int8(0))
-    return codes, np.array(column.dictionary.to_pylist() or [""], text)
+    return codes, np.array(column.dictionary.to_pylist() or [""], object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def ingest(
 
     Returns:
       The content of `ingest.json`: first_day and last_day of the clicks, the window's ends, rows,
-      outside, rejected, rules, shards.
+      outside, rejected, rules, labels (by name, where the contract names them), shards and how many
+      of them are empty.
 
     Raises:
       InputError: a file is missing or unreadable, the window holds no row, or more rows break the
@@ -110,6 +112,8 @@ def ingest(
     report = _summary(reports, window)
     write_json(report, f"{report_uri}/ingest.json")
     _judge(report, contract, window, settings)
+    if report["empty"]:
+        logger.warning("ExampleGen: %d of %d shards hold no row", report["empty"], len(keys))
     logger.info(
         "ExampleGen: %s clicks of %s .. %s, %s rows set aside, %s outside the window",
         f"{report['rows'] - report['rejected']:,}",
@@ -122,10 +126,11 @@ def ingest(
 
 
 def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
-    rules: dict[str, int] = {}
+    rules: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
     for shard in reports:
-        for rule, rows in shard["rules"].items():
-            rules[rule] = rules.get(rule, 0) + rows
+        rules.update(shard["rules"])
+        labels.update(shard["labels"])
     firsts = [s["first_second"] for s in reports if s["first_second"] is not None]
     lasts = [s["last_second"] for s in reports if s["last_second"] is not None]
     return {
@@ -133,10 +138,12 @@ def _summary(reports: list[dict[str, Any]], window: Window) -> dict[str, Any]:
         "last_day": _day(max(lasts)) if lasts else None,
         "window": [str(window.start), str(window.days[-1])],
         "shards": len(reports),
+        "empty": sum(shard["rows"] + shard["outside"] == 0 for shard in reports),
         "rows": sum(shard["rows"] for shard in reports),
         "outside": sum(shard["outside"] for shard in reports),
         "rejected": sum(shard["rejected"] for shard in reports),
-        "rules": rules,
+        "rules": dict(rules),
+        "labels": dict(labels),
         "first_fault": next((s["first_fault"] for s in reports if s["first_fault"]), ""),
     }
 
@@ -149,6 +156,11 @@ def _judge(
     report: dict[str, Any], contract: Contract, window: Window, settings: IngestSettings
 ) -> None:
     rows, rejected = report["rows"], report["rejected"]
+    if report["empty"] == report["shards"]:
+        raise InputError(
+            f"contract {contract.name}: no row in any of {report['shards']} files of "
+            f"{contract.input.pattern!r}; wanted at least one"
+        )
     if rows == 0:
         raise InputError(
             f"contract {contract.name}: no click between {window.start} and {window.days[-1]} "
@@ -160,3 +172,20 @@ def _judge(
             f"{report['first_fault']} [{rejected} of {rows} rows break the contract; "
             f"max_bad_row_share allows {settings.max_bad_row_share:.3%}]"
         )
+    if not isinstance(contract.positive_labels, str):
+        _judge_labels(report["labels"], contract)
+
+
+def _judge_labels(labels: dict[str, int], contract: Contract) -> None:
+    """Refuses a log in which none of the contract's positive labels is ever seen."""
+    absent = [name for name in contract.positive_labels if name not in labels]
+    if not absent:
+        return
+    seen = ", ".join(repr(name) for name in labels if name not in contract.positive_labels)
+    fault = (
+        f"contract {contract.name}: positive_labels: no row has "
+        f"{' or '.join(map(repr, absent))} in column {contract.roles.label}; labels seen: {seen}"
+    )
+    if len(absent) == len(contract.positive_labels):
+        raise InputError(fault)
+    logger.warning("%s", fault)

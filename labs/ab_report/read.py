@@ -19,6 +19,8 @@ CLICKS, IMPRESSIONS, REQUESTS, BUDGET = "clicks", "impressions", "requests", "bu
 REQUIRED = (SETUP, VARIANT, SPEND, CONVERSIONS)
 AMOUNTS = (SPEND, CONVERSIONS, CLICKS, IMPRESSIONS, REQUESTS, BUDGET)
 NAMES = (SETUP, VARIANT, ADVERTISER)
+SMALLEST, LARGEST = 1e-12, 1e18
+"""Amounts other than 0. Sums, squares and ratios of them stay far within a float."""
 
 
 def read_outcome(path: Path, control: str) -> pd.DataFrame:
@@ -38,8 +40,8 @@ def read_outcome(path: Path, control: str) -> pd.DataFrame:
 
     Raises:
       InputError: the file cannot be read, lacks a column, holds a value that is empty, not a
-        number or negative, a setup, day and variant twice, a setup of two advertisers, or
-        variants other than the control and one more, or no spend.
+        number, negative or beyond all measure, a setup, day and variant twice, a setup of two
+        advertisers, or variants other than the control and one more, or no spend.
     """
     table, first_row = _load(path)
     if missing := [name for name in REQUIRED if name not in table.columns]:
@@ -117,12 +119,12 @@ def _names(path: Path, column: pd.Series, first_row: int) -> pd.Series:
 def _amounts(path: Path, column: pd.Series, first_row: int) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     values = numbers.to_numpy(np.float64)
-    bad = ~(np.isfinite(values) & (values >= 0))
+    bad = ~((values == 0) | ((values >= SMALLEST) & (values <= LARGEST)))
     if bad.any():
         place = int(np.argmax(bad))
         raise InputError(
             f"{path}: row {first_row + place}, column {column.name!r}: seen "
-            f"{str(column.iloc[place])!r}, wanted a number of at least 0"
+            f"{str(column.iloc[place])!r}, wanted 0 or a number from {SMALLEST:g} to {LARGEST:g}"
         )
     return numbers
 

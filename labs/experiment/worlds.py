@@ -6,13 +6,13 @@ log tells nothing of other logs; several worlds do.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from labs.simulator.settings import SimulatorSettings, parse_settings
 from labs.simulator.simulate import RECORD, simulate
+from schemas import strict_json
 from schemas.errors import InputError
 
 CORRELATIONS: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +72,7 @@ class WorldSpec:
         record = out / RECORD
         if not record.is_file():
             simulate(settings, out, progress)
-        recorded = json.loads(record.read_text(encoding="utf-8"))["settings"]
+        recorded = strict_json.load(record.read_bytes())["settings"]
         if recorded != settings.model_dump(mode="json"):
             raise InputError(
                 f"{record}: the log of another simulator's settings; wanted {folder} moved away"

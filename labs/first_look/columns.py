@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from common.arrays import Bools, Floats, Ints
 from common.days import FIRST_DAY, LAST_DAY, SECONDS_PER_DAY, first_second
-from components.example_gen.readers.normalise import PER_SECOND, cast_or_null
+from components.example_gen.readers.normalise import PER_SECOND, cast_or_null, date_times
 
 Kind = Literal["moment", "flag", "integer", "number", "text", "nested", "empty"]
 
@@ -128,13 +129,11 @@ def _look(name: str, values: pa.Array, typed: bool) -> Column:
 def _look_at_text(name: str, values: pa.Array, typed: bool) -> Column:
     code, distinct = _codes(values)
     words = _words(values) if distinct <= MOST_WORDS else ()
-    if not typed and _all_are(values, pa.float64()):
-        return _look_at_numbers(name, values, _floats(cast_or_null(values, pa.float64())))
-    for zoned in (True, False):
-        kind = pa.timestamp("ns", "UTC" if zoned else None)
-        if _all_are(values, kind):
-            nanoseconds = cast_or_null(values, kind).cast(pa.int64())
-            moments = Moments(_floats(nanoseconds) / 1e9, "iso", zoned)
+    if not typed and _all_are(values, _numbers):
+        return _look_at_numbers(name, values, _floats(_numbers(values)))
+    for zoned, zone in ((True, None), (False, "UTC")):
+        if _all_are(values, partial(date_times, zone=zone)):
+            moments = Moments(_floats(date_times(values, zone)), "iso", zoned)
             return Column(name, "moment", code, distinct, moments=moments)
     if distinct <= 2 and {w.strip().lower() for w in words} <= {*TRUE_WORDS, *FALSE_WORDS}:
         return Column(name, "flag", code, distinct, words=words)
@@ -185,12 +184,15 @@ def _unit(numbers: Floats) -> str | None:
     return None
 
 
-def _all_are(values: pa.Array, kind: pa.DataType) -> bool:
-    """Whether nearly all values can be read as a type, by some of them."""
+def _numbers(text: pa.Array) -> pa.Array:
+    return cast_or_null(pc.utf8_trim_whitespace(text), pa.float64())
+
+
+def _all_are(values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> bool:
+    """Whether nearly all values can be read, by some of them."""
     there = values.drop_null()
     some = there.take(pa.array(np.linspace(0, len(there) - 1, min(TRIED, len(there))).astype(int)))
-    read = cast_or_null(pc.utf8_trim_whitespace(some.cast(pa.string())), kind)
-    return bool(read.null_count <= MOST_FAULTS * len(some))
+    return bool(read(some.cast(pa.string())).null_count <= MOST_FAULTS * len(some))
 
 
 def _codes(values: pa.Array) -> tuple[Ints, int]:

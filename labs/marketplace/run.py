@@ -19,6 +19,7 @@ from labs.marketplace.settings import MarketSettings
 from labs.simulator.settings import parse_settings
 from labs.simulator.simulate import RECORD
 from labs.simulator.world.world import World, build_world
+from schemas import strict_json
 from schemas.errors import InputError
 
 OUTCOME, SUMMARY = "outcome.parquet", "marketplace.json"
@@ -37,7 +38,7 @@ def read_world(log: Path) -> World:
             "wrote"
         )
     try:
-        settings = json.loads(record.read_text(encoding="utf-8"))["settings"]
+        settings = strict_json.load(record.read_bytes())["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{record}: not a simulation's record; wanted its settings") from error
     return build_world(parse_settings(settings, str(record)))

@@ -104,7 +104,8 @@ def study_cold_start(
         decided = replay(log, changed(settings, cold_start=policy))
         cold = decided.reason == Reason.COLD_START
         for group, new in groups.items():
-            held = decided.hard if policy in ("prior", "fallback") else _constant(cells, policy)
+            same = np.full(len(cells), policy == "hard")
+            held = decided.hard if policy in ("prior", "fallback") else same
             for until, where, hard in (
                 ("first click", cold & new, decided.hard),
                 ("graduation", early & new, held),
@@ -148,10 +149,6 @@ def _groups(log: LabLog, first_new: int) -> dict[str, Bools]:
         groups[GROUPS[0]] = (new & ~owner_new)[cells.setup]
         groups[GROUPS[1]] = (new & owner_new)[cells.setup]
     return groups
-
-
-def _constant(cells: Cells, policy: str) -> Bools:
-    return np.full(len(cells), policy == "hard")
 
 
 def _cost(

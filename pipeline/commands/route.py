@@ -19,7 +19,7 @@ from schemas.errors import InputError
 @click.option(
     "--file",
     "file",
-    type=click.File(encoding="utf-8"),
+    type=click.File(encoding="utf-8-sig"),
     help="Text file with a setup id a line; - for standard input.",
 )
 @click.option(
@@ -46,16 +46,24 @@ def route(
 
     from rich.table import Column, Table
 
+    from common.routing.rules import CandidateError
     from common.routing.table import RoutingTable
-    from common.versions.digest import SUMS, check_sums
+    from common.versions.digest import check_sums
     from common.versions.folder import ServingFolder
     from pipeline.terminal.tables import terminal
+    from service.models.bundle import read_manifest
     from service.routing.router import Router
 
+    asked_for = [("--setup", setup) for setup in setups]
     try:
-        ids = [*setups, *(line.rstrip("\r\n") for line in file or () if line.strip())]
+        asked_for += [
+            (f"--file: line {number}", line.rstrip("\r\n"))
+            for number, line in enumerate(file or (), 1)
+            if line.strip()
+        ]
     except UnicodeDecodeError as error:
         raise InputError(f"--file: {error}; wanted a setup id a line, in UTF-8") from None
+    ids = [setup for _, setup in asked_for]
     if not ids:
         raise InputError("no setup; wanted --setup or --file")
     folder = ServingFolder(serving)
@@ -63,12 +71,15 @@ def route(
     asked = max(versions, default=None) if version is None else version
     if asked not in versions:
         raise InputError(f"{serving}: no version {asked or ''}; there: {versions or 'none'}")
-    if (folder.path(asked) / SUMS).is_file():
+    if read_manifest(folder.path(asked)).summed:
         check_sums(folder.path(asked))
     table = RoutingTable.load(folder.path(asked))
     _refuse_unknown("--category", category, table.unknown.categories)
     _refuse_unknown("--advertiser-type", advertiser_type, table.unknown.advertiser_types)
-    routed = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    try:
+        routed = Router(table).route(ids, [category] * len(ids), [advertiser_type] * len(ids))
+    except CandidateError as error:
+        raise InputError(f"{asked_for[error.candidate][0]}: {error}") from None
     columns = (ids, routed.task, routed.reason, routed.model, routed.cvr.tolist())
     rows = [(s, str(t), str(r), str(m), c) for s, t, r, m, c in zip(*columns, strict=True)]
     if as_json:

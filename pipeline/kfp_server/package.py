@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from common.as_of import resolve_as_of
+from schemas import strict_json
 from schemas.errors import InputError
 
 AS_OF = "as_of"
@@ -61,7 +61,7 @@ class Package:
                 resolve_as_of(text)
             return text
         try:
-            value = json.loads(text)
+            value = strict_json.load(text)
         except ValueError:
             value = None
         wanted: tuple[type, ...] = {

@@ -15,7 +15,7 @@ from common.runs.files import RunFile
 from common.versions.manifest import Manifest
 from pipeline.config import PipelineConfig
 from pipeline.runs.history import find_run
-from pipeline.runs.store import STORE_FILE, refuse_broken
+from pipeline.runs.store import STORE_FILE, place_here, refuse_broken
 from schemas.checked import checked, first_problem
 from schemas.errors import InputError
 
@@ -119,5 +119,5 @@ def _outputs(store: Path, run_id: str) -> dict[str, str]:
         if event.type == metadata_store_pb2.Event.OUTPUT and event.path.steps[0].key in WANTED
     ]
     artifacts = handle.get_artifacts_by_id([number for _, number in made])
-    uris = {artifact.id: str(artifact.uri) for artifact in artifacts}
+    uris = {a.id: place_here(store.parent, str(a.uri)) for a in artifacts}
     return {name: uris[number] for name, number in made}

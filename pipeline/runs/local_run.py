@@ -19,7 +19,7 @@ from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
 from pipeline.runs.progress import Progress, Stage, recorded
 from pipeline.runs.record import RunRecord, one_line, read_record, stamp
-from pipeline.runs.store import ARTIFACTS, check_store
+from pipeline.runs.store import ARTIFACTS, check_store, follow_move
 from pipeline.terminal.console import Console
 from schemas.errors import InputError, RunError
 
@@ -79,6 +79,8 @@ def run_pipeline(
                 with console.captured_logs():
                     try:
                         check_store(out)
+                        if home := follow_move(out):
+                            console.note(f"was {home}: goes on from the results in {out}")
                         remove_debris(out / ARTIFACTS)
                         with temporary_files(out):
                             _execute(config, outlook, name, out, command, console, progress)

@@ -23,6 +23,12 @@ CHECKPOINTS = "checkpoints"
 PATIENCE = 10.0
 """Seconds to wait for a process that writes to the store."""
 
+_RESULTS = (
+    "SELECT DISTINCT Artifact.id, uri FROM Artifact JOIN Event ON artifact_id = Artifact.id "
+    "WHERE Event.type = 4"
+)
+"""Artifacts that executions put out, by `ml_metadata`'s `Event.OUTPUT`."""
+
 
 def check_store(out: Path) -> None:
     """Refuses a folder whose store is damaged, or does not know results that lie there, and one in
@@ -58,13 +64,60 @@ def refuse_broken(store: Path) -> None:
     _last_execution(store)
 
 
+def follow_move(out: Path) -> Path | None:
+    """Makes the store of a folder that was copied or moved name its results where they lie now.
+
+    The store has them by absolute paths: a run in a copy would otherwise go on from the results in
+    the folder that was copied, and one in a folder that was moved from none.
+
+    Args:
+      out: whose store `check_store` found sound; nobody else may write to it.
+
+    Returns:
+      The folder that the store named; None where it named this one.
+    """
+    store, home = out / STORE_FILE, None
+    if not store.is_file():
+        return None
+    with closing(sqlite3.connect(store, timeout=PATIENCE)) as opened, opened:
+        for number, uri in opened.execute(_RESULTS).fetchall() if _has_tables(opened) else ():
+            if (now := place_here(out, uri)) == uri:
+                continue
+            home = _home(Path(uri)) or home
+            opened.execute("UPDATE Artifact SET uri = ? WHERE id = ?", (now, number))
+            opened.execute(
+                "UPDATE ArtifactProperty SET string_value = ? || substr(string_value, ?) "
+                "WHERE artifact_id = ? AND substr(string_value, 1, ?) = ?",
+                (str(out.absolute()), len(str(home)) + 1, number, len(str(home)) + 1, f"{home}/"),
+            )
+    return home
+
+
+def place_here(out: Path, uri: str) -> str:
+    """Where a result lies that the store names, be the output folder copied or moved."""
+    path = Path(uri)
+    home = _home(path)
+    if home is None or home.resolve() == out.resolve():
+        return uri
+    return str(out.absolute() / path.relative_to(home))
+
+
+def _home(result: Path) -> Path | None:
+    """The output folder of a result, by its path."""
+    return next((p.parent for p in result.parents if p.name == ARTIFACTS), None)
+
+
+def _has_tables(opened: sqlite3.Connection) -> bool:
+    return opened.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+
+
 def _last_execution(store: Path) -> int:
     """The highest number of an execution; 0 where there is none yet."""
     try:
         # Not read-only: of a process that was killed, SQLite first takes back the half transaction.
         place = f"{store.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(place, timeout=PATIENCE, uri=True)) as opened:
-            if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
+            if not _has_tables(opened):
                 return 0
             [state] = opened.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":

@@ -21,7 +21,7 @@ from pipeline.config import PipelineConfig, load_config
 from pipeline.runs.artifacts import RunArtifacts, artifacts_of
 from pipeline.runs.debris import remove_debris, temporary_files
 from pipeline.runs.lock import hold_output
-from pipeline.runs.store import ARTIFACTS, check_store
+from pipeline.runs.store import ARTIFACTS, check_store, follow_move
 from pipeline.studies.experiment import ExperimentRequest, ended, planned, show
 from pipeline.studies.frozen_run import EXPERIMENTS, FrozenRun, frozen_settings
 from pipeline.terminal.console import Console
@@ -145,6 +145,7 @@ def labelled(config: PipelineConfig, out: Path, command: str) -> RunArtifacts:
     console = Console(out / "labelling.log")
     with hold_output(out, run_id), console.captured_logs(), temporary_files(out):
         check_store(out)
+        follow_move(out)
         remove_debris(out / ARTIFACTS)
         pipeline = create_labelling_pipeline(config, run, Places.under(out))
         run_local(pipeline, run_id, lambda stage: console.stage(stage, None))

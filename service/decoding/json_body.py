@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from schemas import strict_json
 from service.decoding.request import (
     FIELDS,
     LONGEST_TEXT,
@@ -24,19 +25,18 @@ from service.decoding.request import (
     Request,
     by_feature,
     column_names,
-    filled,
     float64s,
     refuse_count,
     refuse_large,
     refuse_second,
-    to_columns,
 )
 from service.models.inputs import InputSchema, RawFeatures
 
 _NO_NUMBER = float("inf")
-_NO_TEXT = "\ud800"
-"""What an absent feature becomes. Neither can be written in JSON, unlike null, which a candidate
-may set against the context."""
+_NO_TEXT: Any = False
+"""What an absent feature becomes. Neither can come out of JSON, unlike null, which a candidate may
+set against the context. The latter is false as null and the empty string are: one look at a column
+tells that nothing is missing from it."""
 
 _SHORT = 2**18
 """Bytes of a body that builds at most some ten megabytes."""
@@ -83,19 +83,19 @@ class JsonDecoder:
                 for name, feature in names.items()
             ],
         )
+        self._none: Any = features()
         candidate = _struct(
             "Candidate",
-            [(name, _Text, None) for name in FIELDS]
-            + [("features", features, msgspec.field(default_factory=features))],
+            [(name, _Text, _NO_TEXT) for name in FIELDS] + [("features", features, self._none)],
         )
         self._features = _writable(column_names(schema))
         columnar = _struct(
             "Columnar",
-            [(name, list[_Text] | None, None) for name in FIELDS]
+            [(name, list[_Text] | None | msgspec.UnsetType, msgspec.UNSET) for name in FIELDS]
             + [
-                (column, list[float | None] | None, None)
+                (column, list[float | None] | None | msgspec.UnsetType, msgspec.UNSET)
                 if feature in schema.numbers
-                else (column, list[str | None] | None, None)
+                else (column, list[str | None] | None | msgspec.UnsetType, msgspec.UNSET)
                 for column, feature in self._features.items()
             ],
         )
@@ -104,9 +104,9 @@ class JsonDecoder:
             "Request",
             [
                 ("candidates", list[candidate] | columnar),  # type: ignore[valid-type]
-                ("request_id", _Text, None),
-                ("key", _Text, None),
-                ("context", features, msgspec.field(default_factory=features)),
+                ("request_id", _Text, _NO_TEXT),
+                ("key", _Text, _NO_TEXT),
+                ("context", features, self._none),
             ],
         )
         self._decoder = msgspec.json.Decoder(request)
@@ -118,7 +118,7 @@ class JsonDecoder:
         Raises:
           BadFieldError: the first thing that is wrong with it.
         """
-        return self.arrange(self.parse(body))
+        return self.arrange(self.parse(body), body)
 
     def parse(self, body: bytes | bytearray) -> msgspec.Struct:
         """The body's values, bounded and of the right types, as they come.
@@ -130,18 +130,23 @@ class JsonDecoder:
         parsed: msgspec.Struct = _decoded(self._decoder, body, "")
         return parsed
 
-    def arrange(self, parsed: msgspec.Struct) -> Request:
+    def arrange(self, parsed: msgspec.Struct, body: bytes | bytearray) -> Request:
         """The values of a body in columns.
 
         Raises:
-          BadFieldError: columns of several lengths, too many candidates, or a number out of range.
+          BadFieldError: columns of several lengths, too many candidates, a number out of range, or
+            a key twice.
         """
         candidates, request_id, key, context = msgspec.structs.astuple(parsed)
         if isinstance(candidates, list):
             refuse_count(len(candidates), self._most)
-            columns, fields = self._rows(candidates, context)
+            columns, fields, keys = self._rows(candidates, context)
         else:
-            columns, fields = self._by_column(candidates, context)
+            columns, fields, keys = self._by_column(candidates, context)
+        about = (request_id, key)
+        keys += 1 + len(about) - about.count(_NO_TEXT) + (context is not self._none)
+        refuse_second_keys(body, keys + self._keys(context))
+        request_id, key = (None if text is _NO_TEXT else text for text in about)
         return Request(request_id, key, columns, fields)
 
     def context(self, body: bytes) -> Context:
@@ -151,7 +156,14 @@ class JsonDecoder:
           BadFieldError: the first thing that is wrong with it.
         """
         refuse_wide(body, 1, len(self._schema.text) + len(self._schema.numbers))
-        return self._shared(_decoded(self._context, body, "context"))
+        features = _decoded(self._context, body, "context")
+        refuse_second_keys(body, self._keys(features), "context")
+        return self._shared(features)
+
+    def _keys(self, features: Any) -> int:
+        """How many features are given, null or not."""
+        values = msgspec.structs.astuple(features)
+        return sum(value is not _NO_NUMBER and value is not _NO_TEXT for value in values)
 
     def _shared(self, features: Any) -> Context:
         width = len(self._schema.numbers)
@@ -162,7 +174,7 @@ class JsonDecoder:
             numbers, lambda row: f"context.{self._schema.column(self._schema.numbers[row])}"
         )
         return Context(
-            ["" if v is _NO_TEXT or v is None else v for v in values[width:]],
+            [v or "" for v in values[width:]],
             numbers.astype(np.float32),
         )
 
@@ -194,7 +206,8 @@ class JsonDecoder:
 
     def _rows(
         self, candidates: Sequence[Any], context: Any
-    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]]]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]], int]:
+        """Features and fields, and how many keys the candidates have."""
         schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
         *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
         spelt = list(zip(*map(msgspec.structs.astuple, features), strict=True))
@@ -202,26 +215,40 @@ class JsonDecoder:
         shared = self._shared(context)
         columns = RawFeatures.empty(schema, n)
         wide = float64s(values[:width], n)
-        wide = np.where(np.isinf(wide), shared.numbers[:, None], wide)
+        lacking = np.isinf(wide)
+        keys = n * (1 + len(FIELDS) + len(schema.numbers) + len(schema.text))
+        keys -= np.count_nonzero(lacking) + sum(own is self._none for own in features)
+        np.copyto(wide, shared.numbers[:, None], where=lacking)
         refuse_large(
             wide, lambda row, i: f"candidates.{i}.features.{schema.column(schema.numbers[row])}"
         )
         columns.numbers[:] = wide
         for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
+            if all(own):
+                columns.text[row] = own
+                continue
             absent = own.count(_NO_TEXT)
+            keys -= absent
             if absent == n:
                 columns.text[row] = default
-            elif absent:
-                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
             else:
-                columns.text[row] = filled(own)
-        return columns, dict(zip(FIELDS, fields, strict=True))
+                columns.text[row] = [default if v is _NO_TEXT else v or "" for v in own]
+        given: dict[str, Sequence[str | None]] = {}
+        for name, texts in zip(FIELDS, fields, strict=True):
+            absent = 0 if all(texts) else texts.count(_NO_TEXT)
+            keys -= absent
+            if absent < n:
+                given[name] = [None if v is _NO_TEXT else v for v in texts] if absent else texts
+        return columns, given, keys
 
     def _by_column(
         self, candidates: Any, context: Any
-    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]]]:
+    ) -> tuple[RawFeatures, dict[str, Sequence[str | None]], int]:
+        """As `_rows`."""
+        schema = self._schema
         values = dict(zip(self._columns, msgspec.structs.astuple(candidates), strict=True))
-        given = {column: own for column, own in values.items() if own is not None}
+        keys = len(values) - sum(own is msgspec.UNSET for own in values.values())
+        given = {column: own for column, own in values.items() if isinstance(own, list)}
         if not given:
             raise BadFieldError("candidates", "no column; wanted at least one")
         first, *others = given
@@ -232,10 +259,19 @@ class JsonDecoder:
                     f"candidates.{column}", f"{seen} values; wanted {n}, as in {first!r}"
                 )
         refuse_count(n, self._most)
-        fields = {name: given.pop(name) for name in FIELDS if name in given}
+        fields: dict[str, Sequence[str | None]] = {
+            name: given.pop(name) for name in FIELDS if name in given
+        }
         features = by_feature(given, self._features)
-        columns = to_columns(self._schema, self._shared(context), n, features, features)
-        return columns, fields
+        columns = self._shared(context).repeated(schema, n)
+        for row, name in enumerate(schema.text):
+            if (text := features.get(name)) is not None:
+                columns.text[row] = text if all(text) else [v or "" for v in text]
+        sent = [(row, name) for row, name in enumerate(schema.numbers) if name in features]
+        wide = float64s([features[name] for _, name in sent], n)
+        refuse_large(wide, lambda row, i: f"candidates.{schema.column(sent[row][1])}.{i}")
+        columns.numbers[[row for row, _ in sent]] = wide
+        return columns, fields, keys
 
 
 def _writable(names: dict[str, str]) -> dict[str, str]:
@@ -272,6 +308,39 @@ def refuse_wide(body: bytes | bytearray, candidates: int, features: int) -> None
         )
 
 
+def refuse_second_keys(body: bytes | bytearray, keys: int, root: str = "") -> None:
+    """Refuses a JSON body in which an object has a key twice, of which msgspec takes the last.
+
+    Args:
+      keys: how many the decoded values have, of all objects. Every key has its colon, so that a
+        body with no more colons has none twice.
+      root: names the body in errors.
+
+    Raises:
+      BadFieldError: there is a key twice.
+    """
+    characters = np.frombuffer(body, np.uint8)
+    colons = characters == ord(":")
+    if np.count_nonzero(colons) == keys:
+        return
+    before = np.flatnonzero(colons) - 1
+    # A key's colon stands behind its quote and white space, as few colons within strings do.
+    for _ in range(4):
+        if not (white := characters[before] <= ord(" ")).any():
+            break
+        before -= white
+    ends = characters[before]
+    if np.count_nonzero((ends == ord('"')) | (ends <= ord(" "))) == keys:
+        return
+    if _count(_outside_strings(body), ":") == keys:
+        return
+    try:
+        strict_json.load(bytes(body))
+    except ValueError as error:
+        raise BadFieldError(root, str(error)) from None
+    raise BadFieldError(root, "a key is there twice")
+
+
 def _brackets(characters: npt.NDArray[np.uint8]) -> int:
     return _count(characters, "{") + _count(characters, "[")
 
@@ -292,7 +361,9 @@ def _struct(name: str, fields: Sequence[tuple[Any, ...]]) -> type[msgspec.Struct
     """A struct with fields of any name: name, type and, where it has one, default."""
     names = {f"field_{i}": field[0] for i, field in enumerate(fields)}
     own = [(own, *field[1:]) for own, field in zip(names, fields, strict=True)]
-    return msgspec.defstruct(name, own, rename=names, forbid_unknown_fields=True, gc=False)
+    return msgspec.defstruct(
+        name, own, rename=names, forbid_unknown_fields=True, gc=False, frozen=True
+    )
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray, root: str) -> Any:

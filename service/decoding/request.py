@@ -79,6 +79,14 @@ class Context:
     text: Sequence[str]
     numbers: npt.NDArray[np.float32]
 
+    def repeated(self, schema: InputSchema, n: int) -> RawFeatures:
+        """Features of n candidates of which nothing else is known."""
+        columns = RawFeatures.empty(schema, n)
+        for row, value in enumerate(self.text):
+            columns.text[row] = value
+        columns.numbers[:] = self.numbers[:, None]
+        return columns
+
 
 def column_names(schema: InputSchema) -> dict[str, str]:
     """Features by the names that they may have in a body of columns."""
@@ -106,53 +114,19 @@ def refuse_second(place: str, name: str, other: str) -> NoReturn:
     raise BadFieldError(f"{place}.{other}", f"the feature is there as {name!r} too; wanted it once")
 
 
-def to_columns(
-    schema: InputSchema,
-    context: Context,
-    n: int,
-    text: Mapping[str, Sequence[str | None]],
-    numbers: Mapping[str, Sequence[float | None] | npt.NDArray[np.generic]],
-) -> RawFeatures:
-    """Features of n candidates; the context stands where a feature has no column of its own.
-
-    Args:
-      text, numbers: columns [n] by feature, null or NaN where missing.
-
-    Raises:
-      BadFieldError: a number out of float32's range.
-    """
-    columns = RawFeatures.empty(schema, n)
-    for row, name in enumerate(schema.text):
-        columns.text[row] = filled(text[name]) if name in text else context.text[row]
-    columns.numbers[:] = context.numbers[:, None]
-    own = [(row, name) for row, name in enumerate(schema.numbers) if name in numbers]
-    wide = float64s([numbers[name] for _, name in own], n)
-    refuse_large(wide, lambda row, i: f"candidates.{schema.column(own[row][1])}.{i}")
-    columns.numbers[[row for row, _ in own]] = wide
-    return columns
-
-
-def filled(column: Sequence[str | None]) -> Sequence[str | None]:
-    """Text with the empty string in the place of None."""
-    return [v or "" for v in column] if None in column else column
-
-
-def float64s(
-    columns: Sequence[Sequence[float | None] | npt.NDArray[np.generic]], n: int
-) -> npt.NDArray[np.float64]:
+def float64s(columns: Sequence[Sequence[float | None]], n: int) -> npt.NDArray[np.float64]:
     """Numbers with NaN in the place of None, [columns, n]."""
     # A tenth of the time that NumPy takes to look into a sequence of Python's numbers.
     pack = Struct(f"{n}d").pack
 
-    def packed(column: Sequence[float | None] | npt.NDArray[np.generic]) -> bytes:
-        if isinstance(column, np.ndarray):
-            return column.astype(np.float64).tobytes()
+    def packed(column: Sequence[float | None]) -> bytes:
         try:
             return pack(*column)
         except StructError:
             return np.array(column, np.float64).tobytes()
 
-    return np.frombuffer(b"".join(map(packed, columns))).reshape(len(columns), n)
+    joined = bytearray().join(map(packed, columns))
+    return np.frombuffer(joined).reshape(len(columns), n)
 
 
 def refuse_large(wide: npt.NDArray[np.float64], place: Callable[..., str]) -> None:

@@ -70,6 +70,9 @@ def _everything_else(front: Front, predict: ASGIApp) -> FastAPI:
         title="hardtower",
         summary="Conversion probabilities of ad candidates, each by the model of its task.",
         lifespan=lifespan,
+        # FastAPI's pages load scripts from elsewhere into the browser.
+        docs_url=None,
+        redoc_url=None,
     )
     app.router.routes.append(Route(PREDICT, predict, methods=["POST"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,12 @@ class InputSchema:
 
     def input_of(self, column: str) -> str | None:
         """The input of a column of the contract, if there is one."""
-        names = {of: name for name, of in self.columns.items()} or input_names([column])
-        name = names.get(column)
+        name = (self._inputs or input_names([column])).get(column)
         return name if name in self.text or name in self.numbers else None
+
+    @cached_property
+    def _inputs(self) -> dict[str, str]:
+        return {column: name for name, column in self.columns.items()}
 
     def difference(self, wanted: InputSchema) -> str:
         """What is different here from what is wanted, in words; empty when nothing is."""

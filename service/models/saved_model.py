@@ -140,20 +140,27 @@ def _session(
     tf.graph_util.import_graph_def(
         _part(meta_graph.graph_def, wanted), input_map=dict(inputs), name=""
     )
-    # A model this small only loses by being split up; other requests have processes of their own.
-    config = tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=1,
-        inter_op_parallelism_threads=1,
-        use_per_session_threads=True,
-    )
-    config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
-    session = tf.compat.v1.Session(config=config)
+    session = session_of_one_thread()
     variables = str(model / "variables" / "variables")
     session.run(saver.restore_op_name, {saver.filename_tensor_name: variables})
     if initialize:
         files = {a.tensor_info.name: str(model / "assets" / a.filename) for a in assets}
         session.run(initialize, files)
     return session
+
+
+def session_of_one_thread() -> tf.compat.v1.Session:
+    """A session on the current graph that runs it in the thread that calls.
+
+    A model this small only loses by being split up; other requests have processes of their own.
+    """
+    config = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=1,
+        inter_op_parallelism_threads=1,
+        use_per_session_threads=True,
+    )
+    config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+    return tf.compat.v1.Session(config=config)
 
 
 def _part(graph: graph_pb2.GraphDef, wanted: Sequence[str]) -> graph_pb2.GraphDef:

@@ -14,11 +14,12 @@ from schemas.labelled import HARD
 from service.routing.variants import ONE_TASK, AbTest
 
 HARD_TOWER_MODEL, ONE_TASK_MODEL = "hard_tower", "one_task"
+_MODELS = np.array([ONE_TASK_MODEL, HARD_TOWER_MODEL], object)
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Answers for n candidates, arrays [n].
+    """Answers for n candidates, arrays [n], of str where nothing else is said.
 
     Attributes:
       task: `hard`, `soft` or `fallback`.
@@ -28,10 +29,10 @@ class Decisions:
       cvr: float64, historical CVR; NaN where it is not known.
     """
 
-    task: npt.NDArray[np.str_]
-    reason: npt.NDArray[np.str_]
-    model: npt.NDArray[np.str_]
-    variant: npt.NDArray[np.str_]
+    task: npt.NDArray[np.object_]
+    reason: npt.NDArray[np.object_]
+    model: npt.NDArray[np.object_]
+    variant: npt.NDArray[np.object_]
     cvr: npt.NDArray[np.float64]
 
 
@@ -61,7 +62,7 @@ class Router:
         """
         routed = self.table.route(setup_ids, categories, advertiser_types)
         to_hard = routed.task == HARD
-        variant = np.full(len(setup_ids), "")
+        variant = np.full(len(setup_ids), "", object)
         if self.experiment is not None:
             if keys is None or len(keys) != len(setup_ids):
                 raise InputError(
@@ -70,7 +71,7 @@ class Router:
                 )
             seen = dict.fromkeys(keys)
             arms = dict(zip(seen, self.experiment.assign(seen), strict=True))
-            variant = np.array([arms[key].name for key in keys], np.str_)
+            variant = np.array([arms[key].name for key in keys], object)
             to_hard = to_hard & np.array([arms[key].serves != ONE_TASK for key in keys], bool)
-        model = np.where(to_hard, HARD_TOWER_MODEL, ONE_TASK_MODEL)
+        model = _MODELS[to_hard.astype(np.int8)]
         return Decisions(routed.task, routed.reason, model, variant, routed.cvr)

@@ -39,13 +39,17 @@ def run(
             logger.exception("version %d", number)
         wire.write_frame(front, wire.encode(wire.Refused(reason)))
         return
+    # The collector passes over what is loaded, and runs between two requests, not within one.
+    gc.collect()
     gc.freeze()
+    gc.disable()
     schema = predictor.bundle.schema
     ready = wire.Ready(predictor.bundle.table.assignment_id, schema.text, schema.numbers)
     wire.write_frame(front, wire.encode(ready))
     while frame := wire.read_frame(front):
         body, kind = frame
         wire.write_frame(front, wire.encode(predictor.predict(body, kind)))
+        gc.collect()
 
 
 def open_predictor(

@@ -40,8 +40,13 @@ def test_the_first_problem_is_named(text: str, message: str) -> None:
 
 
 def test_what_cannot_be_read_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"^size.json: Invalid JSON: .*$"):
+    with pytest.raises(InputError, match=r"^size.json: not JSON: .*$"):
         checked_json(Size, b"{", "size.json")
+    with pytest.raises(InputError, match=r"^size.json: not JSON: key 'width' is there twice$"):
+        checked_json(Size, '{"width": 3, "width": 4}', "size.json")
+    with pytest.raises(InputError, match=r"^size.json: not JSON: brackets nested too deeply$"):
+        checked_json(Size, "[" * 100_000, "size.json")
+    assert checked_json(Size, b'\xef\xbb\xbf{"width": 3}', "size").width == 3
     for text in ("width: [", b"width: \xff"):
         with pytest.raises(InputError, match=r"^size.yaml: not YAML: [^\n]*$"):
             checked_yaml(Size, text, "size.yaml")

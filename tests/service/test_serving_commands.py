@@ -30,9 +30,9 @@ def serving(tmp_path: Path, fill: Callable[..., None]) -> Path:
     return tmp_path / "serving"
 
 
-def test_route_says_task_reason_and_model(serving: Path) -> None:
+def test_route_says_task_reason_and_model(serving: Path, tmp_path: Path) -> None:
     done = run("route", "--serving", serving, "--setup", "a|buy", "--file", "-", "--json",
-               "--category", "buy", stdin="new|buy\n\n")  # fmt: skip
+               "--category", "buy", stdin="\ufeffnew|buy\n\n")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert [json.loads(line) for line in done.output.splitlines()] == [
         {
@@ -52,9 +52,13 @@ def test_route_says_task_reason_and_model(serving: Path) -> None:
             "version": 101,
         },
     ]
+    file = tmp_path / "setups.txt"
+    file.write_text("new|buy\n\na|b|c\n", encoding="utf-8-sig")
     for extra, wanted in (
         (["--category", "bui"], "--category: 'bui'; wanted one of buy"),
         (["--category", "buy", "--setup", "new|visit"], "category: 'buy'; wanted 'visit'"),
+        (["--setup", "a"], "--setup: setup_id: 'a' has 1 of 2 values; wanted shop|goal"),
+        (["--file", file], "--file: line 3: setup_id: 'a|b|c' has 3 of 2 values"),
     ):
         done = run("route", "--serving", serving, "--setup", "new|buy", *extra)
         assert done.exit_code == 2
@@ -65,6 +69,14 @@ def test_route_says_task_reason_and_model(serving: Path) -> None:
     assert "soft" in older.output
     assert "one_task" in older.output
     assert "version 100, assignment a0, 1 setup\n" in older.output
+
+
+@pytest.mark.parametrize("lost", ["SHA256SUMS", "assets.extra/manifest.json"])
+def test_route_proves_the_versions_files(serving: Path, lost: str) -> None:
+    (serving / "101" / lost).unlink()
+    done = run("route", "--serving", serving, "--setup", "a|buy")
+    assert done.exit_code == 2
+    assert lost in done.output
 
 
 def test_rollback_is_one_command(serving: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 import tracemalloc
 from typing import Any
@@ -277,6 +278,56 @@ def test_brackets_and_commas_in_text_do_not_count() -> None:
     assert request.columns.text[0].tolist() == [awkward] * MOST
 
 
+def written(value: Any, space: str, twice: list[int]) -> str:
+    """JSON with white space around its signs, in which one key of all is written a second time.
+
+    Args:
+      twice: place of that key in the order of writing; counts down.
+    """
+    if isinstance(value, list):
+        return f"[{','.join(written(v, space, twice) for v in value)}]"
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    pairs = []
+    for key, inner in value.items():
+        pair = f"{json.dumps(key)}{space}:{space}{written(inner, space, twice)}"
+        pairs += [pair] * (2 if twice[0] == 0 else 1)
+        twice[0] -= 1
+    return f"{{{space}{f'{space},'.join(pairs)}}}"
+
+
+colons = st.none() | st.text('":\\ a', max_size=4)
+
+
+@given(
+    features,
+    candidates | st.fixed_dictionaries({"ad": st.lists(colons, min_size=1, max_size=MOST)}),
+    st.sampled_from(["", " ", "\n", "\t"]),
+    st.data(),
+)
+def test_no_key_twice(context: dict[str, Any], rows: Any, space: str, data: st.DataObject) -> None:
+    """In any object of a body; colons in text are no keys."""
+    body = {"context": context | {"ad": '":'}, "candidates": rows, "key": data.draw(colons)}
+    once = [10_000]
+    sound = written(body, space, once)
+    assert decode(sound.encode()).key == body["key"]
+    place = data.draw(st.integers(0, 10_000 - once[0] - 1))
+    with pytest.raises(BadFieldError, match=r"key '.*' is there twice"):
+        decode(written(body, space, [place]).encode())
+
+
+def test_a_key_twice_is_named() -> None:
+    body = b'{"candidates": [{"features": {"price": 1, "pr\\u0069ce": 2}}]}'
+    with pytest.raises(BadFieldError, match=r"^: key 'price' is there twice"):
+        decode(body)
+    context = {"context": '{"age": 1, "age": 1}'}
+    with pytest.raises(BadFieldError, match=r"^context: key 'age' is there twice"):
+        ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, context))
+    metadata = pa.KeyValueMetadata([("key", "a"), ("context", "{}"), ("key", "b")])
+    with pytest.raises(BadFieldError, match=r"^key: is there twice in the schema's metadata"):
+        ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, metadata))
+
+
 WIDE = JsonDecoder(InputSchema((), tuple(f"n{i:02}" for i in range(67))), 1000)
 
 
@@ -292,6 +343,12 @@ WIDE = JsonDecoder(InputSchema((), tuple(f"n{i:02}" for i in range(67))), 1000)
         b'{"x":' + b"[" * 8_000_000,
         b'{"key":"' + b'\\"' * 4_000_000 + b'","candidates":[{}]}',
         b'{"key":"' + b"{" * 8_000_000 + b'","candidates":[{}]}',
+        b'{"candidates":['
+        + b"{}," * 999
+        + b'{"features":{'
+        + b'"n00":1,' * 60_000
+        + b'"n00":1}}]}',
+        b'{"key":"' + b'":' * 4_000_000 + b'","candidates":[{}]}',
     ],
     ids=lambda body: str(body[:24]),
 )
@@ -306,6 +363,17 @@ def test_what_a_body_builds_is_bounded_before_it_is_built(body: bytes) -> None:
     assert peak < 100 * 2**20
     # Wanted are 0.2 s; a machine under load has room here, quadratic growth has not.
     assert time.process_time() - start < 2
+
+
+def test_a_short_body_builds_little() -> None:
+    """One that is not counted before it is built, of as many candidates as it can name."""
+    body = b'{"candidates":[' + b"{}," * 87_000 + b"{}]}"
+    tracemalloc.start()
+    with pytest.raises(BadFieldError, match="87001 of them"):
+        WIDE.decode(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -332,6 +400,49 @@ def test_a_bad_arrow_body_is_named(body: bytes, field: str, message: str) -> Non
     with pytest.raises(BadFieldError, match=message) as caught:
         ARROW_BODIES.decode(body)
     assert caught.value.field == field
+
+
+def test_columns_of_one_type_side_by_side_and_apart() -> None:
+    """Nulls and types as they come, and the same decoder for columns in another order."""
+    arrays = {
+        "price": pa.array([1, None, 2**31 - 1], pa.int32()),
+        "shop": pa.array(["é", None, ""], pa.large_string()),
+        "age": pa.array([None, 2**40, -3], pa.int64()),
+        "ad": pa.array(["a", "b", None]),
+    }
+    rows = [
+        {"features": {"price": 1, "shop": "é", "age": None, "ad": "a"}},
+        {"features": {"price": None, "shop": None, "age": 2**40, "ad": "b"}},
+        {"features": {"price": 2**31 - 1, "shop": "", "age": -3, "ad": None}},
+    ]
+    for names in (list(arrays), list(arrays)[::-1], ["age", "price"]):
+        request = ARROW_BODIES.decode(
+            arrow({n: arrays[n] for n in names}, {"context": '{"ad": "x"}'})
+        )
+        kept = [{"features": {n: row["features"][n] for n in names}} for row in rows]
+        assert_holds(request, {"ad": "x"}, kept)
+
+
+def test_columns_that_lie_over_each_other_are_refused() -> None:
+    """Or a body could hold one long text and make it the value of every feature."""
+    sizes = {"ad": 3000, "shop": 72, "key": 136}
+    names = {"key": "features.key"}
+    body = arrow({names.get(n, n): pa.array(["x" * size]) for n, size in sizes.items()})
+    before = [ARROW_BODIES.decode(body).columns.text[i, 0] for i in range(3)]
+    assert sorted(map(len, before)) == sorted(sizes.values())
+
+    def buffer_of(size: int) -> int:
+        """Where the record batch tells the offset and the length of the only text."""
+        length = struct.pack("<q", size)
+        (place,) = [i for i in range(0, len(body), 8) if body[i : i + 8] == length]
+        return place - 8
+
+    long = buffer_of(3000)
+    for other in (72, 136):
+        place = buffer_of(other)
+        body = body[:place] + body[long : long + 16] + body[place + 16 :]
+    with pytest.raises(BadFieldError, match=r"columns of 90.. bytes in a body of"):
+        ARROW_BODIES.decode(body)
 
 
 GOOD = arrow(

@@ -23,12 +23,14 @@ from service.front import Front
 from service.http.app import create_app
 from service.http.messages import PredictResponse
 from service.http.metrics import Metrics
-from service.models.bundle import Models
+from service.models.bundle import Bundle, Models
 from service.models.inputs import InputSchema, RawFeatures
-from service.models.live import Live
+from service.models.live import Live, Loaded
 from service.models.scorer import ScoringError
+from service.predictor import Predictor, warm_up_bodies
 from service.routing.decisions import DecisionLog
 from service.settings import DecisionLogSettings, ServeSettings
+from service.workers.wire import ARROW, JSON
 
 Start = Callable[..., TestClient]
 Load = Callable[..., Any]
@@ -84,8 +86,12 @@ def test_candidates_are_split_scored_and_merged_in_order(start: Start, version: 
         "candidates": [
             {"setup_id": "a|visit"},
             {"features": {"goal": "buy", "price": 2.0}},
-            {"setup_id": "z|z", "features": {"price": None}},
-            {"setup_id": "z|buy", "category": "buy", "features": {"price": 4.0}},
+            {"setup_id": "a|z", "features": {"price": None}},
+            {
+                "setup_id": "z|buy",
+                "category": "buy",
+                "features": {"shop": "z", "price": 4.0},
+            },
             {"features": {"goal": "buy", "price": 5.0}},
         ],
     }
@@ -135,10 +141,10 @@ def _rows(**columns: list[str | None]) -> bytes:
     return json.dumps({"candidates": rows}).encode()
 
 
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [(_rows, "application/json"), (_columns, "application/json"), (_arrow, MEDIA_TYPE)],
-)
+BODIES = [(_rows, "application/json"), (_columns, "application/json"), (_arrow, MEDIA_TYPE)]
+
+
+@pytest.mark.parametrize(("body", "kind"), BODIES)
 def test_the_category_of_a_new_setup_is_that_of_its_column(
     start: Start, tmp_path: Path, fill: Callable[..., None], body: Callable[..., bytes], kind: str
 ) -> None:
@@ -171,16 +177,69 @@ def test_the_category_of_a_new_setup_is_that_of_its_column(
     ]
 
 
-def test_a_category_that_the_setup_id_denies_is_refused(start: Start, version: int) -> None:
-    asked = {"candidates": [{"setup_id": "new|buy", "category": "visit"}]}
+@pytest.mark.parametrize("setup", ["a|buy", "new|buy"])
+def test_a_category_that_the_setup_id_denies_is_refused(
+    start: Start, version: int, setup: str
+) -> None:
+    asked = {"candidates": [{"setup_id": "a|buy"}, {"setup_id": setup, "category": "visit"}]}
     refused = start().post("/v1/predict", json=asked)
     assert refused.status_code == 422
-    assert refused.json()["errors"] == [
-        {
-            "field": "candidates.category",
-            "message": "'visit'; wanted 'buy', as in setup 'new|buy'",
-        }
-    ]
+    message = f"'visit'; wanted 'buy', as in setup {setup!r}"
+    assert refused.json()["errors"] == [{"field": "candidates.1.category", "message": message}]
+
+
+@pytest.mark.usefixtures("version")
+@pytest.mark.parametrize(("body", "kind"), BODIES)
+@pytest.mark.parametrize("shop", ["a", "b"])
+def test_features_that_the_setup_id_denies_are_refused(
+    start: Start, body: Callable[..., bytes], kind: str, shop: str
+) -> None:
+    """Of setups that the table holds (a|buy) and of new ones (b|buy)."""
+    sent = body(setup_id=["a|visit", f"{shop}|buy"], shop=[None, shop], goal=["visit", "lead"])
+    refused = start().post("/v1/predict", content=sent, headers={"content-type": kind})
+    assert refused.status_code == 422
+    message = "'buy'; wanted 'lead', as in feature 'goal'"
+    assert refused.json()["errors"] == [{"field": "candidates.1.setup_id", "message": message}]
+
+
+@pytest.mark.usefixtures("version")
+def test_a_context_that_the_setup_id_denies_is_refused(start: Start) -> None:
+    asked = {"context": {"shop": "b"}, "candidates": [{"setup_id": "a|buy"}]}
+    refused = start().post("/v1/predict", json=asked)
+    message = "'a'; wanted 'b', as in feature 'shop'"
+    assert refused.json()["errors"] == [{"field": "candidates.0.setup_id", "message": message}]
+
+
+class Texts:
+    """Answers by the text that it sees: .1 for ad "1", .02 for goal "buy", .004 for shop "a"."""
+
+    def score(self, columns: RawFeatures) -> npt.NDArray[np.float32]:
+        told = columns.text == np.array([["1"], ["buy"], ["a"]])
+        return (told * np.array([[0.1], [0.02], [0.004]])).sum(0, np.float32)
+
+
+@pytest.mark.parametrize(("body", "kind"), BODIES)
+def test_what_an_id_says_of_the_features_is_filled_in(
+    start: Start,
+    tmp_path: Path,
+    fill: Callable[..., None],
+    make_loader: Callable[..., Load],
+    body: Callable[..., bytes],
+    kind: str,
+) -> None:
+    """And so is a category; models see the candidate that is routed, however it is told."""
+    ServingFolder(tmp_path / "serving").publish(partial(fill, setup=("ad", "shop")))
+    client = start(make_loader(lambda *_: Models(Texts(), Texts())))
+    sent = body(
+        setup_id=["1|a", "1|a", None, "2|a", "1|b"],
+        category=["buy", None, "buy", None, "lead"],
+        ad=[None, "1", "1", None, None],
+        shop=[None, None, "a", "a", None],
+        goal=[None, "buy", None, "buy", "lead"],
+    )
+    answer = client.post("/v1/predict", content=sent, headers={"content-type": kind})
+    found = [p["probability"] for p in answer.json()["predictions"]]
+    assert found == pytest.approx([0.124, 0.124, 0.124, 0.024, 0.1])
 
 
 def test_the_historical_cvr_comes_from_the_routing_table(
@@ -206,6 +265,14 @@ def test_the_historical_cvr_comes_from_the_routing_table(
     answer = client.post("/v1/predict", json={"candidates": candidates})
     found = [p.probability for p in PredictResponse.model_validate_json(answer.content).predictions]
     assert found == pytest.approx([0.001, 0.5, 0.002, 0.0])
+    for wrong in (-5, 1.5):
+        candidates[2]["features"] = {"historical_cvr": wrong}
+        refused = client.post("/v1/predict", json={"candidates": candidates})
+        (error,) = refused.json()["errors"]
+        assert error == {
+            "field": "candidates.2.features.historical_cvr",
+            "message": f"{wrong}; wanted a number from 0 to 1",
+        }
 
 
 @pytest.mark.parametrize(
@@ -220,7 +287,9 @@ def test_the_historical_cvr_comes_from_the_routing_table(
         ('{"request_id": "r"}', "candidates"),
         ('{"candidates": [{"setup_id": "a", "price": 1}]}', "candidates.0.price"),
         ('{"candidates": [{"setup_id": 7}]}', "candidates.0.setup_id"),
-        ('{"candidates": [{"setup_id": "a"}, {}]}', "candidates.1.setup_id"),
+        ('{"candidates": [{"setup_id": "a|a"}, {}]}', "candidates.1.setup_id"),
+        ('{"candidates": [{"setup_id": "a|a"}, {"setup_id": "a"}]}', "candidates.1.setup_id"),
+        ('{"candidates": {"setup_id": ["a|a", "a|a|a"]}}', "candidates.1.setup_id"),
         (
             '{"candidates": [{"setup_id": "a", "features": {"price": "x"}}]}',
             "candidates.0.features.price",
@@ -391,6 +460,21 @@ def test_variants_and_the_decision_log(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("version")
+def test_a_version_warms_up_by_requests_that_are_answered(
+    loader: Callable[..., Bundle], fill: Callable[..., None], tmp_path: Path
+) -> None:
+    fill(tmp_path / "7", 7)
+    loaded = Loaded(7, loader(7, tmp_path / "7"))
+    predictor = Predictor(ServeSettings(serving_dir=tmp_path), loaded)
+    kinds = []
+    for body, kind in warm_up_bodies(loaded.contents, 3):
+        kinds.append(kind)
+        reply = predictor.predict(body, kind)
+        assert reply.status == 200, reply.content
+        assert len(json.loads(reply.content)["predictions"]) == 3
+    assert kinds == [JSON, ARROW]
+
+
 def test_openapi_describes_request_and_answer(start: Start) -> None:
     client = start()
     document = client.get("/openapi.json").json()
@@ -400,5 +484,7 @@ def test_openapi_describes_request_and_answer(start: Start) -> None:
     assert content["schema"]["$ref"].rsplit("/", 1)[1] in schemas
     assert "setup_id" in schemas["Candidate"]["properties"]
     assert set(operation["responses"]) >= {"200", "413", "422", "503"}
-    assert client.get("/nowhere").status_code == 404
+    # No page of the service's loads anything from elsewhere.
+    for page in ("/nowhere", "/docs", "/redoc", "/docs/oauth2-redirect"):
+        assert client.get(page).status_code == 404
     assert client.get("/v1/predict").status_code == 405

@@ -229,7 +229,7 @@ def test_no_answer_mixes_versions_while_they_are_pushed(
     live.refresh()
     poller = Poller(live.refresh, 0.001)
     poller.start()
-    body = b'{"candidates": [{"setup_id": "a|buy"}, {"setup_id": "new"}]}'
+    body = b'{"candidates": [{"setup_id": "a|buy"}, {"setup_id": "new|new"}]}'
     request = JsonDecoder(InputSchema(("ad", "goal", "shop"), ("price",)), 10).decode(body)
     done = threading.Event()
     wrong: list[object] = []

@@ -106,6 +106,14 @@ def running(
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
+def test_model_processes_share_what_they_were_forked_from(running: Running) -> None:
+    """TensorFlow and all that is imported lie in memory once, however many processes there are."""
+    for pid in running.workers():
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        assert kib["Shared_Dirty"] > 2 * kib["Private_Dirty"]
+
+
 def test_pushes_fail_no_request_and_counters_add_up(running: Running) -> None:
     before = running.counted()
     seen: list[int] = []

@@ -17,6 +17,7 @@ from pyarrow import csv
 
 from components.example_gen.adapters.base import Opening, Options
 from components.example_gen.readers.head import check_text
+from components.example_gen.readers.normalise import cast_or_null, decimal_only
 from schemas.errors import InputError
 
 BLOCK_BYTES = 8 << 20
@@ -102,16 +103,11 @@ class Rows:
         self, name: str, missing: Sequence[str], kind: pa.DataType, wanted: str
     ) -> pa.Array:
         column = self.text(name, missing)
-        try:
-            return pc.cast(column, kind)
-        except pa.ArrowInvalid:
-            # Whole columns convert at once; only on failure is the culprit looked for.
-            for row, value in enumerate(column):
-                try:
-                    pc.cast(value, kind)
-                except pa.ArrowInvalid:
-                    self.fail(row, name, wanted)
-            raise
+        numbers = cast_or_null(decimal_only(column), kind)
+        if numbers.null_count > column.null_count:
+            bad = pc.and_(numbers.is_null(), column.is_valid())
+            self.fail(bad.index(True).as_py(), name, wanted)
+        return numbers
 
 
 def text_blocks(

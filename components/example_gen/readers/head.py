@@ -48,12 +48,14 @@ def check_text(path: str, encoding: str = "utf-8") -> None:
     if encoding != "utf-8":
         return
     head = _head(path)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (
-        b"\0" in head and Path(path).suffix not in _COMPRESSED
-    ):
+    zeros = 0 if Path(path).suffix in _COMPRESSED else head.count(0)
+    # Of Latin text in UTF-16 every second byte is 0.
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * zeros > len(head):
         raise InputError(
             f"{path}: text in UTF-16 or bytes of no text; wanted UTF-8 (`iconv -t UTF-8` makes it)"
         )
+    if zeros:
+        raise InputError(f"{path}: a NUL at byte {head.index(0)}; wanted text, which has none")
 
 
 def check_columns(path: str, seen: Sequence[str], wanted: Sequence[str]) -> None:

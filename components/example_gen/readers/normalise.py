@@ -26,11 +26,13 @@ class Normalised:
       batch: strings, floats (float64) and int64 as the contract has them; times in whole seconds.
       faults: values that could not be read as their column's type, and are null in the batch.
       torn: rows whose values could not be told apart; None where all could.
+      labels: text [n], as the log names them; None where the contract does not name any.
     """
 
     batch: pa.RecordBatch
     faults: tuple[Fault, ...]
     torn: Fault | None = None
+    labels: pa.Array | None = None
 
     def broken_rules(self, contract: Contract) -> list[Fault]:
         """Rules that rows break, those of the contract among them; a torn row breaks no other."""
@@ -62,7 +64,7 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalise
     Raises:
       InputError: a column holds a type that cannot be read as the one wanted.
     """
-    columns, faults = [], []
+    columns, faults, labels = [], [], None
     for name in contract.log_columns:
         column = batch.column(batch.schema.get_field_index(name))
         wanted, read = _reader(name, contract)
@@ -77,12 +79,14 @@ def normalise(batch: pa.RecordBatch, contract: Contract, path: str) -> Normalise
         if pc.any(unread).as_py():
             raw = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
             faults.append(Fault(name, wanted, unread.to_numpy(zero_copy_only=False), raw=raw))
+        if name == contract.roles.label and isinstance(contract.positive_labels, tuple):
+            labels = _strings(_as_words(column)).values if contract.positive_labels else None
         if name == contract.roles.conversion_timestamp:
             there = pc.and_kleene(values.is_valid(), pc.not_equal(values, 0))
             values = pc.if_else(there, values, NO_CONVERSION)
         columns.append(values)
     whole = pa.RecordBatch.from_arrays(columns, list(contract.log_columns))
-    return Normalised(whole, tuple(faults), _torn(batch))
+    return Normalised(whole, tuple(faults), _torn(batch), labels)
 
 
 def _torn(batch: pa.RecordBatch) -> Fault | None:
@@ -186,6 +190,15 @@ def _date_times(column: pa.Array, zone: str | None) -> _Read:
     return _Read(seconds, column.is_null())
 
 
+def date_times(text: pa.Array, zone: str | None) -> pa.Array:
+    """Whole seconds since 1970-01-01 UTC of date-times in ISO 8601, null where there is none.
+
+    Args:
+      zone: of those that name none, which are null when None.
+    """
+    return _date_times(text, zone).values
+
+
 def _moments(column: pa.Array, zone: str | None) -> _Read:
     """Whole seconds since 1970-01-01 UTC of timestamps or dates.
 
@@ -218,7 +231,7 @@ def _integers(column: pa.Array, text: bool, whole: bool = True) -> _Read:
       whole: whether a float must be a whole number.
     """
     if text and column.type in _TEXTS:
-        trimmed = pc.utf8_trim_whitespace(_utf8(column))
+        trimmed = decimal_only(pc.utf8_trim_whitespace(_utf8(column)))
         try:
             return _Read(trimmed.cast(pa.int64()), column.is_null())
         except pa.ArrowInvalid:
@@ -248,6 +261,13 @@ def _floats(column: pa.Array, text: bool, keep_nan: bool) -> _Read:
         return _Read(floats, column.is_null())
     nan = _is_nan(floats)
     return _Read(pc.if_else(nan, None, floats), pc.or_(column.is_null(), nan))
+
+
+def decimal_only(text: pa.Array) -> pa.Array:
+    """Text with null in the place of `0x1F`, which Arrow reads as a whole number and nobody wrote
+    as one."""
+    hexadecimal = pc.or_(pc.starts_with(text, "0x"), pc.starts_with(text, "0X"))
+    return pc.if_else(hexadecimal, None, text) if pc.any(hexadecimal).as_py() else text
 
 
 def _is_nan(floats: pa.Array) -> pa.Array:

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.routing import table as reader
-from common.routing.rules import ContradictionError, RoutingSettings
+from common.routing.rules import CandidateError, RoutingSettings, split_setups
 from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import RoutingTable
 from schemas.errors import InputError
+from schemas.setup_id import checked_values, setup_id
 
 SETTINGS: dict[str, Any] = {
     "assignment_id": "0123456789abcdef",
@@ -75,7 +76,7 @@ def test_known_setups(version: Path) -> None:
 
 def test_unknown_setups_go_by_the_most_specific_rule(version: Path) -> None:
     got = RoutingTable.load(version).route(
-        ["x", "x", "x", "x", "a|buy", "x"],
+        ["x|x", "x|x", "x|x", "x|x", "a|buy", "x|x"],
         ["buy", "buy", "visit", "visit", "buy", None],
         ["bank", "shop", "bank", "shop", "bank", "bank"],
     )
@@ -93,18 +94,62 @@ def test_unknown_setups_go_by_the_most_specific_rule(version: Path) -> None:
 
 def test_the_category_of_an_unknown_setup_stands_in_its_id(tmp_path: Path) -> None:
     table = RoutingTable.load(write(tmp_path, category="goal", advertiser_type="shop"))
-    ids = ["bank|buy", "x|buy", "x|bui", "x|\\|", "no id", "x|buy|buy"]
+    ids = ["bank|buy", "x|buy", "x|bui", "x|\\|"]
     got = table.route(ids)
-    assert got.task.tolist() == ["soft", "hard", "soft", "soft", "soft", "soft"]
-    assert got.reason.tolist() == ["unknown", "unknown_type"] + ["unknown_category"] * 4
+    assert got.task.tolist() == ["soft", "hard", "soft", "soft"]
+    assert got.reason.tolist() == ["unknown", "unknown_type"] + ["unknown_category"] * 2
     same = table.route(ids[:2], ["buy", "buy"], ["bank", ""])
     assert same.task.tolist() == ["soft", "hard"]
-    with pytest.raises(ContradictionError, match=r"category: 'visit'; wanted 'buy', as in setup"):
-        table.route(ids, [None, "visit", None, None, None, None])
-    with pytest.raises(ContradictionError, match=r"advertiser_type: 'x'; wanted 'bank'"):
+    with pytest.raises(CandidateError, match=r"category: 'visit'; wanted 'buy', as in setup"):
+        table.route(ids, [None, "visit", None, None])
+    with pytest.raises(CandidateError, match=r"advertiser_type: 'x'; wanted 'bank'"):
         table.route(ids[:1], None, ["x"])
-    # A setup that the table holds needs no rule.
-    assert table.route(["a|buy"], ["visit"]).task.tolist() == ["hard"]
+    # Of a setup that the table holds too, though it needs no rule.
+    with pytest.raises(CandidateError, match=r"'visit'; wanted 'buy', as in setup 'a\|buy'") as at:
+        table.route(["bank|buy", "a|buy"], ["buy", "visit"])
+    assert (at.value.candidate, at.value.field) == (1, "category")
+
+
+@pytest.mark.parametrize(
+    ("setup", "message"),
+    [
+        ("a", "has 1 of 2 values; wanted shop|goal"),
+        ("", "has 1 of 2 values; wanted shop|goal"),
+        ("a|buy|buy", "has 3 of 2 values; wanted shop|goal"),
+        (r"a\|buy", "has 1 of 2 values; wanted shop|goal"),
+        ("|buy", "has no shop; wanted shop|goal"),
+        ("a|", "has no goal; wanted shop|goal"),
+        (r"\a|buy", r"has a '\\' that escapes nothing; wanted 'a|buy'"),
+        ("a|buy\\", r"has a '\\' that escapes nothing; wanted 'a|buy\\\\'"),
+    ],
+)
+def test_an_id_that_no_setup_can_have_is_refused(version: Path, setup: str, message: str) -> None:
+    with pytest.raises(CandidateError) as error:
+        RoutingTable.load(version).route(["a|buy", setup])
+    assert (error.value.candidate, error.value.field) == (1, "setup_id")
+    assert error.value.message == f"{setup!r} {message}"
+
+
+texts = st.text(alphabet="ab|\\é", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=6))
+def test_values_of_many_setups_are_those_of_each(setups: list[tuple[str, str]]) -> None:
+    ids = [setup_id(values) for values in setups]
+    found = split_setups(range(len(ids)), ids, ("shop", "goal"))
+    assert [list(column) for column in found] == [list(c) for c in zip(*setups, strict=True)]
+
+
+@given(st.lists(st.text(alphabet="a|\\", max_size=4), min_size=1, max_size=4))
+def test_ids_that_are_taken_are_those_that_their_values_make(ids: list[str]) -> None:
+    try:
+        found = split_setups(range(len(ids)), ids, ("shop", "goal"))
+    except CandidateError as error:
+        with pytest.raises(ValueError, match="wanted"):
+            checked_values(ids[error.candidate], ("shop", "goal"))
+    else:
+        assert [setup_id(values) for values in zip(*found, strict=True)] == ids
+        assert "" not in {value for column in found for value in column}
 
 
 def test_rules_of_a_log_without_categories(tmp_path: Path) -> None:
@@ -121,7 +166,7 @@ def test_rules_of_a_log_without_categories(tmp_path: Path) -> None:
 
 
 def test_unknown_setups_of_no_category(version: Path) -> None:
-    got = RoutingTable.load(version).route(["x", "", "a|buy"])
+    got = RoutingTable.load(version).route(["x|x", "x|buy", "a|buy"])
     assert got.task.tolist() == ["soft", "soft", "hard"]
 
 
@@ -131,10 +176,15 @@ def test_nothing_asked_and_nothing_known(tmp_path: Path) -> None:
     assert table.route(["a|buy"]).reason.tolist() == ["unknown_category"]
 
 
+one_column = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=4).map(
+    lambda value: setup_id([value])
+)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     held=st.dictionaries(
-        st.text(st.characters(blacklist_categories=["Cs"]), max_size=4),
+        one_column,
         st.tuples(
             st.sampled_from(["hard", "soft"]),
             st.sampled_from(["history", "prior"]),
@@ -142,19 +192,27 @@ def test_nothing_asked_and_nothing_known(tmp_path: Path) -> None:
         ),
         max_size=30,
     ),
-    asked=st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=4), max_size=40),
+    asked=st.lists(one_column, max_size=40),
     bits=st.sampled_from([0, 1, 64]),
+    remembers=st.sampled_from([2, 100]),
+    at_once=st.booleans(),
 )
 def test_agrees_with_a_dictionary(
-    held: dict[str, tuple[str, str, float]], asked: list[str], bits: int
+    held: dict[str, tuple[str, str, float]],
+    asked: list[str],
+    bits: int,
+    remembers: int,
+    at_once: bool,
 ) -> None:
-    """With keys cut to 0 or 1 bit, nearly all setups share theirs."""
+    """With keys cut to 0 or 1 bit, nearly all setups share theirs; of two setups remembered, nearly
+    all are searched for."""
 
     def weak(ids: list[str]) -> np.ndarray:
         return strong(ids) >> np.uint64(64 - bits) if bits else np.zeros(len(ids), np.uint64)
 
     strong = reader.setup_keys
     patch = pytest.MonkeyPatch()
+    patch.setattr(reader, "REMEMBERED", remembers)
     if bits < 64:
         patch.setattr("common.routing.serving_file.setup_keys", weak)
         patch.setattr(reader, "setup_keys", weak)
@@ -168,12 +226,16 @@ def test_agrees_with_a_dictionary(
             }
         )
         made = serving_table(rows, "x")
-        table = RoutingTable(RoutingSettings.model_validate(SETTINGS), made)
+        settings = RoutingSettings.model_validate(SETTINGS | {"setup": ["shop"]})
+        table = RoutingTable(settings, made)
+        if at_once:
+            table.remember()
         asked = asked + list(held)
-        got = table.route(asked)
+        answers = [table.route(asked) for _ in range(2)]
     patch.undo()
     wanted = [held.get(s, ("soft", "unknown_category", 0.5)) for s in asked]
-    assert list(zip(got.task, got.reason, got.cvr, strict=True)) == wanted
+    for got in answers:
+        assert list(zip(got.task, got.reason, got.cvr, strict=True)) == wanted
 
 
 def test_lengths_must_agree(version: Path) -> None:
@@ -294,7 +356,7 @@ def test_serving_loads_no_pipeline_library(version: Path) -> None:
         "import sys; from pathlib import Path\n"
         "from common.routing.table import RoutingTable\n"
         f"table = RoutingTable.load(Path({str(version)!r}))\n"
-        "print(table.route(['a|buy', 'x']).task.tolist())\n"
+        "print(table.route(['a|buy', 'x|x']).task.tolist())\n"
         "print(sorted({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

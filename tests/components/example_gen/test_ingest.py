@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -535,6 +537,7 @@ def csv_text(rows: dict[str, list[Any]]) -> str:
 HEADS: dict[str, tuple[str, str, bytes, str]] = {
     "UTF-16": ("csv", "a.csv", csv_text(ROWS).encode("utf-16"), "UTF-16"),
     "UTF-16 without a mark": ("csv", "a.csv", csv_text(ROWS).encode("utf-16-le"), "UTF-16"),
+    "a NUL": ("csv", "a.csv", csv_text(ROWS).replace("bolt", "b\0").encode(), "a NUL at byte"),
     "gzip named .csv": ("csv", "a.csv", gzip.compress(csv_text(ROWS).encode()), "content is gzip"),
     "text named .gz": ("csv", "a.csv.gz", csv_text(ROWS).encode(), "content is not gzip"),
     "gzip cut short": ("csv", "a.csv.gz", gzip.compress(csv_text(ROWS).encode())[:40], "a.csv.gz"),
@@ -572,6 +575,42 @@ def test_a_part_without_rows_may_lie_beside_another(tmp_path: Path) -> None:
     pq.write_table(table.slice(0, 0), tmp_path / "b.parquet")
     examples, _ = run(tmp_path, contract())
     assert len(examples) == 3
+
+
+HEADER = "time,converted,label,advertiser,goal,price\n"
+
+
+def test_files_of_a_header_alone_are_counted_and_refused_where_there_are_no_others(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    (tmp_path / "b.csv").write_text(HEADER)
+    with pytest.raises(InputError, match=r"no row in any of 2 files of '\*\.csv'"):
+        run(tmp_path, contract("csv"))
+    (tmp_path / "c.csv").write_text(csv_text(ROWS))
+    shutil.rmtree(tmp_path / "out")
+    examples, report = run(tmp_path, contract("csv"))
+    assert (len(examples), report["shards"], report["empty"]) == (3, 3, 2)
+
+
+def test_labels_that_no_row_has_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    logger = logging.getLogger("hardtower")
+    monkeypatch.setattr(logger, "warning", lambda text, *values: warned.append(text % values))
+    write(tmp_path, "csv", changed(label=["yes", "no", "maybe"]))
+
+    def told(*positive: str) -> list[dict[str, Any]]:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        roles = contract().model_dump()["roles"] | {"conversion_timestamp": None}
+        examples, report = run(tmp_path, contract("csv", positive_labels=positive, roles=roles))
+        assert report["labels"] == {"yes": 1, "no": 1, "maybe": 1}
+        return examples
+
+    wanted = "positive_labels: no row has 'Yes' in column label; labels seen: 'yes', 'no', 'maybe'"
+    with pytest.raises(InputError, match=wanted):
+        told("Yes")
+    assert [e["label"] for e in told("yes", "Maybe")] == [[1], [0], [0]]
+    assert "no row has 'Maybe' in column label; labels seen: 'no', 'maybe'" in warned[0]
 
 
 def test_columns_that_the_contract_does_not_name_are_left_unread(tmp_path: Path) -> None:

@@ -118,6 +118,39 @@ def test_labels_by_their_values(positive: Any, values: Any, wanted: list[int | N
     assert bool(found.faults) == (None in wanted)
 
 
+NUMBERS: dict[str, tuple[int | None, float | None]] = {
+    " 7 ": (7, 7.0),
+    "7.0": (7, 7.0),
+    "7e3": (7000, 7000.0),
+    "0x1": (None, None),
+    "0X1F": (None, None),
+    "-0x1": (None, None),
+    "1_000": (None, None),
+    "1,000": (None, None),
+    "\u0667": (None, None),
+    "1e400": (None, np.inf),
+    "inf": (None, np.inf),
+    "true": (None, None),
+}
+
+
+def test_numbers_in_text_are_decimal() -> None:
+    """An infinite number of a feature is a fault of its own, found behind this."""
+    roles = contract().model_dump()["roles"] | {"spend": "m"}
+    made = contract(roles=roles)
+    text = list(NUMBERS)
+    batch = pa.record_batch([pa.array(text)] * 5, names=list("tyscm"))
+    found = normalise(batch, made, "log.csv")
+    whole = [number for number, _ in NUMBERS.values()]
+    assert found.batch["t"].to_pylist() == found.batch["y"].to_pylist() == whole
+    assert found.batch["c"].to_pylist() == [-1 if n is None else n for n in whole]
+    assert found.batch["m"].to_pylist() == [number for _, number in NUMBERS.values()]
+    faults = {fault.column: int(fault.rows.sum()) for fault in found.faults}
+    assert faults == {"t": 9, "y": 9, "c": 9, "m": 7}
+    broken = {(f.column, int(f.rows.sum())) for f in found.broken_rules(made) if f.column == "m"}
+    assert broken == {("m", 7), ("m", 2)}
+
+
 def test_no_conversion_has_many_names() -> None:
     found = read(contract(), c=[None, "-1", "0", "", "1751371200"])
     assert found.batch["c"].to_pylist()[:3] == [-1, -1, -1]

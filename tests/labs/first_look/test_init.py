@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from labs.first_look.columns import look_at
 from labs.first_look.draft import Totals, choose_alpha
 from pipeline.cli import main
 from pipeline.config import PipelineConfig, load_config
@@ -161,6 +162,18 @@ LOGS: dict[str, tuple[Callable[[Columns], Columns], Callable[[Columns, Path], No
         {},
     ),
 }
+
+
+def test_times_are_read_as_the_ingest_reads_them() -> None:
+    """Nanoseconds wrap around after 2262, when 2610 would be a day of 2026."""
+    far = ["2026-01-02T00:00:00Z"] * 99 + ["2610-07-24T00:34:33Z"]
+    moments = look_at(pa.table({"t": far}), typed=False)["t"].moments
+    assert moments is not None
+    assert (moments.unit, moments.zoned) == ("iso", True)
+    assert datetime.fromtimestamp(moments.seconds[-1], UTC).year == 2610
+    near = look_at(pa.table({"t": ["2026-01-02 00:00:00.5"] * 9}), typed=False)["t"].moments
+    assert near is not None
+    assert (near.zoned, near.seconds[0]) == (False, 1_767_312_000)
 
 
 @pytest.mark.parametrize("log", LOGS)

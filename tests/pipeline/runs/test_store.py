@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from ml_metadata.proto import metadata_store_pb2
 from small_log import contents
 
 from pipeline.runs.debris import remove_debris, temporary_files
-from pipeline.runs.store import check_store, refuse_broken
+from pipeline.runs.store import check_store, follow_move, place_here, refuse_broken
 from schemas.errors import InputError
 
 EXECUTIONS = 40
@@ -31,9 +32,19 @@ def execute(out: Path, times: int) -> None:
     connection.sqlite.filename_uri = str(out / "metadata.sqlite")
     store = metadata_store.MetadataStore(connection)
     kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="TaskLabeler"))
+    made = metadata_store_pb2.ArtifactType(name="LabelledColumns")
+    made.properties["beside"] = metadata_store_pb2.STRING
+    made_id = store.put_artifact_type(made)
     for _ in range(times):
         [number] = store.put_executions([metadata_store_pb2.Execution(type_id=kind)])
         folder = out / "artifacts" / "TaskLabeler" / "labelled_columns" / str(number)
+        artifact = metadata_store_pb2.Artifact(type_id=made_id, uri=str(folder))
+        artifact.properties["beside"].string_value = str(out / "serving" / "7")
+        [result] = store.put_artifacts([artifact])
+        event = metadata_store_pb2.Event(
+            artifact_id=result, execution_id=number, type=metadata_store_pb2.Event.OUTPUT
+        )
+        store.put_events([event])
         folder.mkdir(parents=True)
         (folder / "shard").write_text("rows")
 
@@ -54,6 +65,45 @@ def test_a_sound_store_and_a_new_folder_pass(out: Path, tmp_path: Path) -> None:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "metadata.sqlite").touch()
     check_store(tmp_path / "begun")
+
+
+def places(out: Path) -> set[tuple[str, str]]:
+    """Results of the store, and what they name beside."""
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(out / "metadata.sqlite")
+    artifacts = metadata_store.MetadataStore(connection).get_artifacts()
+    return {(a.uri, a.properties["beside"].string_value) for a in artifacts}
+
+
+def wanted_places(out: Path) -> set[tuple[str, str]]:
+    labels = out / "artifacts" / "TaskLabeler" / "labelled_columns"
+    numbers = range(1, EXECUTIONS + 1)
+    return {(str(labels / str(n)), str(out / "serving" / "7")) for n in numbers}
+
+
+def test_the_store_of_a_copy_names_the_copies_results(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copies" / "of it"
+    shutil.copytree(out, copy, ignore=shutil.ignore_patterns("copies"))
+    assert follow_move(copy) == out
+    assert places(copy) == wanted_places(copy)
+    assert follow_move(copy) is None
+    assert places(out) == wanted_places(out)
+    assert follow_move(out) is None
+    check_store(copy)
+    page = out / "artifacts" / "RunReport" / "report" / "3" / "value"
+    assert place_here(copy, str(page)) == f"{copy}/artifacts/RunReport/report/3/value"
+    assert place_here(copy, "/elsewhere/model") == "/elsewhere/model"
+
+
+def test_a_folder_by_another_of_its_names_has_not_moved(out: Path, tmp_path: Path) -> None:
+    link = tmp_path.parent / f"{tmp_path.name} by link"
+    link.symlink_to(out)
+    assert follow_move(link) is None
+    assert places(out) == wanted_places(out)
+    assert follow_move(tmp_path / "new") is None
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "metadata.sqlite").touch()
+    assert follow_move(tmp_path / "begun") is None
 
 
 def older_copy(store: Path) -> None:
