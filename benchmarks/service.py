@@ -54,6 +54,7 @@ from common.versions.digest import model_digest, model_files
 from common.versions.folder import ServingFolder
 from common.versions.signatures import EXAMPLES
 from schemas.contract import load_contract
+from schemas.setup_id import setup_id, setup_values
 from service.routing.router import Router
 
 ONE_TASK = Path("assets.extra/one_task")
@@ -107,13 +108,17 @@ def make_body(version: Path, contract_name: str, candidates: int) -> bytes:
 
     shared = [n for n in names if n.startswith("household")]
     own = [n for n in names if n not in shared]
+    columns = RoutingTable.load(version).settings.setup
+
+    def candidate() -> Figures:
+        setup = str(rng.choice(setups))
+        said = dict(zip(columns, setup_values(setup), strict=True))
+        return {"setup_id": setup, "features": {n: said.get(n) or value(n) for n in own}}
+
     return json.dumps(
         {
             "context": {n: value(n) for n in shared},
-            "candidates": [
-                {"setup_id": str(rng.choice(setups)), "features": {n: value(n) for n in own}}
-                for _ in range(candidates)
-            ],
+            "candidates": [candidate() for _ in range(candidates)],
         }
     ).encode()
 
@@ -450,7 +455,7 @@ def router_microseconds(version: Path, size: int) -> Figures:
     for _ in range(50):
         table = RoutingTable.load(version)
         router = Router(table)
-        router.route(["no setup"])
+        router.route([setup_id(["new"] * len(table.settings.setup))])
         times["searched_us"].append(took(partial(router.route, ids)))
         table.remember()
         times["known_us"].append(took(partial(router.route, ids)))

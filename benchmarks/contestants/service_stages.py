@@ -70,7 +70,8 @@ class Stages:
 
         from service import predict
         from service.decoding.json_body import JsonDecoder, refuse_wide
-        from service.routing.router import Router
+        from service.routing.candidates import candidates_of
+        from service.routing.router import Decisions, Router
 
         predictor, bundle = self._predictor, self._predictor.bundle
         most = predictor.settings.max_candidates
@@ -80,8 +81,12 @@ class Stages:
         scorers: dict[str, Any] = {HARD: bundle.models.hard, ONE_TASK: bundle.models.one_task}
         parsed = decoder.parse(body)
         request = decoder.arrange(parsed, body)
-        ids = [setup or "" for setup in request.field("setup_id")]
-        model = router.route(ids).model
+
+        def routed() -> Decisions:
+            said = candidates_of(request, bundle.schema, bundle.table.settings)
+            return router.route(said.setup_ids, said.categories, said.advertiser_types)
+
+        model = routed().model
         parts = {n: np.flatnonzero(model == n) for n in scorers if (model == n).any()}
         columns = [(scorers[n], request.columns.take(rows)) for n, rows in parts.items()]
         examples = [
@@ -96,8 +101,8 @@ class Stages:
         return {
             BOUNDS: partial(refuse_wide, body, most, width),
             PARSING: partial(decoder.parse, body),
-            COLUMNS: partial(decoder.arrange, parsed),
-            ROUTING: partial(router.route, ids),
+            COLUMNS: partial(decoder.arrange, parsed, body),
+            ROUTING: routed,
             GRAPH: partial(_each, [partial(scorer.score, own) for scorer, own in columns]),
             ANSWER: partial(_answered, whole),
             ALONE: partial(_each, [partial(_called, call, own) for call, own in examples]),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from common.files.arrow import parquet_table
+from common.files.arrow import parquet_file, parquet_table
 from schemas import strict_json
 
 
@@ -40,6 +40,17 @@ def write_parquet(table: pa.Table, path: str) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     write_bytes(sink.getvalue().to_pybytes(), path)
+
+
+def parquet_rows(path: str) -> int:
+    """How many rows a file has, by its footer alone; raises as pyarrow does."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        # Ends with the footer, its length in four bytes, and PAR1.
+        end = max(0, file.size() - 8)
+        file.seek(end)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(max(0, end - length))
+        return int(parquet_file(pa.BufferReader(file.read())).metadata.num_rows)
 
 
 def read_parquet(path: str) -> pa.Table:

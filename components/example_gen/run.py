@@ -14,6 +14,7 @@ import apache_beam as beam
 from common.days import SECONDS_PER_DAY, to_date
 from common.files.gfile import read_text, write_json, write_text
 from common.pages.text import counted
+from components.example_gen.labels import unseen_labels
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
 from components.example_gen.settings import IngestSettings
@@ -167,25 +168,11 @@ def _judge(
             f"({counted(report['outside'], 'row')} outside); wanted at least one: mind as_of, "
             "window_days and timestamp_unit"
         )
+    # Before the rows that break the contract: a name misspelt may be why they do.
+    if words := unseen_labels(report["labels"], contract):
+        logger.warning("ExampleGen: %s", words)
     if rejected > settings.max_bad_row_share * rows:
         raise InputError(
             f"{report['first_fault']} [{rejected} of {rows} rows break the contract; "
             f"max_bad_row_share allows {settings.max_bad_row_share:.3%}]"
         )
-    if not isinstance(contract.positive_labels, str):
-        _judge_labels(report["labels"], contract)
-
-
-def _judge_labels(labels: dict[str, int], contract: Contract) -> None:
-    """Refuses a log in which none of the contract's positive labels is ever seen."""
-    absent = [name for name in contract.positive_labels if name not in labels]
-    if not absent:
-        return
-    seen = ", ".join(repr(name) for name in labels if name not in contract.positive_labels)
-    fault = (
-        f"contract {contract.name}: positive_labels: no row has "
-        f"{' or '.join(map(repr, absent))} in column {contract.roles.label}; labels seen: {seen}"
-    )
-    if len(absent) == len(contract.positive_labels):
-        raise InputError(fault)
-    logger.warning("%s", fault)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from common.clicks.columns import ColumnWriter
 from common.clicks.rows import Fault, first_in_words
 from common.clicks.tfrecords import ShardWriter
 from components.example_gen.encode import Encoder
+from components.example_gen.labels import count_labels
 from components.example_gen.readers.normalise import Normalised, normalise
 from components.example_gen.readers.source import Source, Window
 from schemas.contract import Contract
-
-MOST_LABELS = 10
-"""Names of labels that are counted besides those of the contract."""
 
 
 @dataclass
@@ -34,8 +31,7 @@ class ShardReport:
       rejected: rows that break a rule of the contract.
       rules: rows by broken rule, "column: wanted ..." (a row may break several).
       first_fault: the first broken row in words, empty when there is none.
-      labels: sound rows by their label's name, of the first names that were seen; empty where the
-        contract names no labels.
+      labels: rows of the window by their label's name, see `count_labels`.
       first_second, last_second: of the clicks that were taken; null without any.
     """
 
@@ -53,17 +49,6 @@ class ShardReport:
         """Widens the span of the clicks that were taken."""
         self.first_second = min(first, first if self.first_second is None else self.first_second)
         self.last_second = max(last, last if self.last_second is None else self.last_second)
-
-    def count(self, labels: pa.Array, named: Container[str]) -> None:
-        """Counts labels by name.
-
-        Args:
-          named: those that are counted however many others there are.
-        """
-        for pair in pc.value_counts(labels):
-            name, rows = pair["values"].as_py(), pair["counts"].as_py()
-            if name in self.labels or name in named or len(self.labels) < MOST_LABELS:
-                self.labels[name] = self.labels.get(name, 0) + rows
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,9 +84,7 @@ def ingest_shard(
             report.rejected += int(bad.sum())
             if inside.any():
                 report.saw(int(time[inside].min()), int(time[inside].max()))
-            if read.labels is not None:
-                labels = read.labels.filter(pa.array(inside)).drop_null()
-                report.count(labels, contract.positive_labels)
+            count_labels(report.labels, read, contract, window)
             if faults:
                 rejected.append(_set_aside(batch, faults, bad, seen))
                 _describe(report, faults, batch, key, seen)

@@ -71,7 +71,7 @@ class TaskLabeler(base_beam_component.BaseBeamComponent):
             examples=examples,
             contract=contract.model_dump_json(),
             as_of=as_of,
-            labelling=with_pins(labelling).model_dump_json(),
+            labelling=with_pins(labelling, contract.roles.setup).model_dump_json(),
             splits=splits.model_dump_json(),
             check_rows=int(check_rows),
             code=code,

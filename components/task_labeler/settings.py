@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic import model_validator as validator
 
-from components.task_labeler.decide.pins import Pin, read_pins, refuse_double_pins
+from components.task_labeler.decide.pins import (
+    Pin,
+    read_pins,
+    refuse_double_pins,
+    refuse_strange_pins,
+)
 from schemas.base import Days, Frozen, NonNegativeInt, PositiveFloat, PositiveInt
 from schemas.contract import Contract
 from schemas.errors import InputError
@@ -78,13 +84,18 @@ class LabellingSettings(Frozen):
         return self.alpha * self.online_alpha_ratio
 
 
-def with_pins(settings: LabellingSettings) -> LabellingSettings:
+def with_pins(settings: LabellingSettings, setup: Sequence[str]) -> LabellingSettings:
     """The settings with the pins of `pins_file` in `pins` and no file to read any more.
 
+    Args:
+      setup: the columns that make a setup.
+
     Raises:
-      InputError: the file is missing or broken, or pins a setup that `pins` has too.
+      InputError: the file is missing or broken, or pins a setup that `pins` has too; or a pin's
+        setup is none of these columns.
     """
     if settings.pins_file is None:
+        refuse_strange_pins(settings.pins, setup)
         return settings
     path = Path(settings.pins_file)
     pins = (*settings.pins, *read_pins(path))
@@ -92,6 +103,7 @@ def with_pins(settings: LabellingSettings) -> LabellingSettings:
         refuse_double_pins(pins)
     except ValueError as error:
         raise InputError(f"{path}: {error}, here and in labelling.pins") from None
+    refuse_strange_pins(pins, setup)
     return settings.model_copy(update={"pins": pins, "pins_file": None})
 
 
@@ -103,7 +115,8 @@ def as_labelled(settings: LabellingSettings, contract: Contract) -> LabellingSet
     """
     refuse_short_window(settings, contract)
     blind = contract.roles.conversion_timestamp is None
-    return with_pins(settings.model_copy(update={"delay": "mature"}) if blind else settings)
+    holds = settings.model_copy(update={"delay": "mature"}) if blind else settings
+    return with_pins(holds, contract.roles.setup)
 
 
 def refuse_short_window(settings: LabellingSettings, contract: Contract) -> None:

@@ -20,7 +20,7 @@ from common.runs.files import TrainingFile
 from components.trainer.calibrate.calibrator import Fitted, check_calibration, fit_calibrators
 from components.trainer.calibrate.reference import Reference, fit_reference
 from components.trainer.data.columns import Columns, known
-from components.trainer.data.load import last_days, load_columns
+from components.trainer.data.load import choose_storage, last_days, load_columns
 from components.trainer.export.export import (
     FULL_DIRECTORY,
     REFERENCE_DIRECTORY,
@@ -174,8 +174,10 @@ def _load(
     training, since = config.training, None
     if config.fit == SERVED:
         since = last_days(fn_args.eval_files, contract, config.calibration_days)
+    splits = {TRAIN: fn_args.train_files, CALIBRATION: fn_args.eval_files}
+    storage = choose_storage(training, list(splits.values()), contract)
     columns: dict[str, Columns] = {}
-    for split, files in ((TRAIN, fn_args.train_files), (CALIBRATION, fn_args.eval_files)):
+    for split, files in splits.items():
         with phases.time(f"load {split}"):
             read = load_columns(
                 files,
@@ -185,6 +187,7 @@ def _load(
                 since=since if split == CALIBRATION else None,
                 in_turn=True,
                 progress=_reading(split),
+                storage=storage,
             )
             columns[split] = known(read, training.labels, training.min_completeness)
         _log.info("Trainer: %s: %s", split, _in_words(_examples(columns[split])))
@@ -264,8 +267,12 @@ def _record(
 
 def _examples(columns: Columns) -> dict[str, dict[str, float | int | None]]:
     counts: dict[str, dict[str, float | int | None]] = {}
-    for task, mine in ((HARD, columns.hard), (SOFT, ~columns.hard)):
-        examples, positives = int(mine.sum()), int(columns.label[mine].sum())
+    for task in (HARD, SOFT):
+        examples = positives = 0
+        for _, block in columns.blocks():
+            mine = block.hard if task == HARD else ~block.hard
+            examples += int(mine.sum())
+            positives += int(block.label[mine].sum())
         counts[task] = {
             "examples": examples,
             "positives": positives,

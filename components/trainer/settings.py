@@ -310,6 +310,15 @@ class TrainingSettings(Frozen):
     cold_every: PositiveInt | None = None
     """With `warm_start`, start cold on every so many-th day, as a control: whenever the number of
     days from 1970-01-01 to the run's as-of date is a multiple of it; none always starts warm."""
+    input: Literal["auto", "memory", "disk"] = "auto"
+    """Where the Trainer keeps the transformed examples, each worker for itself. `memory`: in the
+    process. `disk`: in files that are mapped into it, so that its memory does not grow with the
+    log. `auto`: in memory up to a GiB of them, else on disk. The weights are the same to the bit
+    either way."""
+    input_dir: str = ""
+    """Folder on the Trainer's own machine for those files, which nobody sees and which are gone
+    with the process; empty is the machine's for temporary files. They take some four times what the
+    examples do: 500 bytes each with 16 ids and 16 numbers."""
     sampling: SamplingSettings = SamplingSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     gradient_examples: Annotated[int, Field(ge=0, le=2**20)] = 1024

@@ -19,6 +19,8 @@ CLICKS, IMPRESSIONS, REQUESTS, BUDGET = "clicks", "impressions", "requests", "bu
 REQUIRED = (SETUP, VARIANT, SPEND, CONVERSIONS)
 AMOUNTS = (SPEND, CONVERSIONS, CLICKS, IMPRESSIONS, REQUESTS, BUDGET)
 NAMES = (SETUP, VARIANT, ADVERTISER)
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+_TEXTS = (pa.types.is_string, pa.types.is_large_string)
 SMALLEST, LARGEST = 1e-12, 1e18
 """Amounts other than 0. Sums, squares and ratios of them stay far within a float."""
 
@@ -99,13 +101,27 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             table = rows.iloc[1:].reset_index(drop=True)
             return table.set_axis(rows.iloc[0].to_list(), axis=1), 2
         if path.suffix.lower() in (".parquet", ".pq"):
-            return foreign_table(str(path)).to_pandas(), 1
+            return _plain(path, foreign_table(str(path))).to_pandas(), 1
     except InputError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error
     raise InputError(f"{path}: ends with {path.suffix!r}; wanted .csv or .parquet")
+
+
+def _plain(path: Path, table: pa.Table) -> pa.Table:
+    """The table with text for bytes; raises `InputError` where an amount's column holds neither
+    numbers nor text, such as bools, which pandas takes for numbers too."""
+    columns = []
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        tests = (*_NUMBERS, *_TEXTS, pa.types.is_null)
+        if name in AMOUNTS and not any(test(kind) for test in tests):
+            raise InputError(f"{path}: column {name!r}: seen {kind}, wanted numbers")
+        is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        columns.append(column.cast(pa.string()) if is_bytes else column)
+    return pa.Table.from_arrays(columns, table.schema.names)
 
 
 def _names(path: Path, column: pd.Series, first_row: int) -> pd.Series:

@@ -46,6 +46,7 @@ def check(
     Exit code 2 where a run would stop.
     """
     from common.as_of import resolve_as_of
+    from components.example_gen.labels import unseen_labels
     from components.example_gen.peek import Span
     from components.example_gen.readers.source import Window
     from components.task_labeler.settings import as_labelled
@@ -64,6 +65,7 @@ def check(
     day = resolve_as_of(config.as_of)
     with bar("reading the log") as progress:
         log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
+    unseen = unseen_labels(rows.labels, contract)
     console = terminal(soft_wrap=True)
     console.print(f"[bold]hardtower[/] check of {config.name}, contract {contract.name}")
     refused = rows.refused(config.ingest.max_bad_row_share)
@@ -76,7 +78,7 @@ def check(
             "and timestamp_unit"
         )
     periods, calendar, impossible = _calendar(config, log, rows)
-    _print(console, calendar, _row_lines(rows))
+    _print(console, calendar, _row_lines(rows), [("", unseen)] if unseen else [])
     tried = (*(alphas or default_alphas(labelling.alpha)), labelling.alpha)
     with bar("alphas") as progress:
         by_alpha = volumes(log, labelling, tried, periods, contract.labels_ripen, progress)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from struct import error as StructError  # noqa: N812
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +101,7 @@ class ArrowDecoder:
             raise
         except StopIteration:
             raise BadFieldError("", "not an Arrow IPC stream of a batch: it ends early") from None
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, StructError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadFieldError("", f"not an Arrow IPC stream of a batch: {reason}") from None
         metadata = batch.schema.metadata or {}

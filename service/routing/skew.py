@@ -7,6 +7,7 @@ the assignment where that is earlier: then the table was older than the decision
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import date, datetime
 from math import nan
@@ -23,6 +24,7 @@ from common.days import FIRST_DAY, LAST_DAY
 from common.files.arrow import UNREADABLE, parquet_table
 from common.files.local import read_local_json
 from common.routing.rules import UNKNOWN, UNKNOWN_CATEGORY, UNKNOWN_TYPE
+from common.routing.table import TASKS
 from schemas.base import Frozen
 from schemas.checked import checked
 from schemas.errors import InputError
@@ -213,6 +215,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     texts = all(isinstance(v, list) and all(isinstance(t, str) for t in v) for v in lists.values())
     if not (texts and isinstance(identity, str) and FIRST_DAY <= day < LAST_DAY):
         return None
+    if not {*lists["task"]} <= {*TASKS}:
+        return None
     if len({len(values) for values in lists.values()}) != 1:
         return None
     return lists | {"day": day, "assignment_id": identity}
@@ -221,6 +225,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            yield from file
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix(BOM_UTF8)
     except OSError as error:
         raise InputError(f"decisions: {path}: {error.strerror}") from None

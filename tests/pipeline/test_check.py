@@ -189,3 +189,22 @@ def test_no_framework_is_loaded(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_label_that_no_row_has_is_named(tmp_path: Path) -> None:
+    config = write(tmp_path, 40)
+    contract = yaml.safe_load((tmp_path / "contract.yaml").read_text())
+
+    def told(*labels: str) -> Result:
+        (tmp_path / "contract.yaml").write_text(
+            yaml.safe_dump(contract | {"positive_labels": list(labels)})
+        )
+        return check(config)
+
+    words = "positive_labels: no row has 'yes' in column y; labels seen: "
+    some = told("1", "yes")
+    assert f"{words}'0'\n" in some.output
+    assert some.exit_code == 0, some.output
+    none = told("yes")
+    assert none.exit_code == 2
+    assert none.output.splitlines()[-1] == f"Error: contract mine: {words}'0', '1'"

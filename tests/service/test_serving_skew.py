@@ -109,10 +109,11 @@ def test_lines_that_are_no_decisions_are_counted(tmp_path: Path, assignments: Pa
         decision(reason=[None]),
         decision(assignment_id=None),
         decision(task=[]),
+        decision(task=["Hard"]),
     ]
-    log.write_text("\n".join([*bad, decision()]))
+    log.write_text("\n".join([decision(), *bad, decision()]), encoding="utf-8-sig")
     skew = compare(log, assignments)
-    assert (skew.decisions, skew.mismatches, skew.bad_lines) == (1, 0, len(bad))
+    assert (skew.decisions, skew.mismatches, skew.bad_lines) == (2, 0, len(bad))
 
 
 ROW = dict(zip(NAMES, RUNS[0], strict=True))

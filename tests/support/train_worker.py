@@ -6,7 +6,6 @@ with is left in FOLDER/<rank>.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import logging
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from components.trainer.data.batches import Batch
-from components.trainer.data.columns import Columns
+from components.trainer.data.columns import ARRAYS, Columns
 from components.trainer.loop.checkpoints import CheckpointRoot
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, train
 from components.trainer.run_fn import run_fn
@@ -45,7 +44,7 @@ class Job:
         self.own.mkdir()
         arrays = np.load(folder / "columns.npz")
         parts: list[dict[str, Any]] = [
-            {f.name: arrays.get(f"{split}/{f.name}") for f in dataclasses.fields(Columns)}
+            {name: arrays.get(f"{split}/{name}") for name in ARRAYS}
             for split in ("train", "calibration")
         ]
         self.examples, self.calibration = (Columns(**part) for part in parts)

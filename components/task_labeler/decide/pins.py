@@ -16,6 +16,7 @@ from common.days import to_day
 from schemas.base import Frozen
 from schemas.checked import checked_yaml
 from schemas.errors import InputError
+from schemas.setup_id import checked_values
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -67,6 +68,21 @@ def refuse_double_pins(pins: Sequence[Pin]) -> None:
         if before is not None and (pin.since is None or pin.since < before.expires):
             raise ValueError(f"setup {pin.setup!r} is pinned twice before {before.expires}")
         last[pin.setup] = pin
+
+
+def refuse_strange_pins(pins: Sequence[Pin], columns: Sequence[str]) -> None:
+    """
+    Args:
+      columns: those that make a setup.
+
+    Raises:
+      InputError: a pin's setup is none that these columns can make, so that it would pin nothing.
+    """
+    for pin in pins:
+        try:
+            checked_values(pin.setup, columns)
+        except ValueError as error:
+            raise InputError(f"pins: setup {error}") from None
 
 
 def read_pins(path: Path) -> tuple[Pin, ...]:

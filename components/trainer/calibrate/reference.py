@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from components.trainer.calibrate.calibrator import NONE, Calibrator, fit_on
 from components.trainer.loop.loop import Splits
 from components.trainer.network.wide import WideTower
@@ -36,5 +38,6 @@ def fit_reference(splits: Splits, recipe: Recipe) -> Reference:
     training = recipe.training
     if training.calibration.method == NONE:
         return Reference(tower, None, {"penalty": penalty, "calibration": None})
-    fitted = fit_on(tower(later.ids, later.nums).numpy(), later, training.calibration)
+    z = np.concatenate([tower(block.ids, block.nums).numpy() for _, block in later.blocks()])
+    fitted = fit_on(z, later, training.calibration)
     return Reference(tower, fitted.calibrator, {"penalty": penalty, "calibration": fitted.record})

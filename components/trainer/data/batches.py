@@ -1,18 +1,24 @@
-"""Shuffled batches from columns in memory."""
+"""Shuffled batches of columns, at a memory that does not grow with them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from common.arrays import Indices
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import sample_negatives
 from components.trainer.settings import ModelSettings, TrainingSettings
+
+RUN = 1024
+"""Consecutive examples that come into a window together: enough to be read at once."""
+
+WINDOW = 2**18
+"""Examples that are shuffled among one another. A log of no more is one window."""
 
 
 class Batch(NamedTuple):
@@ -39,20 +45,77 @@ def batches_per_epoch(examples: int, batch_size: int) -> int:
     return math.ceil(examples / batch_size)
 
 
-def shuffled_rows(
-    examples: int, batch_size: int, *, seed: int, epoch: int
-) -> list[npt.NDArray[np.intp]]:
-    """Row numbers of an epoch's batches: all rows once, in an order that seed and epoch decide.
+class Window(NamedTuple):
+    """Batches in a row, made of examples that are read together.
 
-    Sizes differ by one at most, so that no small last batch makes a noisy step.
+    Attributes:
+      runs: rows of the examples.
+      batches: of each batch, places of its examples in the joined runs.
+    """
+
+    runs: list[slice]
+    batches: list[Indices]
+
+
+def shuffled_windows(
+    examples: int, batch_size: int, *, seed: int, epoch: int, first: int = 0
+) -> Iterator[Window]:
+    """An epoch's batches: all rows once, in an order that seed and epoch decide.
+
+    Runs of `RUN` consecutive rows are put in a random order and cut into windows of about `WINDOW`
+    rows, within which all rows are shuffled; so that what lies on disk is read in runs, and what is
+    held of it is a window. Sizes of batches differ by one at most, so that no small last batch
+    makes a noisy step.
 
     Args:
       examples: how many rows there are.
       batch_size: largest number of examples in a batch.
       seed, epoch: what decides the order.
+      first: number of the first batch that is wanted; the window that holds it begins with it.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(examples)
-    return np.array_split(order, batches_per_epoch(examples, batch_size))
+    count = batches_per_epoch(examples, batch_size)
+    ends = np.cumsum([examples // count + (i < examples % count) for i in range(count)])
+    starts = np.concatenate([[0], ends[:-1]])
+    a_window = max(1, WINDOW // batch_size) if examples > WINDOW else count
+    runs = _Runs.shuffled(examples, seed=seed, epoch=epoch) if a_window < count else None
+    for window in range(first // a_window, math.ceil(count / a_window)):
+        of = slice(window * a_window, min((window + 1) * a_window, count))
+        begin, end = int(starts[of][0]), int(ends[of][-1])
+        # Trailing zeros change nothing of a seed: windows are counted from 1, runs are 0.
+        words = [seed, epoch] if runs is None else [seed, epoch, window + 1]
+        order = np.random.default_rng(words).permutation(end - begin)
+        batches = np.split(order, ends[of][:-1] - begin)
+        yield Window(
+            [slice(begin, end)] if runs is None else runs.between(begin, end),
+            batches[max(0, first - of.start) :],
+        )
+
+
+class _Runs:
+    """Rows in runs, the runs in another order."""
+
+    def __init__(self, starts: Indices, examples: int) -> None:
+        self._starts = starts
+        self._ends = np.minimum(starts + RUN, examples)
+        self._reached = np.cumsum(self._ends - self._starts)
+
+    @classmethod
+    def shuffled(cls, examples: int, *, seed: int, epoch: int) -> _Runs:
+        order = np.random.default_rng([seed, epoch]).permutation(math.ceil(examples / RUN))
+        return cls(order * RUN, examples)
+
+    def between(self, begin: int, end: int) -> list[slice]:
+        """The rows at the places from `begin` up to `end` of the order."""
+        runs = []
+        run = int(np.searchsorted(self._reached, begin, side="right"))
+        while begin < end:
+            ahead = int(self._reached[run]) - begin
+            last = int(self._ends[run])
+            length = min(ahead, end - begin)
+            runs.append(slice(last - ahead, last - ahead + length))
+            begin += length
+            run += 1
+        return runs
 
 
 def shuffled_batches(
@@ -61,26 +124,33 @@ def shuffled_batches(
     *,
     seed: int,
     epoch: int,
+    first: int = 0,
     boundaries: Sequence[float] = (),
     offset: npt.NDArray[np.float32] | None = None,
 ) -> Iterator[Batch]:
-    """The batches of one epoch, see `shuffled_rows`.
+    """The batches of one epoch, see `shuffled_windows`.
 
     Args:
       columns: the examples.
       batch_size, seed, epoch: what decides the rows.
+      first: number of the first batch that is wanted.
       boundaries: `ModelSettings.tier_boundaries`.
       offset: of the examples, see `Batch`.
     """
-    tasks = task_numbers(columns, boundaries)
-    for rows in shuffled_rows(len(columns), batch_size, seed=seed, epoch=epoch):
-        yield batch_of(columns, tasks, rows, number_of_tasks=len(boundaries) + 2, offset=offset)
+    windows = shuffled_windows(len(columns), batch_size, seed=seed, epoch=epoch, first=first)
+    for runs, batches in windows:
+        held = columns.runs(runs)
+        of_held = None if offset is None else np.concatenate([offset[run] for run in runs])
+        columns.storage.release()
+        tasks = task_numbers(held, boundaries)
+        for rows in batches:
+            yield batch_of(held, tasks, rows, number_of_tasks=len(boundaries) + 2, offset=of_held)
 
 
 def batch_of(
     columns: Columns,
     tasks: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.intp],
+    rows: Indices,
     *,
     number_of_tasks: int,
     offset: npt.NDArray[np.float32] | None = None,
@@ -120,11 +190,11 @@ class Feed:
     def __init__(self, columns: Columns, model: ModelSettings, training: TrainingSettings) -> None:
         self._model = model
         self._training = training
+        self._of_mode = columns.hard if model.mode == "hard_only" else None
         kept = sample_negatives(
             of_the_mode(columns, model), training.sampling, model.mode, training.seed
         )
-        of_mode = np.flatnonzero(columns.hard) if model.mode == "hard_only" else None
-        self._rows = kept.rows if of_mode is None else of_mode[kept.rows]
+        self._kept = kept.mask
         self.examples = kept.columns
         self.per_epoch = batches_per_epoch(len(self.examples), training.batch_size)
         self.offset: npt.NDArray[np.float32] | None = None
@@ -138,22 +208,26 @@ class Feed:
         """The batches of all epochs, without the first `step` of them."""
         done, within = divmod(step, self.per_epoch)
         for epoch in range(done, self._training.epochs):
-            batches = shuffled_batches(
+            yield from shuffled_batches(
                 self.examples,
                 self._training.batch_size,
                 seed=self._training.seed,
                 epoch=epoch,
+                first=within if epoch == done else 0,
                 boundaries=self._model.tier_boundaries,
                 offset=self.offset,
             )
-            yield from islice(batches, within if epoch == done else 0, None)
 
-    def rows(self, step: int) -> npt.NDArray[np.intp]:
+    def rows(self, step: int) -> Indices:
         """Row numbers in the training split of the examples in a step's batch; steps from 1."""
         epoch, place = divmod(step - 1, self.per_epoch)
         size, seed = self._training.batch_size, self._training.seed
-        batches = shuffled_rows(len(self.examples), size, seed=seed, epoch=epoch)
-        return self._rows[batches[place]]
+        windows = shuffled_windows(len(self.examples), size, seed=seed, epoch=epoch, first=place)
+        runs, batches = next(windows)
+        rows = np.concatenate([np.arange(run.start, run.stop) for run in runs])[batches[0]]
+        for mask in (self._kept, self._of_mode):
+            rows = rows if mask is None else np.flatnonzero(mask)[rows]
+        return rows
 
 
 def of_the_mode(columns: Columns, model: ModelSettings) -> Columns:

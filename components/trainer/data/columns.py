@@ -1,16 +1,21 @@
-"""Training data as columns in memory."""
+"""Training data as columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from components.trainer.data.storage import MEMORY, Array, Storage, pieces
 from components.trainer.settings import Labels
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
+
+ARRAYS = ("ids", "nums", "label", "hard", "cvr", "weight", "completeness")
+"""Names of the arrays of `Columns`."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Columns:
       weight: float32 [n], 0 or more, what the example counts; none is 1 for all.
       completeness: float32 [n], in (0, 1], share of the example's conversions that can have been
         seen by the time of the label; none is 1 for all.
+      storage: where the arrays lie, and those that are made of them. What goes through all examples
+        does so in `blocks`, since they need not fit into memory.
     """
 
     ids: npt.NDArray[np.int32]
@@ -35,26 +42,62 @@ class Columns:
     cvr: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32] | None = None
     completeness: npt.NDArray[np.float32] | None = None
+    storage: Storage = MEMORY
 
     @property
     def seen(self) -> npt.NDArray[np.float32]:
         """Completeness, ones where there is none."""
         return np.ones_like(self.label) if self.completeness is None else self.completeness
 
+    @property
+    def weighs(self) -> npt.NDArray[np.float32]:
+        """Weights, ones where there are none."""
+        return np.ones_like(self.label) if self.weight is None else self.weight
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that there are, by name."""
+        every = {name: getattr(self, name) for name in ARRAYS}
+        return {name: values for name, values in every.items() if values is not None}
+
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Columns:
-        """The examples at the given row numbers, or where the mask is true."""
-        return Columns(
-            self.ids[rows],
-            self.nums[rows],
-            self.label[rows],
-            self.hard[rows],
-            self.cvr[rows],
-            None if self.weight is None else self.weight[rows],
-            None if self.completeness is None else self.completeness[rows],
-        )
+        """The examples at the given row numbers, or where the mask is true, in the same storage."""
+        return self._each(lambda values: self.storage.take(values, rows), self.storage)
+
+    def part(self, rows: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Columns:
+        """A few of the examples, in memory."""
+        return self._each(lambda values: values[rows], MEMORY)
+
+    def runs(self, runs: Sequence[slice]) -> Columns:
+        """Some consecutive examples after others, in memory; a single run is not copied."""
+        if len(runs) == 1:
+            return self.part(runs[0])
+        return self._each(lambda values: np.concatenate([values[run] for run in runs]), MEMORY)
+
+    def blocks(self) -> Iterator[Block]:
+        """All examples, a few at a time, in their order."""
+        for rows in pieces(len(self)):
+            yield Block(rows, self.part(rows))
+            self.storage.release()
+
+    def _each(self, of: Callable[[Array], Array], storage: Storage) -> Columns:
+        made: dict[str, Any] = {name: of(values) for name, values in self.arrays.items()}
+        return Columns(**made, storage=storage)
+
+
+class Block(NamedTuple):
+    """Consecutive examples.
+
+    Attributes:
+      rows: which they are.
+      columns: they themselves.
+    """
+
+    rows: slice
+    columns: Columns
 
 
 def known(columns: Columns, labels: Labels, min_completeness: float) -> Columns:
@@ -68,9 +111,9 @@ def known(columns: Columns, labels: Labels, min_completeness: float) -> Columns:
     if columns.completeness is None:
         return columns
     least = 1.0 if labels == "mature" else min_completeness
-    enough = columns.seen >= np.float32(least)
+    enough = columns.completeness >= np.float32(least)
     left = columns if enough.all() else columns.take(enough)
-    if labels == "corrected" and (left.seen < 1).any():
+    if labels == "corrected" and any((block.seen < 1).any() for _, block in left.blocks()):
         return left
     return replace(left, completeness=None)
 
@@ -84,8 +127,11 @@ def task_numbers(columns: Columns, boundaries: Sequence[float]) -> npt.NDArray[n
     """
     if not boundaries:
         return (~columns.hard).astype(np.uint8)
-    tier = np.searchsorted(np.asarray(boundaries, np.float32), columns.cvr, side="left")
-    return np.where(columns.hard, 0, tier + 1).astype(np.uint8)
+    numbers = np.empty(len(columns), np.uint8)
+    for rows, block in columns.blocks():
+        tier = np.searchsorted(np.asarray(boundaries, np.float32), block.cvr, side="left")
+        numbers[rows] = np.where(block.hard, 0, tier + 1)
+    return numbers
 
 
 def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
@@ -116,6 +162,15 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
             f"split {split!r}: none of its {n} examples is hard; wanted at least one "
             "(raise alpha or use a longer period)"
         )
+    for rows, block in columns.blocks():
+        _check_values(block, layout, split, rows.start)
+    if not any(block.weighs[block.hard].any() for _, block in columns.blocks()):
+        raise InputError(
+            f"split {split!r}: the weights of all its hard examples are 0; wanted one above 0"
+        )
+
+
+def _check_values(columns: Columns, layout: FeatureLayout, split: str, first_row: int) -> None:
     lowest, highest = columns.ids.min(axis=0), columns.ids.max(axis=0)
     for i, (name, rows) in enumerate(zip(layout.categorical, layout.rows, strict=True)):
         if lowest[i] < 0 or highest[i] >= rows:
@@ -128,14 +183,10 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
         if not finite[i]:
             row = int(np.flatnonzero(~np.isfinite(columns.nums[:, i]))[0])
             raise InputError(
-                f"split {split!r}: feature {name!r}, row {row} is {columns.nums[row, i]}; "
-                "wanted a finite number"
+                f"split {split!r}: feature {name!r}, row {first_row + row} is "
+                f"{columns.nums[row, i]}; wanted a finite number"
             )
     if not ((columns.seen > 0) & (columns.seen <= 1)).all():
         raise ValueError(f"split {split!r}: completeness outside (0, 1]")
     if not np.isin(columns.label, (0, 1)).all():
         raise ValueError(f"split {split!r}: labels other than 0 and 1")
-    if columns.weight is not None and not columns.weight[columns.hard].any():
-        raise InputError(
-            f"split {split!r}: the weights of all its hard examples are 0; wanted one above 0"
-        )

@@ -1,9 +1,13 @@
-"""Labelled columns and the transform graph in, training columns in memory out."""
+"""Labelled columns and the transform graph in, training columns out."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +19,10 @@ import tensorflow as tf
 from common.clicks.one_valued import single_values
 from common.days import SECONDS_PER_DAY
 from common.files.arrow import UNREADABLE, parquet_file, parquet_table
+from common.files.gfile import parquet_rows
 from components.trainer.data.columns import Columns
-from components.trainer.settings import FitName
+from components.trainer.data.storage import MEMORY, Disk, Storage
+from components.trainer.settings import FitName, TrainingSettings
 from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, Roles
@@ -35,6 +41,10 @@ BATCH = 16_384
 """Examples transformed by one call."""
 
 FILES_AT_ONCE = 4
+
+IN_MEMORY = 2**30
+"""Bytes of columns up to which `training.input: auto` keeps them in memory; a training then takes
+some four times as much."""
 
 _MISSING = np.iinfo(np.int64).min
 _LARGEST = float(np.finfo(np.float32).max)
@@ -76,10 +86,11 @@ def load_columns(
     since: int | None = None,
     in_turn: bool = False,
     progress: Callable[[int], None] | None = None,
+    storage: Storage = MEMORY,
 ) -> Columns:
-    """Reads a split once and keeps it as columns: 4 bytes for every id and number, and 9 more.
+    """Reads a split once, file by file, and keeps it as columns.
 
-    Weights, where the contract has them, take 4 bytes each, and so does completeness.
+    Besides them it takes the memory of `FILES_AT_ONCE` files.
 
     Args:
       file_patterns: globs of Parquet files whose columns are lists of one value, null or absent
@@ -91,6 +102,7 @@ def load_columns(
       since: second from which on clicks are read; all when None.
       in_turn: one pattern after the other, for splits whose names are not in the order of time.
       progress: called with the number of examples read so far, once a file.
+      storage: where the columns shall lie.
 
     Returns:
       The examples of all files in the order of the files' names, each file's in its own order.
@@ -104,15 +116,44 @@ def load_columns(
     files = files if in_turn else sorted(files)
     source = _Source.of(fit, contract.roles)
     reader = _Reader(TransformGraph(transform_graph_dir), contract, source, since)
-    parts: list[list[Columns]] = []
+    most = sum(_number_of_rows(file) for file in files)
+    written = {
+        name: storage.rows(shape, dtype, most)
+        for name, (shape, dtype) in _arrays(contract, source).items()
+    }
     rows = 0
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        for part in threads.map(reader.read, files):
-            parts.append(part)
-            rows += sum(len(columns) for columns in part)
-            if progress is not None:
-                progress(rows)
-    return _join(parts, rows, contract, source)
+    for part in _in_order(reader.read, files):
+        for columns in part:
+            rows += len(columns)
+            for name, values in columns.arrays.items():
+                written[name].append(values)
+        if progress is not None:
+            progress(rows)
+    arrays = {name: of_name.finish() for name, of_name in written.items()}
+    return Columns(**arrays, storage=storage)
+
+
+def choose_storage(
+    training: TrainingSettings, splits: Sequence[Sequence[str]], contract: Contract
+) -> Storage:
+    """Where the columns of these splits shall lie, see `training.input`.
+
+    Args:
+      training: settings.
+      splits: file patterns of each, as `load_columns` takes them.
+      contract: the data set contract.
+
+    Raises:
+      InputError: no file matches, a file is damaged, or `input_dir` cannot be written to.
+    """
+    if training.input == "memory":
+        return MEMORY
+    if training.input == "auto":
+        rows = sum(_number_of_rows(file) for split in splits for file in _matching(split))
+        arrays = _arrays(contract, _Source(contract.roles.label, COMPLETENESS)).values()
+        if rows * sum(math.prod(of) * np.dtype(dtype).itemsize for of, dtype in arrays) < IN_MEMORY:
+            return MEMORY
+    return Disk(training.input_dir)
 
 
 def last_days(file_patterns: Sequence[str], contract: Contract, days: int) -> int:
@@ -143,6 +184,54 @@ def _matching(file_patterns: Sequence[str]) -> list[str]:
     if not files:
         raise InputError(f"{', '.join(file_patterns)}: no such files; wanted labelled columns")
     return files
+
+
+def _arrays(
+    contract: Contract, source: _Source
+) -> dict[str, tuple[tuple[int, ...], npt.DTypeLike]]:
+    """Shape of a row and type of each array of `Columns`."""
+    layout = FeatureLayout.from_contract(contract)
+    arrays: dict[str, tuple[tuple[int, ...], npt.DTypeLike]] = {
+        "ids": ((len(layout.categorical),), np.int32),
+        "nums": ((layout.numeric_width,), np.float32),
+        "label": ((), np.float32),
+        "hard": ((), np.bool_),
+        "cvr": ((), np.float32),
+    }
+    there = {"weight": contract.roles.weight, "completeness": source.completeness}
+    return arrays | {name: ((), np.float32) for name, column in there.items() if column}
+
+
+def _number_of_rows(file: str) -> int:
+    with _readable(file):
+        return parquet_rows(file)
+
+
+@contextmanager
+def _readable(file: str) -> Iterator[None]:
+    """Names the file in the error of one that is damaged."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file}: unreadable columns: {reason}") from error
+
+
+def _in_order(
+    read: Callable[[str], list[Columns]], files: Sequence[str]
+) -> Iterator[list[Columns]]:
+    """What is read of each file, in turn; never of more than `FILES_AT_ONCE` of them."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        left = iter(files)
+        ahead: deque[Future[list[Columns]]] = deque()
+        ahead.extend(threads.submit(read, file) for file in islice(left, FILES_AT_ONCE))
+        try:
+            while ahead:
+                yield ahead.popleft().result()
+                ahead.extend(threads.submit(read, file) for file in islice(left, 1))
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 class _Reader:
@@ -206,7 +295,7 @@ class _Reader:
         return parts
 
     def _chunks(self, file: str) -> Iterator[_Chunk]:
-        try:
+        with _readable(file):
             with tf.io.gfile.GFile(file, "rb") as content:
                 whole = parquet_file(pa.BufferReader(content.read()))
             names = whole.schema_arrow.names
@@ -217,9 +306,6 @@ class _Reader:
                 )
             for batch in whole.iter_batches(BATCH, columns=self._columns):
                 yield self._chunk(batch if self._since is None else self._late(batch))
-        except UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{file}: unreadable columns: {reason}") from error
 
     def _late(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         at = batch.schema.get_field_index(self._contract.roles.timestamp)
@@ -288,32 +374,3 @@ def _check(chunk: _Chunk, file: str, first_row: int, roles: Roles, source: _Sour
             f"{file}: row {first_row + row}: {source.completeness!r} is {seen}; wanted a number "
             "above 0, at most 1"
         )
-
-
-def _join(parts: list[list[Columns]], rows: int, contract: Contract, source: _Source) -> Columns:
-    """Joins all files' parts, emptying the lists: the peak is one copy and one part."""
-    layout = FeatureLayout.from_contract(contract)
-    whole = Columns(
-        ids=np.empty((rows, len(layout.categorical)), np.int32),
-        nums=np.empty((rows, layout.numeric_width), np.float32),
-        label=np.empty(rows, np.float32),
-        hard=np.empty(rows, np.bool_),
-        cvr=np.empty(rows, np.float32),
-        weight=np.empty(rows, np.float32) if contract.roles.weight else None,
-        completeness=np.empty(rows, np.float32) if source.completeness else None,
-    )
-    start = 0
-    for of_file in parts:
-        of_file.reverse()
-        while of_file:
-            part = of_file.pop()
-            here = slice(start, start + len(part))
-            whole.ids[here], whole.nums[here] = part.ids, part.nums
-            whole.label[here], whole.hard[here] = part.label, part.hard
-            whole.cvr[here] = part.cvr
-            if whole.weight is not None:
-                whole.weight[here] = part.weight
-            if whole.completeness is not None:
-                whole.completeness[here] = part.completeness
-            start += len(part)
-    return whole

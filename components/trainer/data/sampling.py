@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.arrays import Indices
+from common.arrays import Bools, Floats32
 from components.trainer.data.columns import Columns
 from components.trainer.settings import Mode, SamplingSettings
 from schemas.errors import InputError
@@ -22,11 +22,11 @@ class Kept(NamedTuple):
 
     Attributes:
       columns: the examples, with their weights after it.
-      rows: where they were.
+      mask: which they are of those before, bool [n]; none where all are.
     """
 
     columns: Columns
-    rows: Indices
+    mask: Bools | None
 
 
 def sample_negatives(columns: Columns, settings: SamplingSettings, mode: Mode, seed: int) -> Kept:
@@ -46,13 +46,12 @@ def sample_negatives(columns: Columns, settings: SamplingSettings, mode: Mode, s
       InputError: no hard example is left.
     """
     if not _samples(settings):
-        return Kept(columns, np.arange(len(columns)))
-    shares = settings.keep_negatives_soft, settings.keep_negatives_hard
-    share = np.array(shares, np.float32)[columns.hard.view(np.uint8)]
-    share[columns.label > 0] = 1
-    draw = np.random.default_rng([seed, 0, _STREAM]).random(len(columns), np.float32)
-    rows = np.flatnonzero(draw < share)
-    kept = columns.take(rows)
+        return Kept(columns, None)
+    mask = np.empty(len(columns), np.bool_)
+    draws = np.random.default_rng([seed, 0, _STREAM])
+    for rows, block in columns.blocks():
+        mask[rows] = draws.random(len(block), np.float32) < _shares(block, settings)
+    kept = columns.take(mask)
     if not kept.hard.any():
         raise InputError(
             f"training.sampling.keep_negatives_hard {settings.keep_negatives_hard}: none of the "
@@ -60,11 +59,20 @@ def sample_negatives(columns: Columns, settings: SamplingSettings, mode: Mode, s
             "(keep a larger share)"
         )
     if not corrects_by_weight(settings, mode):
-        return Kept(kept, rows)
-    weight = 1 / share[rows]
-    if kept.weight is not None:
-        weight *= kept.weight
-    return Kept(dataclasses.replace(kept, weight=weight), rows)
+        return Kept(kept, mask)
+    weights = kept.storage.rows((), np.float32, len(kept))
+    for _, block in kept.blocks():
+        weight = 1 / _shares(block, settings)
+        weights.append(weight if block.weight is None else weight * block.weight)
+    return Kept(dataclasses.replace(kept, weight=weights.finish()), mask)
+
+
+def _shares(columns: Columns, settings: SamplingSettings) -> Floats32:
+    """Share of its like that each example stands for, if it is kept."""
+    shares = settings.keep_negatives_soft, settings.keep_negatives_hard
+    share = np.array(shares, np.float32)[columns.hard.view(np.uint8)]
+    share[columns.label > 0] = 1
+    return share
 
 
 def logit_shifts(settings: SamplingSettings, mode: Mode) -> tuple[float, float]:

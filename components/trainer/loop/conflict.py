@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from common.arrays import Bools, Indices
 from components.trainer.data.batches import Batch, Feed, batch_of
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
+from components.trainer.data.storage import pieces
 from components.trainer.loop.monitor import Row
 from components.trainer.network.embedding import Lookup
 from components.trainer.network.network import TwoTowerDCN
@@ -149,11 +150,10 @@ def _shared_by_layer(network: TwoTowerDCN) -> dict[str, list[tf.Variable]]:
 
 def _scale(network: TwoTowerDCN, columns: Columns, loss: LossSettings) -> float:
     """W_hard / W_soft as factors of the tasks' mean losses."""
-    weight = columns.weight
-    hard, soft = (
-        float(mine.sum() if weight is None else weight[mine].sum(dtype=np.float64))
-        for mine in (columns.hard, ~columns.hard)
-    )
+    hard = soft = 0.0
+    for _, block in columns.blocks():
+        hard += float(block.weighs[block.hard].sum(dtype=np.float64))
+        soft += float(block.weighs[~block.hard].sum(dtype=np.float64))
     share = hard / soft if soft else np.inf
     if len(network.towers) == 1:
         return share
@@ -166,18 +166,30 @@ def _draw(network: TwoTowerDCN, feed: Feed, training: TrainingSettings) -> Batch
     columns = feed.examples
     rng = np.random.default_rng([training.seed, 0, _STREAM])
     counts = np.ones(len(columns), bool) if columns.weight is None else columns.weight > 0
-    chosen: list[npt.NDArray[np.intp]] = []
+    chosen: list[Indices] = []
     for mine in (columns.hard & counts, ~columns.hard & counts):
-        rows = np.flatnonzero(mine)
-        size = min(len(rows), training.gradient_examples)
-        chosen.append(rng.choice(rows, size, replace=False, shuffle=False))
+        of_task = int(np.count_nonzero(mine))
+        size = min(of_task, training.gradient_examples)
+        chosen.append(_rows_where(mine, rng.choice(of_task, size, replace=False, shuffle=False)))
     if not all(len(rows) for rows in chosen):
         return None
-    boundaries = network.settings.tier_boundaries
+    rows = np.concatenate(chosen)
+    drawn = columns.part(rows)
     return batch_of(
-        columns,
-        task_numbers(columns, boundaries),
-        np.concatenate(chosen),
+        drawn,
+        task_numbers(drawn, network.settings.tier_boundaries),
+        np.arange(len(drawn)),
         number_of_tasks=len(network.settings.tasks),
-        offset=feed.offset,
+        offset=None if feed.offset is None else feed.offset[rows],
     )
+
+
+def _rows_where(mask: Bools, places: Indices) -> Indices:
+    """Rows of some of those where the mask is true, by their places among them."""
+    rows, passed = np.empty_like(places), 0
+    for part in pieces(len(mask)):
+        here = np.flatnonzero(mask[part])
+        mine = (places >= passed) & (places < passed + len(here))
+        rows[mine] = part.start + here[places[mine] - passed]
+        passed += len(here)
+    return rows

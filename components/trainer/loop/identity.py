@@ -22,6 +22,8 @@ UNRELATED = frozenset(
         "warm_start",
         "cold_every",
         "devices",
+        "input",
+        "input_dir",
     }
 )
 """Training settings that change nothing, or nothing but the initial weights."""
@@ -50,9 +52,8 @@ def training_identity(
     for variable in initial:
         _add(digest, variable.name, variable.numpy())
     for columns in splits:
-        for name in ("ids", "nums", "label", "hard", "cvr", "weight", "completeness"):
-            values = getattr(columns, name)
-            if values is not None:
+        for _, block in columns.blocks():
+            for name, values in block.arrays.items():
                 _add(digest, name, values)
     return digest.hexdigest()[:32]
 

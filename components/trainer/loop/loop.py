@@ -328,11 +328,12 @@ def base_rates(network: TwoTowerDCN, columns: Columns) -> dict[str, float]:
     number = task_numbers(columns, settings.tier_boundaries)
     for name in network.towers:
         tasks = [i for i, task in enumerate(settings.tasks) if network.tower_of(task) == name]
-        mine = np.isin(number, tasks)
-        label = columns.label[mine]
-        weight = np.ones_like(label) if columns.weight is None else columns.weight[mine]
-        examples = float((weight * columns.seen[mine]).sum(dtype=np.float64))
-        conversions = float((weight * label).sum(dtype=np.float64))
+        examples = conversions = 0.0
+        for rows, block in columns.blocks():
+            mine = np.isin(number[rows], tasks)
+            weight = block.weighs[mine].astype(np.float64)
+            examples += float(weight @ block.seen[mine])
+            conversions += float(weight @ block.label[mine])
         if not 0 < conversions < examples:
             examples, conversions = examples + 1, conversions + 0.5
         rates[name] = conversions / examples

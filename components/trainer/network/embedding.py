@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.arrays import Ints, Ints32
+from components.trainer.data.storage import pieces
 from components.trainer.network.layers import uniform
 from components.transform.layout import FeatureLayout
 
@@ -115,9 +116,10 @@ class EmbeddingTables(tf.Module):
         counted = []
         for table, block in zip(self.tables, self._blocks, strict=True):
             counts = np.zeros(table.shape[0], np.int64)
-            for feature, first in zip(block.features, block.offsets, strict=True):
-                used = np.bincount(ids[:, feature])
-                counts[first : first + len(used)] += used
+            for rows in pieces(len(ids)):
+                for feature, first in zip(block.features, block.offsets, strict=True):
+                    used = np.bincount(ids[rows, feature])
+                    counts[first : first + len(used)] += used
             counted.append(counts)
         return counted
 

@@ -33,6 +33,7 @@ class TowerScorer:
         for first in range(0, len(columns), self._batch_size):
             part = slice(first, first + self._batch_size)
             z[part] = self._run(columns.ids[part], columns.nums[part]).numpy()
+            columns.storage.release()
         return z
 
 

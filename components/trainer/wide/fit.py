@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import lsq_linear
+from scipy.sparse import csr_matrix
 from scipy.special import logit
 
-from common.arrays import Floats, Floats32, Indices, Ints32
+from common.arrays import Floats, Floats32, Indices
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
+from components.trainer.data.storage import pieces
 from components.trainer.settings import ALL, ModelSettings, SamplingSettings, WideSettings
 from components.trainer.wide.sweep import sweep
 from components.trainer.wide.weights import (
@@ -23,15 +26,13 @@ from components.trainer.wide.weights import (
     Penalties,
     Shape,
     Shard,
+    Shards,
     Weights,
     field_sums,
     number_sums,
 )
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
-
-SHARD = 2**18
-"""Examples of a shard, at most."""
 
 LARGEST_NUMBER = 1e9
 """Beyond, squares of numbers leave no digits for anything else."""
@@ -107,32 +108,24 @@ def fit_wide(
     Raises:
       InputError: a number is so large that no weight could be learnt for it.
     """
-    for name, values in zip(layout.numeric, columns.nums.T, strict=False):
-        row = int(np.abs(values).argmax())
-        if abs(values[row]) > LARGEST_NUMBER:
-            raise InputError(
-                f"feature {name!r}, training row {row} is {values[row]:.4g} after its transform; "
-                f"wanted at most {LARGEST_NUMBER:.0e} (zscore, log1p, or look for what it means)"
-            )
+    _check_numbers(columns, layout)
     settings = model.wide
     shape = Shape.of(layout, len(model.towers))
     shifts = logit_shifts(sampling, model.mode)
     parts = list(_parts(columns, model, settings.blocks))
-    shards = [_shard(columns, part, shifts) for part in parts]
-    later = (
-        [
+    shards = Shards(_shard(columns, part, shifts) for part in parts)
+    later = Shards()
+    if calibration is not None:
+        later = Shards(
             _shard(calibration, part._replace(block=UNSEEN_BLOCK), (0.0, 0.0))
             for part in _parts(calibration, model, 1)
-        ]
-        if calibration is not None
-        else []
-    )
+        )
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, shape.towers)),
         Penalties.start(shape, START_PENALTY),
     )
     state, sweeps, scale = _fitted(shards, later, state, settings)
-    offset = np.empty(len(columns), np.float32)
+    offset = columns.storage.empty((len(columns),), np.float32)
     place_of = dict(zip(map(id, shards), parts, strict=True))
     for shard, _, _ in _left_out(shards, state, settings):
         bias = state.weights.bias[shard.tower]
@@ -144,7 +137,7 @@ def fit_wide(
     fields = _record(state.penalties, scale, layout, model.towers)
     newcomers = None
     if layout.advertiser is not None and settings.tells_newcomers(layout):
-        newcomers = _newcomers(shards, later, state, settings, columns.ids, layout.advertiser)
+        newcomers = _newcomers(shards, later, state, settings, layout.advertiser)
     _log.info(
         "Trainer: wide part of %s examples: %d sweeps, log loss %.5f",
         f"{examples:,}",
@@ -158,27 +151,39 @@ def fit_wide(
     return WideFit(state.weights.times(settings.share), model.towers, newcomers, offset, record)
 
 
+def _check_numbers(columns: Columns, layout: FeatureLayout) -> None:
+    for rows, block in columns.blocks():
+        for name, values in zip(layout.numeric, block.nums.T, strict=False):
+            row = int(np.abs(values).argmax())
+            if abs(values[row]) > LARGEST_NUMBER:
+                raise InputError(
+                    f"feature {name!r}, training row {rows.start + row} is {values[row]:.4g} after "
+                    f"its transform; wanted at most {LARGEST_NUMBER:.0e} (zscore, log1p, or look "
+                    "for what it means)"
+                )
+
+
 COMES_WITH_ONE = 0.9
 """Share of a field's examples from which on its ids are taken to belong to one advertiser each: a
 hash now and then throws two together."""
 
 
-def ids_of_advertisers(ids: Ints32, advertiser: int) -> tuple[int, ...]:
+def ids_of_advertisers(shards: Sequence[Shard], shape: Shape, advertiser: int) -> tuple[int, ...]:
     """The fields whose ids come with one advertiser each, itself included.
 
     Args:
-      ids: int [n, fields], of training examples.
+      shards: training examples.
+      shape: of the fields.
       advertiser: its field.
     """
-    rows = int(ids[:, advertiser].max(initial=0)) + 1
     of_one = []
-    for field, of_field in enumerate(ids.T):
-        pairs, count = np.unique(
-            of_field.astype(np.int64) * rows + ids[:, advertiser], return_counts=True
-        )
-        of_id = np.bincount(pairs // rows, count)
-        most = np.zeros(len(of_id))
-        np.maximum.at(most, pairs // rows, count)
+    for field, rows in enumerate(shape.rows):
+        # How many examples have an id and an advertiser.
+        pairs = csr_matrix((rows, shape.rows[advertiser]), dtype=np.int64)
+        for shard in shards:
+            met = shard.ids[field], shard.ids[advertiser]
+            pairs += csr_matrix((np.ones(len(shard), np.int64), met), pairs.shape)
+        of_id, most = pairs.sum(axis=1).A1, pairs.max(axis=1).toarray().ravel()
         # An id of one example comes with one advertiser whatever it is.
         several = of_id > 1
         if most[several].sum() >= COMES_WITH_ONE * max(of_id[several].sum(), 1):
@@ -191,16 +196,16 @@ def _newcomers(
     later: Sequence[Shard],
     state: _State,
     settings: WideSettings,
-    ids: Ints32,
     advertiser: int,
 ) -> Newcomers:
-    off = ids_of_advertisers(ids, advertiser)
+    off = ids_of_advertisers(shards, state.weights.shape, advertiser)
     few = settings.model_copy(update={"max_sweeps": settings.newcomer_sweeps, "fold_sweeps": 1})
     fitted, _, _ = _fitted(shards, later, state, few, without=off)
     weights = fitted.without(off, settings.max_penalty).weights
     known = tuple(map(np.zeros, weights.shape.rows))
-    for field in off:
-        known[field][ids[:, field]] = 1 / len(off)
+    for shard in shards:
+        for field in off:
+            known[field][shard.ids[field]] = 1 / len(off)
     return Newcomers(weights.times(settings.share), known)
 
 
@@ -219,7 +224,7 @@ def fit_logistic(
     """
     model = ModelSettings(mode="hard_only")
     parts = list(_parts(columns, model, 1))
-    shards = [_shard(columns, part, (0.0, 0.0)) for part in parts]
+    shards = Shards(_shard(columns, part, (0.0, 0.0)) for part in parts)
     shape = Shape.of(layout, 1)
     state = _State(
         Weights.start(shape, _base_rates(columns, parts, 1)),
@@ -239,18 +244,29 @@ class _Part(NamedTuple):
 
 def _parts(columns: Columns, model: ModelSettings, blocks: int) -> Iterator[_Part]:
     """The examples by tower and period, periods being equally long runs of rows."""
-    number = task_numbers(columns, model.tier_boundaries)
-    for tower, name in enumerate(model.towers):
-        tasks = [i for i, task in enumerate(model.tasks) if name in (task, ALL)]
-        mine = np.isin(number, tasks)
-        for block, period in enumerate(np.array_split(np.arange(len(columns)), blocks)):
-            rows = period[mine[period]]
-            for start in range(0, len(rows), SHARD):
-                yield _Part(tower, block, rows[start : start + SHARD])
+    edges = [len(columns) * block // blocks for block in range(blocks + 1)]
+    tasks = {
+        tower: [i for i, task in enumerate(model.tasks) if name in (task, ALL)]
+        for tower, name in enumerate(model.towers)
+    }
+    for block, (start, end) in enumerate(pairwise(edges)):
+        for piece in pieces(end - start):
+            first = start + piece.start
+            number = task_numbers(
+                columns.part(slice(first, start + piece.stop)), model.tier_boundaries
+            )
+            for tower, of_tower in tasks.items():
+                mine = np.flatnonzero(np.isin(number, of_tower))
+                if len(mine):
+                    rows = columns.storage.empty(mine.shape, np.intp)
+                    rows[:] = first + mine
+                    yield _Part(tower, block, rows)
+            columns.storage.release()
 
 
 def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
-    here = columns.take(part.rows)
+    here = columns.part(part.rows)
+    columns.storage.release()
     shift = np.where(here.hard, *shifts) if any(shifts) else 0.0
     return Shard(
         part.tower,
@@ -261,6 +277,7 @@ def _shard(columns: Columns, part: _Part, shifts: tuple[float, float]) -> Shard:
         here.weight,
         here.completeness,
         shift,
+        columns.storage,
     )
 
 
@@ -271,6 +288,7 @@ def _base_rates(columns: Columns, parts: Sequence[_Part], towers: int) -> Floats
         weight = 1.0 if columns.weight is None else columns.weight[part.rows].astype(np.float64)
         conversions[part.tower] += np.sum(weight * columns.label[part.rows])
         examples[part.tower] += np.sum(weight * np.ones(len(part.rows)))
+        columns.storage.release()
     rates: Floats = logit(conversions / examples)
     return rates
 
@@ -372,15 +390,18 @@ class Unseen(NamedTuple):
 def _left_out(shards: Sequence[Shard], state: _State, settings: WideSettings) -> Iterator[Unseen]:
     """Each shard by weights fitted without its period."""
     for block in sorted({shard.block for shard in shards}):
-        others = [shard for shard in shards if shard.block != block]
+        others = Shards(shard for shard in shards if shard.block != block)
         settled = state.settled(others, state.penalties, settings.fold_sweeps)
-        yield from _placed([shard for shard in shards if shard.block == block], settled.weights)
+        unseen = Shards(shard for shard in shards if shard.block == block)
+        yield from _placed(unseen, settled.weights)
 
 
 def _placed(shards: Sequence[Shard], weights: Weights) -> Iterator[Unseen]:
     for shard in shards:
         shard.place(weights)
-        contributions = shard.contributions(weights).astype(np.float32)
+        exact = shard.contributions(weights)
+        contributions = shard.storage.empty(exact.shape, np.float32)
+        contributions[:] = exact
         yield Unseen(shard, contributions, float(weights.bias[shard.tower]))
 
 
@@ -411,6 +432,7 @@ def carried_over(unseen: Sequence[Unseen]) -> Floats:
             design = np.hstack([contributions, np.ones((len(shard), 1))])
             slope[columns] += design.T @ of_slope
             hessian[np.ix_(columns, columns)] += (design * information[:, None]).T @ design
+            shard.storage.release()
         root = cholesky(hessian)
         wanted = -solve_triangular(root, slope, trans="T")
         step = lsq_linear(root, wanted, (low - at - 1e-12, high - at + 1e-12)).x

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import Floats, Floats32, Indices, Ints32
+from components.trainer.data.storage import MEMORY, Array, Storage
 from components.trainer.wide.likelihood import Derivatives, derivatives, loss
 from components.transform.layout import FeatureLayout
 
@@ -182,34 +184,49 @@ class Shard:
         weight: Floats32 | None = None,
         completeness: Floats32 | None = None,
         shift: Floats | float = 0.0,
+        storage: Storage = MEMORY,
     ) -> None:
-        """Takes the examples' arrays as `Columns` holds them, and the shift of their logits."""
+        """Takes the examples' arrays as `Columns` holds them, the shift of their logits, and where
+        all that is kept of them shall lie."""
         self.tower = tower
         self.block = block
-        self.ids: Indices = np.ascontiguousarray(ids.T, np.intp)
-        self.nums: Floats32 = np.hstack([nums, np.ones((len(nums), 1), np.float32)])
-        self._label = label.astype(np.float64)
-        self._weight = None if weight is None else weight.astype(np.float64)
-        self._completeness = None if completeness is None else completeness.astype(np.float64)
-        self._shift = shift
-        self.logit: Floats = np.zeros(len(label))
-        self._slope: Floats = np.zeros(len(label))
-        self._information: Floats = np.zeros(len(label))
-        self._measured_at: Floats | None = None
+        self.storage = storage
+
+        def kept(values: Array, dtype: npt.DTypeLike = np.float64) -> Array:
+            place = storage.empty(values.shape, dtype)
+            place[...] = values
+            return place
+
+        self.ids: Indices = kept(ids.T, np.intp)
+        self.nums: Floats32 = kept(
+            np.hstack([nums, np.ones((len(nums), 1), np.float32)]), np.float32
+        )
+        self._label: Floats = kept(label)
+        self._weight: Floats | None = None if weight is None else kept(weight)
+        self._completeness: Floats | None = None if completeness is None else kept(completeness)
+        self._shift = kept(shift) if isinstance(shift, np.ndarray) else shift
+        self.logit: Floats = kept(np.zeros(len(label)))
+        self._slope: Floats = kept(self.logit)
+        self._information: Floats = kept(self.logit)
+        self._measured_at: Floats = kept(self.logit)
+        self._measured = False
         self._of_fields: dict[int, Floats] = {}
+        self._summed: set[int] = set()
         self._of_numbers: Floats | None = None
-        self._room: Floats = np.empty(len(label))
-        self._began: Floats = self.logit
-        self._ways: tuple[Floats, Floats | None] = (self.logit, None)
-        self._stride: Floats | None = None
+        self._room: Floats = kept(self.logit)
+        self._began: Floats = kept(self.logit)
+        self._way: Floats = kept(self.logit)
+        self._last: Floats = kept(self.logit)
+        self._stride: Floats = kept(self.logit)
+        self._comes_from_last = self._has_stride = False
 
     def __len__(self) -> int:
         return len(self._label)
 
     def place(self, weights: Weights) -> None:
         """Computes the logits anew; whichever way they went before is forgotten."""
-        self._stride = None
-        self.logit = self.nums @ weights.of_numbers[self.tower]
+        self._comes_from_last = self._has_stride = False
+        self.logit[:] = self.nums @ weights.of_numbers[self.tower]
         for ids, of_towers in zip(self.ids, weights.of_fields, strict=True):
             self.logit += of_towers[self.tower][ids]
 
@@ -247,9 +264,9 @@ class Shard:
         Args:
           resting: no sweep ended here, or none whose way is to be gone on.
         """
-        self._began = self.logit.copy()
-        if resting:
-            self._stride = None
+        self._began[:] = self.logit
+        self._comes_from_last = self._has_stride and not resting
+        self._last, self._stride = self._stride, self._last
 
     def along(self) -> Derivatives:
         """Of the summed loss along the way from `begin` to here and along that of the sweep before.
@@ -257,26 +274,24 @@ class Shard:
         Returns:
           Slope [2] and information [2, 2]; zero along a way that was not gone.
         """
-        self._ways = (self.logit - self._began, self._stride)
+        np.subtract(self.logit, self._began, out=self._way)
+        ways = (self._way, self._last) if self._comes_from_last else (self._way,)
         slope, information = np.zeros(2), np.zeros((2, 2))
         by_example = self.derivatives_at(self.logit)
-        for i, way in enumerate(self._ways):
-            if way is None:
-                continue
+        for i, way in enumerate(ways):
             slope[i] = by_example.slope @ way
             np.multiply(by_example.information, way, out=self._room)
-            for j, other in enumerate(self._ways[: i + 1]):
-                if other is not None:
-                    information[i, j] = information[j, i] = self._room @ other
+            for j, other in enumerate(ways[: i + 1]):
+                information[i, j] = information[j, i] = self._room @ other
         return Derivatives(slope, information)
 
     def walk(self, share: float, before: float) -> None:
         """Goes to `begin` and shares of the two ways that `along` has measured."""
-        way, last = self._ways
-        self._stride = share * way
-        if last is not None:
-            self._stride += before * last
-        self.logit = self._began + self._stride
+        np.multiply(self._way, share, out=self._stride)
+        if self._comes_from_last:
+            self._stride += before * self._last
+        np.add(self._began, self._stride, out=self.logit)
+        self._has_stride = True
 
     def drift(self) -> tuple[float, float]:
         """How far the logits are from where information was taken.
@@ -285,7 +300,7 @@ class Shard:
           Their squared moves, summed by information, and the information; infinite before any was
           taken.
         """
-        if self._measured_at is None:
+        if not self._measured:
             return np.inf, 1.0
         np.subtract(self.logit, self._measured_at, out=self._room)
         np.square(self._room, out=self._room)
@@ -297,18 +312,22 @@ class Shard:
         Until then the information and its sums are those of the logits when they were taken.
         """
         slope, of_information = self.derivatives_at(self.logit)
-        self._slope = slope
+        self._slope[:] = slope
         if information:
-            self._information, self._measured_at = of_information, self.logit.copy()
-            self._of_fields, self._of_numbers = {}, None
+            self._information[:] = of_information
+            self._measured_at[:] = self.logit
+            self._measured = True
+            self._summed.clear()
+            self._of_numbers = None
 
     def field_sums(self, field: int, rows: int) -> tuple[Floats, Floats]:
         """Slope and information summed by id, each [rows]."""
         ids = self.ids[field]
-        if field not in self._of_fields:
-            self._of_fields[field] = np.bincount(ids, self._information, rows).astype(
-                np.float64, copy=False
-            )
+        if field not in self._summed:
+            if field not in self._of_fields:
+                self._of_fields[field] = self.storage.empty((rows,), np.float64)
+            self._of_fields[field][:] = np.bincount(ids, self._information, rows)
+            self._summed.add(field)
         slope = np.bincount(ids, self._slope, rows).astype(np.float64, copy=False)
         return slope, self._of_fields[field]
 
@@ -337,6 +356,15 @@ class Shard:
         self.logit += change
         change *= self._information
         self._slope += change
+
+
+class Shards(tuple[Shard, ...]):
+    """Shards that are gone through in turn: what was read of one need not stay in memory."""
+
+    def __iter__(self) -> Iterator[Shard]:
+        for shard in super().__iter__():
+            yield shard
+            shard.storage.release()
 
 
 def field_sums(shards: Iterable[Shard], shape: Shape, field: int) -> Derivatives:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from common.arrays import Floats
 from common.files.arrow import parquet_table
 from common.runs.provenance import code_fingerprint
 from components.evaluator.scores.table import LABEL
-from components.trainer.data.columns import Columns
+from components.trainer.data.columns import ARRAYS, Columns
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract, parse_contract
 from schemas.labelled import JUDGED_SPLITS, SPLITS
@@ -90,10 +90,10 @@ class FrozenData:
     def columns(self, split: str) -> Columns:
         """A split's columns, mapped into memory and not copied."""
         folder = self.folder / split
-        arrays = {
-            field.name: np.asarray(np.load(folder / f"{field.name}.npy", mmap_mode="r"))
-            for field in fields(Columns)
-            if (folder / f"{field.name}.npy").is_file()
+        arrays: dict[str, Any] = {
+            name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+            for name in ARRAYS
+            if (folder / f"{name}.npy").is_file()
         }
         return Columns(**arrays)
 
@@ -147,10 +147,8 @@ def _write(source: DataOrigin, folder: Path) -> None:
         place = folder / split
         place.mkdir(parents=True)
         columns = load_columns(files, source.transform_graph, source.contract, fit="judged")
-        for field in fields(Columns):
-            values = getattr(columns, field.name)
-            if values is not None:
-                np.save(place / f"{field.name}.npy", values)
+        for name, values in columns.arrays.items():
+            np.save(place / f"{name}.npy", values)
         counts[split] = example_counts(columns)
         if has_truth(source.root):
             truth = join_truth(source.root, facts, split in JUDGED_SPLITS)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from common.clicks.rows import Fault, conversion_times, first_in_words
 from common.days import SECONDS_PER_DAY, to_day
+from components.example_gen.labels import count_labels, unseen_labels
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
@@ -39,6 +40,7 @@ class RowCounts:
       rules: rows by broken rule, "column: wanted ..." (a row may break several).
       first_fault: the first bad row in words, empty without any.
       shards: files, or an adapter's parts.
+      labels: rows of the window by their label's name, see `count_labels`.
     """
 
     sound: int
@@ -47,6 +49,7 @@ class RowCounts:
     rules: Mapping[str, int]
     first_fault: str
     shards: int
+    labels: Mapping[str, int]
 
     @property
     def rows(self) -> int:
@@ -74,10 +77,12 @@ def read_log(
     """Reads the clicks of the `window_days` before `as_of`, with what had been seen by then.
 
     Raises:
-      InputError: a file or column is missing or wrong, the window holds no click, or more rows
-        break the contract than `max_bad_row_share` allows.
+      InputError: a file or column is missing or wrong, the window holds no click, none of the
+        contract's positive labels is seen, or more rows break the contract than
+        `max_bad_row_share` allows.
     """
     log, counts = scan_log(contract, root, as_of, window_days, progress)
+    unseen_labels(counts.labels, contract)
     if refused := counts.refused(max_bad_row_share):
         raise InputError(refused)
     if log is None:
@@ -107,6 +112,7 @@ def scan_log(
     spend: list[pa.Table] = []
     owners: list[pa.Table] = []
     rules: Counter[str] = Counter()
+    labels: dict[str, int] = {}
     rows = bad = outside = 0
     first_fault = ""
     shards = source.shards()
@@ -115,6 +121,7 @@ def scan_log(
         for batch in source.read(shard):
             read = normalise(batch, contract, shard)
             faults = read.broken_rules(contract)
+            count_labels(labels, read, contract, window)
             if faults and not first_fault:
                 first_fault = first_in_words(faults, read.batch, shard, before)
             for fault in faults:
@@ -134,7 +141,7 @@ def scan_log(
                 owners = _merged_owners(owners)
         if progress is not None:
             progress(number, len(shards))
-    row_counts = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards))
+    row_counts = RowCounts(rows, bad, outside, dict(rules), first_fault, len(shards), labels)
     if not rows:
         return None, row_counts
     log = build_log(

@@ -269,9 +269,9 @@ def test_broken_settings(tmp_path: Path, changes: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "Invalid JSON"),
-        (b"{", "Invalid JSON"),
-        (b"\xff", "Invalid JSON"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
         (b"[]", "an object"),
     ],
 )

@@ -609,6 +609,12 @@ def test_labels_that_no_row_has_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     wanted = "positive_labels: no row has 'Yes' in column label; labels seen: 'yes', 'no', 'maybe'"
     with pytest.raises(InputError, match=wanted):
         told("Yes")
+    # Said before what it brings about: rows of a conversion time whose label is 0.
+    write(tmp_path, "csv", changed(label=["yes", "no", "no"]))
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(InputError, match="positive_labels: no row has 'Yes' in column label"):
+        run(tmp_path, contract("csv", positive_labels=("Yes",)))
+    write(tmp_path, "csv", changed(label=["yes", "no", "maybe"]))
     assert [e["label"] for e in told("yes", "Maybe")] == [[1], [0], [0]]
     assert "no row has 'Maybe' in column label; labels seen: 'no', 'maybe'" in warned[0]
 

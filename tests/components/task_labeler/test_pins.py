@@ -29,6 +29,9 @@ pins:
 """
 
 
+SETUP = ("shop", "goal")
+
+
 def write(folder: Path, text: str = FILE) -> Path:
     path = folder / "pins.yaml"
     path.write_text(text)
@@ -96,16 +99,26 @@ def test_one_setup_may_be_pinned_again_later(tmp_path: Path) -> None:
 
 def test_settings_take_the_file_in(tmp_path: Path) -> None:
     path = write(tmp_path)
-    inline = Pin(setup="z", side="hard", reviewed_by="x", reason="y", expires=date(2026, 1, 1))
-    settings = with_pins(LabellingSettings(pins_file=str(path), pins=(inline,)))
+    inline = Pin(setup="z|z", side="hard", reviewed_by="x", reason="y", expires=date(2026, 1, 1))
+    settings = with_pins(LabellingSettings(pins_file=str(path), pins=(inline,)), SETUP)
     assert settings.pins_file is None
-    assert [pin.setup for pin in settings.pins] == ["z", "acme|buy", "acme|visit"]
+    assert [pin.setup for pin in settings.pins] == ["z|z", "acme|buy", "acme|visit"]
     assert LabellingSettings.model_validate_json(settings.model_dump_json()) == settings
-    assert with_pins(settings) is settings
+    assert with_pins(settings, SETUP) is settings
 
 
 def test_a_setup_pinned_in_both_places_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     inline = read_pins(path)[:1]
     with pytest.raises(InputError, match=r"pinned twice.*here and in labelling.pins"):
-        with_pins(LabellingSettings(pins_file=str(path), pins=inline))
+        with_pins(LabellingSettings(pins_file=str(path), pins=inline), SETUP)
+
+
+def test_pins_of_what_is_no_setup_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, FILE.replace("acme|visit", "acme"))
+    wanted = r"pins: setup 'acme' has 1 of 2 values; wanted shop\|goal"
+    with pytest.raises(InputError, match=wanted):
+        with_pins(LabellingSettings(pins_file=str(path)), SETUP)
+    inline = read_pins(path)
+    with pytest.raises(InputError, match=wanted):
+        with_pins(LabellingSettings(pins=inline), SETUP)

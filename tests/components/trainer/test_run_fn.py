@@ -163,8 +163,10 @@ def test_it_samples_and_calibrates(
     to_examples: Callable[[Rows], list[bytes]],
     tmp_path: Path,
 ) -> None:
-    """Isotonic calibration predicts as many conversions as it was fitted on."""
+    """Isotonic calibration predicts as many conversions as it was fitted on; all from disk."""
     fn_args.custom_config["training"] |= {
+        "input": "disk",
+        "input_dir": str(tmp_path),
         "sampling": {"keep_negatives_hard": 0.5, "keep_negatives_soft": 0.3},
         "calibration": {"method": "isotonic", "min_conversions": 1},
     }

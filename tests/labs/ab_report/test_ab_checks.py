@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from labs.ab_report.page import write_ab_report
+from labs.ab_report.read import read_outcome
 from labs.ab_report.report import AbReport, ab_report
 from labs.ab_report.settings import AbReportSettings
 from pipeline.cli import main
@@ -147,6 +150,32 @@ def test_a_bad_file_is_named(tmp_path: Path, case: str) -> None:
     for word in ["test.csv", *words]:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spend", "seen"),
+    [
+        (pa.array([True, False]), "bool"),
+        (pa.array([True, None]).dictionary_encode(), "bool"),
+        (pa.array([1, 2], pa.duration("s")), r"duration\[s\]"),
+        (pa.array([[1.0], [2.0]]), "list"),
+    ],
+)
+def test_amounts_of_other_types_are_refused(tmp_path: Path, spend: pa.Array, seen: str) -> None:
+    columns = {"setup": ["s", "s"], "variant": ["control", "mtl"], "conversions": [1, 1]}
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.table(columns | {"spend": spend}), path)
+    with pytest.raises(InputError, match=rf"test.parquet: column 'spend': seen {seen}"):
+        ab_report(path, AbReportSettings())
+
+
+def test_names_in_bytes_are_text(tmp_path: Path) -> None:
+    columns = {"setup": [b"s", b"s"], "variant": [b"control", b"mtl"]}
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.table(columns | {"spend": [1, 2], "conversions": [1, 1]}), path)
+    outcome = read_outcome(path, "control")
+    assert outcome["setup"].tolist() == outcome["advertiser"].tolist() == ["s"]
+    assert outcome["spend_variant"].tolist() == [2.0]
 
 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:

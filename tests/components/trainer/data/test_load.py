@@ -1,5 +1,6 @@
 """`load_columns` against the transform graph applied file by file."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.data import load
+from components.trainer.data.columns import ARRAYS, Columns
 from components.trainer.data.load import load_columns
+from components.trainer.data.storage import MEMORY, Disk
+from components.trainer.settings import TrainingSettings
 from components.transform.graph import TransformGraph, feature_spec
+from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -215,6 +220,74 @@ def test_the_last_days_are_those_up_to_the_newest_click(
     order = [*range(60, 120), *range(60)]
     assert whole.label.tolist() == [rows[i]["judged_label"] for i in order]
     np.testing.assert_array_equal(late.ids, whole.ids[[order.index(i) for i in wanted]])
+
+
+def test_columns_on_disk_are_those_in_memory(
+    tmp_path: Path,
+    log_contract: Contract,
+    log_rows: Rows,
+    transform_graph_dir: str,
+    write_columns: Write,
+) -> None:
+    rows = [row | {"importance": i / 4} for i, row in enumerate(log_rows)]
+    for number in range(12):
+        write_columns(tmp_path / "log" / f"{number:02}", rows[10 * number : 10 * number + 10])
+    read = [
+        load_columns(
+            [f"{tmp_path}/log/*"],
+            transform_graph_dir,
+            weighted(log_contract),
+            fit="judged",
+            storage=storage,
+        )
+        for storage in (Disk(str(tmp_path)), MEMORY)
+    ]
+    assert [columns.storage is MEMORY for columns in read] == [False, True]
+    found, wanted = (columns.arrays for columns in read)
+    assert list(found) == list(wanted) == list(ARRAYS)
+    for name, values in found.items():
+        assert values.dtype == wanted[name].dtype
+        np.testing.assert_array_equal(values, wanted[name])
+
+
+def test_few_files_are_held_at_once() -> None:
+    """However slow the first one is, or whoever takes what is read."""
+    begun: list[str] = []
+
+    def read(file: str) -> list[Columns]:
+        begun.append(file)
+        time.sleep(0.02 if file == "0" else 0)
+        return []
+
+    files = [str(number) for number in range(50)]
+    for taken, _ in enumerate(load._in_order(read, files)):
+        time.sleep(0.001)
+        assert len(begun) <= taken + load.FILES_AT_ONCE
+    assert sorted(begun) == sorted(files)
+
+
+def test_storage_is_chosen_by_size(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log_contract: Contract,
+    log_rows: Rows,
+    write_columns: Write,
+) -> None:
+    """Ids, numbers, label, CVR and completeness take 4 bytes each, the task one."""
+    layout = FeatureLayout.from_contract(log_contract)
+    of_row = 4 * (len(layout.categorical) + layout.numeric_width + 3) + 1
+    splits = [[str(write_columns(tmp_path / name, log_rows[:60]))] for name in ("a", "b")]
+
+    def chosen(**settings: str) -> bool:
+        training = TrainingSettings.model_validate({"input_dir": str(tmp_path)} | settings)
+        return load.choose_storage(training, splits, log_contract) is MEMORY
+
+    monkeypatch.setattr(load, "IN_MEMORY", 120 * of_row + 1)
+    assert chosen()
+    assert not chosen(input="disk")
+    monkeypatch.setattr(load, "IN_MEMORY", 120 * of_row)
+    assert not chosen()
+    assert chosen(input="memory")
 
 
 def test_no_click_has_no_last_day(

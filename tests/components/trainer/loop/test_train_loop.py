@@ -10,7 +10,11 @@ import tensorflow as tf
 from sklearn.metrics import log_loss as reference_log_loss
 from sklearn.metrics import roc_auc_score
 
-from components.trainer.data.columns import Columns
+from components.trainer.calibrate.calibrator import fit_calibrators
+from components.trainer.calibrate.reference import fit_reference
+from components.trainer.data import batches, storage
+from components.trainer.data.columns import Columns, known
+from components.trainer.loop.identity import training_identity
 from components.trainer.loop.loop import Splits, Surroundings, TrainResult, base_rates, train
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import (
@@ -320,3 +324,85 @@ def test_predictions_do_not_depend_on_the_batch(layout: FeatureLayout, clicks: C
     assert whole.dtype == np.float32
     np.testing.assert_allclose(predict(network, "soft", columns, batch_size=10), whole, rtol=1e-5)
     assert len(predict(network, "soft", clicks(0, seed=1))) == 0
+
+
+@pytest.mark.parametrize("mode", ["two_tower", "hard_only"])
+def test_from_disk_everything_is_the_same(
+    layout: FeatureLayout,
+    clicks: Clicks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+) -> None:
+    """Training, calibrators and reference of several windows, blocks and shards, to the bit."""
+    monkeypatch.setattr(batches, "RUN", 16)
+    monkeypatch.setattr(batches, "WINDOW", 512)
+    monkeypatch.setattr(storage, "AT_ONCE", 300)
+    monkeypatch.setattr(storage, "EXTENT", 2**16)
+    monkeypatch.setattr(storage, "HELD", 0)
+    rng = np.random.default_rng(5)
+    recipe = Recipe(
+        ModelSettings(
+            mode=mode,
+            cross_layers=1,
+            hidden_units=(8,),
+            shared_layers=1,
+            tier_boundaries=(0.3,),
+            embedding_l2=0.1,
+            wide=WideSettings(max_sweeps=3, newcomer_sweeps=2),
+        ),
+        LossSettings(),
+        TrainingSettings(
+            batch_size=100,
+            epochs=2,
+            sampling={"keep_negatives_soft": 0.6, "correction": "weight"},
+            calibration={"method": "platt"},
+        ),
+    )
+
+    def split(n: int, seed: int) -> Columns:
+        return dataclasses.replace(
+            clicks(n, seed=seed, signal=1.0),
+            weight=rng.uniform(0, 2, n).astype(np.float32),
+            completeness=rng.choice(np.float32([0.05, 0.5, 1]), n),
+        )
+
+    def outcome(columns: Columns, calibration: Columns) -> list[object]:
+        settings = recipe.training
+        columns, calibration = (
+            known(c, settings.labels, settings.min_completeness) for c in (columns, calibration)
+        )
+        splits = Splits(columns, calibration, layout)
+        result = train(splits, recipe)
+        network = result.network
+        reference = fit_reference(splits, recipe)
+        assert reference.tower.variables
+        return [
+            {v.name: v.numpy().tolist() for v in (*network.variables, *reference.tower.variables)},
+            [row | {"examples_per_second": None} for row in result.history],
+            result.wide,
+            fit_calibrators(network, calibration, settings.calibration, 64),
+            reference.record,
+            training_identity((columns, calibration), network.variables, recipe, "a fingerprint"),
+        ]
+
+    in_memory = [split(2000, seed=1), split(700, seed=2)]
+    disk = storage.Disk(str(tmp_path))
+    on_disk = [dataclasses.replace(c, storage=disk).take(np.ones(len(c), bool)) for c in in_memory]
+    for found, wanted in zip(outcome(*on_disk), outcome(*in_memory), strict=True):
+        assert found == wanted
+
+
+def test_windows_teach_as_much_as_a_whole_shuffle(
+    layout: FeatureLayout, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a log in which each run is of one site, and a window sees some of them alone."""
+    columns, calibration = clicks(8000, seed=1, signal=2.0), clicks(4000, seed=2, signal=2.0)
+    columns = columns.take(np.argsort(columns.ids[:, 0], kind="stable"))
+    whole = run(layout, columns, calibration, wide=ALONE).history[-1]
+    monkeypatch.setattr(batches, "RUN", 32)
+    monkeypatch.setattr(batches, "WINDOW", 1024)
+    windows = run(layout, columns, calibration, wide=ALONE).history[-1]
+    for measure in ("log_loss_hard", "auc_hard", "log_loss_soft", "auc_soft"):
+        wanted = whole[f"calibration_{measure}"]
+        assert windows[f"calibration_{measure}"] == pytest.approx(wanted, rel=0.01)

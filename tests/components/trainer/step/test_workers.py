@@ -80,10 +80,9 @@ def folder(
     """Where both workers have done everything; `chief` has the chief's output."""
     folder = tmp_path_factory.mktemp("workers")
     arrays = {
-        f"{name}/{field.name}": getattr(columns, field.name)
-        for name, columns in zip(("train", "calibration"), splits, strict=True)
-        for field in dataclasses.fields(Columns)
-        if getattr(columns, field.name) is not None
+        f"{split}/{name}": values
+        for split, columns in zip(("train", "calibration"), splits, strict=True)
+        for name, values in columns.arrays.items()
     }
     np.savez(folder / "columns.npz", **arrays)
     files = [

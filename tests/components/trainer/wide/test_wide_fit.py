@@ -395,7 +395,11 @@ def test_ids_that_come_with_one_advertiser() -> None:
     user = rng.integers(0, 3000, 5000)
     once = np.arange(5000)
     ids = np.stack([rng.integers(0, 24, 5000), campaign, advertiser, user, once % 4999], axis=1)
-    assert ids_of_advertisers(ids.astype(np.int32), advertiser=2) == (1, 2)
+    label, none = np.zeros(5000, np.float32), np.empty((5000, 0), np.float32)
+    pieces = np.array_split(np.arange(5000), 7)
+    shards = [Shard(0, 0, ids[of].astype(np.int32), none[of], label[of]) for of in pieces]
+    shape = Shape((24, 60, 20, 3000, 4999), numbers=0, towers=1)
+    assert ids_of_advertisers(shards, shape, advertiser=2) == (1, 2)
 
 
 def test_newcomers_are_predicted_without_ids() -> None:
