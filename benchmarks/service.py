@@ -32,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -156,8 +156,9 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of a process and all that come from it, the ended ones too."""
     ticks = 0
     for one in processes(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += sum(map(int, fields[11:15]))
+        with suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -165,8 +166,10 @@ def memory_mib(pid: int) -> float:
     """Proportional sets of a process and all that come from it."""
     total = 0
     for one in processes(pid):
-        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-        total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+        # Processes of the version before may still be ending.
+        with suppress(OSError):
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+            total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return total / 1024
 
 
@@ -369,14 +372,15 @@ def at_rate(url: str, body: bytes, per_second: int, seconds: float, connections:
     return {"p50_ms": p50, "p99_ms": p99, "failed": failed, "requests": len(spent)}
 
 
-def worst_bodies(limit: int, width: int) -> dict[str, bytes]:
-    """Legal JSON of as many bytes as a body may have, made to cost."""
+def worst_bodies(version: Path, contract_name: str, limit: int) -> dict[str, bytes]:
+    """Legal JSON of as many bytes as a body may have, made to cost; the last is a request."""
+    numbers = [f.name for f in load_contract(contract_name).features.numeric]
+    setup = setup_id(["x"] * len(RoutingTable.load(version).settings.setup))
 
     def filled(head: bytes, piece: bytes, tail: bytes) -> bytes:
         return head + piece * ((limit - len(head) - len(tail)) // len(piece)) + tail
 
-    numbers = b",".join(b'"pair_due":1.%d' % i for i in range(width))
-    rows = b",".join([b'{"setup_id":"x","features":{%s}}' % numbers] * 1000)
+    row = {"setup_id": setup, "features": dict.fromkeys(numbers, 0.123456789012345)}
     return {
         "empty candidates": filled(b'{"candidates":[', b"{},", b"{}]}"),
         "one column": filled(b'{"candidates":{"pair_due":[', b"1,", b"1]}}"),
@@ -388,7 +392,7 @@ def worst_bodies(limit: int, width: int) -> dict[str, bytes]:
         "long text": filled(
             b'{"candidates":[{"setup_id":"x","features":{"brand":"', b"{", b'"}}]}'
         ),
-        "as many values as may be": b'{"candidates":[' + rows + b"]}",
+        "as many values as may be": json.dumps({"candidates": [row] * 1000}).encode(),
     }
 
 
@@ -573,7 +577,7 @@ def main(
         for n, served in services.items():
             tell(f"memory, {n}, MiB", {"pss": memory_mib(served.process.pid)})
         served = services[SERVICE]
-        for what, body in worst_bodies(8 * 2**20, 52).items():
+        for what, body in worst_bodies(source, contract, 8 * 2**20).items():
             tell(f"worst bodies, {what}", attack(served, body))
         tell("endless header", endless_header(served, 256))
     write(report, figures)

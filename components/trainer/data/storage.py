@@ -158,9 +158,10 @@ class Disk:
             raise self._refused(error, 0) from error
 
     def _refused(self, error: OSError, size: int) -> InputError:
+        wanted = f"has room for another {size:,} bytes" if size else "can be written to"
         return InputError(
             f"training.input_dir: {self._folder!r}: {error.strerror}; wanted a folder on this "
-            f"machine with room for another {size:,} bytes"
+            f"machine that {wanted}"
         )
 
     def _map(
