@@ -15,12 +15,15 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from common.as_of import resolve_as_of
-from common.pages.text import counted
 from components.data_gate.settings import DataGateSettings
 from components.evaluator.settings import EvaluationSettings, GateSettings
 from components.example_gen.settings import IngestSettings
 from components.pusher.settings import PushSettings
-from components.task_labeler.settings import LabellingSettings, SplitSettings
+from components.task_labeler.settings import (
+    LabellingSettings,
+    SplitSettings,
+    refuse_short_window,
+)
 from components.trainer.settings import LossSettings, ModelSettings, TrainingSettings
 from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.overrides import read_yaml, with_overrides
@@ -124,13 +127,7 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
         raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
     config = checked(PipelineConfig, with_overrides(read_yaml(path), overrides), str(path))
     try:
-        window = config.data_contract.attribution_window_days
+        refuse_short_window(config.labelling, config.data_contract)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if config.labelling.delay == "mature" and config.labelling.window_days <= window:
-        raise InputError(
-            f"{path}: labelling.window_days: seen {config.labelling.window_days}, wanted above "
-            f"the attribution window of {counted(window, 'day')}: `delay: mature` leaves younger "
-            "clicks out"
-        )
     return config

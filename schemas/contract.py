@@ -6,6 +6,7 @@ that names the file and the key.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,17 @@ class CsvFormat(Frozen):
     columns: tuple[Column, ...] = ()
     """Column names of a file without a header line; empty when the file has one."""
     null_values: tuple[str, ...] = ("",)
+    encoding: str = "utf-8"
+    """Of the text, as Python names it: `cp1252` of Windows, `latin-1`, `utf-16`."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except (LookupError, ValueError):
+            raise ValueError("no such encoding of text; wanted one such as cp1252") from None
+        return codecs.lookup(encoding).name
 
     @model_validator(mode="after")
     def _once(self) -> CsvFormat:
@@ -211,7 +223,10 @@ class Contract(Frozen):
         numeric = {f.name for f in self.features.numeric}
         lent = numeric & labelled.NUMERIC_FEATURES
         if reserved := sorted(({*names} - lent | {*self.log_columns}) & labelled.RESERVED):
-            raise ValueError(f"column names reserved by the task labeller: {', '.join(reserved)}")
+            raise ValueError(
+                f"column names reserved by the task labeller: {', '.join(reserved)}; rename the "
+                "columns in the log"
+            )
         if clash := sorted(numeric & set(self.string_columns)):
             raise ValueError(f"numeric features that are also keys: {', '.join(clash)}")
         if self.input.format == "bigquery" and (self.positive_labels or self.timestamp_zone):

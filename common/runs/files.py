@@ -8,6 +8,8 @@ from enum import StrEnum
 class AssignmentFile(StrEnum):
     """Of a TaskAssignments artifact; the routing table's are named in `common.routing.table`."""
 
+    COUNTS = "counts.parquet"
+    """Clicks by setup, day and delay: all that the assignments depend on."""
     HISTORY = "history.parquet"
     """A row a setup and day."""
     RUNS = "assignments.parquet"

@@ -99,7 +99,7 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
     verdict = judge(records, drawn.comparisons, inputs.gate, inputs.baseline, judged)
     said = {**dataclasses.asdict(verdict), "summary": verdict.summary}
     write_json(said, f"{output}/{EvaluationFile.VERDICT}")
-    logger.info("Evaluator: %s", verdict.summary)
+    logger.info("Evaluator: %s", verdict.headline)
     return verdict
 
 

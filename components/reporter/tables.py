@@ -142,11 +142,11 @@ def fits(named: Sequence[NamedFit]) -> Table:
         [
             [
                 name,
-                f"{fit.first_day} \N{EN DASH} {fit.last_day}",
+                Cell(fit.first_day, f"to {fit.last_day}"),
                 fit.newest_trained_day or DASH,
                 count(age),
                 fit.labels_as_of,
-                f"{fit.calibration_first_day} \N{EN DASH} {fit.calibration_last_day}",
+                Cell(fit.calibration_first_day, f"to {fit.calibration_last_day}"),
                 count(fit.examples),
                 count(fit.positives),
                 count(fit.hard_examples),

@@ -46,6 +46,26 @@ def split_names(contract: Contract) -> tuple[str, ...]:
     return SPLITS if contract.labels_ripen else JUDGED_SPLITS
 
 
+def evidence_from(first_day: int, contract: Contract) -> int:
+    """The first day whose assignments can rest on an observed click: the day after the log's first
+    or, without conversion times, the day after that one's labels are final."""
+    blind = contract.roles.conversion_timestamp is None
+    return first_day + 1 + (contract.attribution_window_days if blind else 0)
+
+
+def blind_words(clicks: int, trained: int, first_day: int, contract: Contract) -> str:
+    """How many of the clicks to train on are of days before `evidence_from`, and what helps."""
+    start = evidence_from(first_day, contract)
+    delay = start - first_day - 1
+    why = f" (without conversion times it is known {delay} days after its click)" if delay else ""
+    return (
+        f"{clicks:,} of {trained:,} clicks to train on are of days before {to_date(start)}, when "
+        f"no label was known yet{why}: they are hard or soft by the prior alone; "
+        f"splits.warmup_days of {start - first_day} leaves them out, a log that begins earlier "
+        "does not lose them"
+    )
+
+
 def split_periods(
     first_day: int,
     as_of: date,

@@ -180,6 +180,12 @@ def stability(
     }
 
 
+def clicks_in(history: pa.Table, period: Period) -> int:
+    """Clicks on the days of a period."""
+    day, clicks = history["day"].to_numpy(), history["clicks"].to_numpy()
+    return int(clicks[(day >= period.first) & (day < period.end)].sum())
+
+
 FAR = 2.0
 """Times alpha from where on a CVR is far above it."""
 

@@ -19,11 +19,18 @@ from common.routing.serving_file import serving_bytes, serving_table
 from common.routing.table import PARQUET_FILE, SERVING_FILE
 from common.runs.files import AssignmentFile
 from components.task_labeler import outputs
-from components.task_labeler.calendar import Period, split_periods
+from components.task_labeler.calendar import (
+    Period,
+    blind_words,
+    evidence_from,
+    split_periods,
+)
 from components.task_labeler.decide.assign import DayTotals
 from components.task_labeler.decide.completeness import age_curve, curves_table
+from components.task_labeler.decide.counts import merge_counts
 from components.task_labeler.decide.estimates import SharedEstimates
 from components.task_labeler.passes.assign_pass import (
+    COUNTS,
     DELAYS,
     GROUPS,
     HISTORY,
@@ -34,7 +41,7 @@ from components.task_labeler.passes.assign_pass import (
 from components.task_labeler.passes.clicks import ClickLog, ClickReader
 from components.task_labeler.passes.label import Split, SplitPlaces
 from components.task_labeler.passes.label_pass import AssignmentFiles, label_pass
-from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
+from components.task_labeler.settings import LabellingSettings, SplitSettings, as_labelled
 from schemas.contract import Contract
 from schemas.errors import InputError
 from schemas.labelled import EVAL, JUDGED_SPLITS, TRAIN
@@ -78,11 +85,12 @@ def label_clicks(
 
     Raises:
       InputError: there are no clicks, the pins file is broken, the log is too short for the
-        periods, or a period holds no hard example or no hard conversion.
+        periods, the labelling window is too short for the attribution window, or a period holds no
+        hard example or no hard conversion.
     """
     if not log.files:
         raise InputError(f"no click before {log.as_of}: wanted at least one shard of examples")
-    labelling = with_pins(labelling, log.contract.roles.setup)
+    labelling = as_labelled(labelling, log.contract)
     temp = folders.temp
     tf.io.gfile.makedirs(temp)
     with make_pipeline() as pipeline:
@@ -106,6 +114,8 @@ def label_clicks(
     )
 
     write_parquet(history, f"{folders.assignments}/{AssignmentFile.HISTORY}")
+    counts = merge_counts(_parts(temp, COUNTS))
+    write_parquet(counts, f"{folders.assignments}/{AssignmentFile.COUNTS}")
     curves = None
     if ripening:
         curves = f"{folders.assignments}/{AssignmentFile.COMPLETENESS}"
@@ -133,6 +143,11 @@ def label_clicks(
         if not report[name]["examples"]:
             _leave_empty(folders.splits[name], folders.splits[EVAL])
 
+    blind = Period(periods[TRAIN].first, evidence_from(first, log.contract))
+    unseen, trained_on = outputs.clicks_in(history, blind), report[TRAIN]["examples"]
+    if unseen > DOUBTFUL_SHARE * trained_on:
+        words = blind_words(unseen, trained_on, first, log.contract)
+        logger.warning("TaskLabeler: %s", words)
     trained = Period(periods[TRAIN].first, estimates.calendar.as_of)
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
@@ -203,8 +218,14 @@ def refuse_faults(files: Sequence[str], contract: Contract) -> None:
 
 
 def _whole_history(temp: str) -> pa.Table:
-    tables = [read_parquet(p) for p in sorted(tf.io.gfile.glob(f"{temp}/history-*.parquet"))]
+    tables = _parts(temp, HISTORY)
     return pa.concat_tables(tables).sort_by([("setup_id", "ascending"), ("day", "ascending")])
+
+
+def _parts(temp: str, name: str) -> list[pa.Table]:
+    """What each bucket has left, in the order of the buckets."""
+    pattern = f"{temp}/{name.replace('{:05d}', '*')}"
+    return [read_parquet(path) for path in sorted(tf.io.gfile.glob(pattern))]
 
 
 def _day_totals(temp: str) -> DayTotals:

@@ -16,6 +16,7 @@ from components.task_labeler.decide.pins import (
     refuse_strange_pins,
 )
 from schemas.base import Days, Frozen, NonNegativeInt, PositiveFloat, PositiveInt
+from schemas.contract import Contract
 from schemas.errors import InputError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -30,11 +31,12 @@ class LabellingSettings(Frozen):
     """The routing table's threshold over alpha (paper, section 3.2.2: slightly lower)."""
     window_days: Days = 28
     """W: days of history before the day that is assigned."""
-    half_life_days: PositiveFloat = 7.0
+    half_life_days: PositiveFloat = 28.0
     delay: Literal["naive", "mature", "corrected"] = "corrected"
     """`naive` takes every click in the window as having had its time to convert; `mature` leaves
     clicks younger than the attribution window out; `corrected` counts a click by the share of
-    conversions expected by its age."""
+    conversions expected by its age. Without conversion times nothing is known of a click before its
+    window has ended: then it is `mature`, whatever stands here."""
     prior_clicks: PositiveFloat | Literal["estimate"] = "estimate"
     """m: clicks that the prior counts for, at every level of the hierarchy; `estimate` takes it
     from how much the setups of a category differ (`strength.py`), as known on each day."""
@@ -103,6 +105,30 @@ def with_pins(settings: LabellingSettings, setup: Sequence[str]) -> LabellingSet
         raise InputError(f"{path}: {error}, here and in labelling.pins") from None
     refuse_strange_pins(pins, setup)
     return settings.model_copy(update={"pins": pins, "pins_file": None})
+
+
+def as_labelled(settings: LabellingSettings, contract: Contract) -> LabellingSettings:
+    """The settings by which a log is labelled: pins read, and `mature` without conversion times.
+
+    Raises:
+      InputError: the pins are wrong, or no click in the window is old enough to count.
+    """
+    refuse_short_window(settings, contract)
+    blind = contract.roles.conversion_timestamp is None
+    holds = settings.model_copy(update={"delay": "mature"}) if blind else settings
+    return with_pins(holds, contract.roles.setup)
+
+
+def refuse_short_window(settings: LabellingSettings, contract: Contract) -> None:
+    """Raises `InputError` where no click in the labelling window is old enough to count."""
+    days, blind = contract.attribution_window_days, contract.roles.conversion_timestamp is None
+    if settings.window_days > days or not (blind or settings.delay == "mature"):
+        return
+    why = "without conversion times" if blind else "with `delay: mature`"
+    raise InputError(
+        f"labelling.window_days: seen {settings.window_days}, wanted above the attribution window "
+        f"of {days} days, such as {days + settings.window_days}: {why} younger clicks tell nothing"
+    )
 
 
 LONGEST_WARMUP, WARMUP_PART = 7, 8

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from common.arrays import Floats, Ints
+from common.arrays import Bools, Floats, Ints
 from common.days import SECONDS_PER_DAY, to_date, to_day
 from common.pages.text import counted, share
-from components.task_labeler.calendar import split_periods
-from components.task_labeler.settings import SplitSettings
+from components.evaluator.settings import GateSettings
+from components.task_labeler.calendar import Period, split_periods
+from components.task_labeler.settings import LabellingSettings, SplitSettings
 from labs.first_look.guess import Guess
 from labs.first_look.sample import NULLS, Files, Sample
 from schemas.errors import InputError
+from schemas.labelled import EVAL
 
 ALPHAS = (0.01, 0.005, 0.02, 0.002, 0.05, 0.001, 0.1, 0.2)
 """Thresholds to choose from, the one that is liked best first."""
@@ -26,6 +28,9 @@ HARD_SHARE = (0.2, 0.8)
 """Of the clicks: where alpha leaves enough on either side."""
 ENOUGH_CONVERSIONS = 300
 """Hard ones in the whole log: a part of them is learned from, a part judges."""
+MARGIN = 1.25
+"""Conversions by which the eval period should have more than the gate wants: who is hard is decided
+day by day, with less than the whole log."""
 LONGEST_EVAL, LONGEST_CALIBRATION = 14, 7
 COMMENTS_FROM = 60
 """Column at which a line's reason begins, where the line is shorter."""
@@ -50,14 +55,11 @@ class Draft:
     unsure: tuple[str, ...]
 
 
-def draft(
-    name: str, files: Files, sample: Sample, guess: Guess, totals: tuple[Ints, Ints], contract: Path
-) -> Draft:
+def draft(name: str, files: Files, sample: Sample, guess: Guess, contract: Path) -> Draft:
     """The contract and the config of a guess.
 
     Args:
       name: of the log, letters, digits and `_`.
-      totals: `guess.setup_totals`.
       contract: where the contract is going to lie.
     """
     moments = guess.timestamp.moments
@@ -68,17 +70,24 @@ def draft(
     pattern, why_pattern = _pattern(files, sample, moments.seconds)
     if files.days and not why_pattern.startswith("each"):
         unsure.append(f"what the days in the files' names are: {why_pattern}")
+    if files.csv.encoding == "cp1252":
+        unsure.append("the text's encoding: it is not UTF-8, cp1252 was taken (input.csv.encoding)")
     if not files.named:
         unsure.append("the columns' names: the text has no line of them")
     if not sample.whole:
         unsure.append("the log's size: it is large, and only a part of its files was read")
-    alpha, why_alpha = choose_alpha(*totals, sample.table.num_rows / sample.rows)
     splits, why_splits = choose_splits(first, last, guess)
-    if not splits:
+    if splits is None:
         unsure.append(why_splits)
+    totals = _setup_totals(guess, moments.seconds, _eval_period(first, last, guess, splits))
+    alpha, why_alpha, few = choose_alpha(totals, sample.table.num_rows / sample.rows)
+    if few:
+        unsure.append(few)
     text = "\n".join(_contract(name, files, sample, guess, pattern, why_pattern)) + "\n"
     config = "\n".join(
-        _config(name, files, contract, first, last, (alpha, why_alpha), (splits, why_splits))
+        _config(
+            name, files, guess, contract, (first, last), (alpha, why_alpha), (splits, why_splits)
+        )
     )
     return Draft(text, config + "\n", first, last, alpha, tuple(unsure))
 
@@ -97,48 +106,108 @@ def _pattern(files: Files, sample: Sample, seconds: Floats) -> tuple[str, str]:
     return loose, f"no daily partitions: {share(other)} of the clicks are of another day (UTC)"
 
 
-def choose_alpha(clicks: Ints, conversions: Ints, share_read: float = 1.0) -> tuple[float, str]:
-    """The first alpha of `ALPHAS` that leaves enough on either side, and why; where conversions are
-    too few for any, the one with the most; where the clicks cannot be parted, the most even.
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the sample, int64 [setups].
+
+    Attributes:
+      judged: conversions of clicks of the eval period; None where there is none.
+    """
+
+    clicks: Ints
+    conversions: Ints
+    judged: Ints | None = None
+
+
+def _setup_totals(guess: Guess, seconds: Floats, judged: Period | None) -> Totals:
+    code, label = guess.setup_code, guess.label
+    clicks = np.bincount(code).astype(np.int64)
+
+    def converted(rows: Bools) -> Ints:
+        return np.bincount(code[rows], label[rows], len(clicks)).astype(np.int64)
+
+    if judged is None:
+        return Totals(clicks, converted(np.ones(len(code), bool)))
+    day = seconds // SECONDS_PER_DAY
+    inside = (day >= judged.first) & (day < judged.end)
+    return Totals(clicks, converted(np.ones(len(code), bool)), converted(inside))
+
+
+def choose_alpha(totals: Totals, share_read: float = 1.0) -> tuple[float, str, str]:
+    """The first alpha of `ALPHAS` that leaves enough on either side and for the gate to judge by,
+    and why; where conversions are too few for any, the one with the most; where the clicks cannot
+    be parted, the most even.
 
     Args:
-      clicks, conversions: int64 [setups].
-      share_read: of the log's rows that these are of.
+      share_read: of the log's rows that the totals are of.
+
+    Returns:
+      Alpha, why, and what is wrong with it; nothing where the gate has enough.
     """
+    clicks, conversions = totals.clicks, totals.conversions
     base = conversions.sum() / clicks.sum()
     cvr = (conversions + 20 * base) / (clicks + 20)
     hard = {a: float(clicks[cvr <= a].sum() / clicks.sum()) for a in ALPHAS}
-    kept = {a: int(conversions[cvr <= a].sum()) for a in ALPHAS}
+    kept = {a: conversions[cvr <= a].sum() / share_read for a in ALPHAS}
+    judged = dict.fromkeys(ALPHAS, np.inf)
+    if totals.judged is not None:
+        judged = {a: totals.judged[cvr <= a].sum() / share_read for a in ALPHAS}
+    wanted = GateSettings().min_hard_positives
     even = [a for a in ALPHAS if HARD_SHARE[0] <= hard[a] <= HARD_SHARE[1]]
-    enough = [a for a in even if kept[a] >= ENOUGH_CONVERSIONS * share_read]
+    judging = [a for a in even if judged[a] >= MARGIN * wanted]
+    enough = [a for a in judging if kept[a] >= ENOUGH_CONVERSIONS]
     if enough:
         alpha = enough[0]
     elif even:
-        alpha = max(even, key=lambda a: kept[a])
+        alpha = max(judging or even, key=lambda a: kept[a])
     else:
         alpha = min(ALPHAS, key=lambda a: abs(hard[a] - 0.5))
-    rare = share(kept[alpha] / max(1, int(conversions.sum())))
-    return alpha, (
+    rare = share(float(kept[alpha] * share_read) / max(1, int(conversions.sum())))
+    why = (
         f"{share(hard[alpha])} of the clicks and {rare} of the conversions are of setups of at "
         "most this CVR"
     )
+    if totals.judged is None:
+        return alpha, why, ""
+    why += f", about {judged[alpha]:,.0f} of them in the eval period"
+    if alpha in judging:
+        return alpha, why, ""
+    return (
+        alpha,
+        why,
+        f"alpha: with {alpha:g} about {judged[alpha]:,.0f} hard conversions lie in the eval "
+        f"period, and the gate blesses nothing by fewer than {wanted} (gate.min_hard_positives): "
+        "a longer log or eval period would have more",
+    )
 
 
-def choose_splits(first: date, last: date, guess: Guess) -> tuple[dict[str, int], str]:
+def _eval_period(
+    first: date, last: date, guess: Guess, splits: SplitSettings | None
+) -> Period | None:
+    if splits is None:
+        return None
+    as_of = last + timedelta(days=1)
+    return split_periods(to_day(first), as_of, guess.window_days, splits, _ripening(guess))[EVAL]
+
+
+def _ripening(guess: Guess) -> bool:
+    return guess.conversion is not None and guess.window_days > 0
+
+
+def choose_splits(first: date, last: date, guess: Guess) -> tuple[SplitSettings | None, str]:
     """Days of the eval and the calibration period; none where the log is too short for any."""
-    window = guess.window_days
-    ripening = guess.conversion is not None and window > 0
+    window, ripening = guess.window_days, _ripening(guess)
     as_of = last + timedelta(days=1)
     days = (as_of - first).days
     left = days - window - (0 if ripening else window)
-    wanted = {
-        "eval_days": min(LONGEST_EVAL, max(1, left // 4)),
-        "calibration_days": min(LONGEST_CALIBRATION, max(1, left // 10)),
-    }
+    wanted = SplitSettings(
+        eval_days=min(LONGEST_EVAL, max(1, left // 4)),
+        calibration_days=min(LONGEST_CALIBRATION, max(1, left // 10)),
+    )
     try:
-        split_periods(to_day(first), as_of, window, SplitSettings(**wanted), ripening)
+        split_periods(to_day(first), as_of, window, wanted, ripening)
     except InputError as error:
-        return {}, str(error)
+        return None, str(error)
     return (
         wanted,
         f"the log has {counted(days, 'day')}, of which {left} have final labels to judge by",
@@ -166,6 +235,8 @@ def _contract(
         if files.csv.columns:
             yield _line(f"    columns: {_list(files.csv.columns)}", "the text has no line of names")
         yield _line(f"    null_values: {_list(NULLS)}", "texts that stand for no value")
+        if files.csv.encoding != "utf-8":
+            yield _line(f"    encoding: {files.csv.encoding}", "the text is not in UTF-8")
     if moments.unit:
         yield _line(f"timestamp_unit: {moments.unit}", why["timestamp_unit"])
     if guess.zone is not None:
@@ -224,12 +295,13 @@ def _features(guess: Guess) -> Iterator[str]:
 def _config(
     name: str,
     files: Files,
+    guess: Guess,
     contract: Path,
-    first: date,
-    last: date,
+    days: tuple[date, date],
     alpha: tuple[float, str],
-    splits: tuple[dict[str, int], str],
+    splits: tuple[SplitSettings | None, str],
 ) -> Iterator[str]:
+    first, last = days
     as_of = last + timedelta(days=1)
     plain = name.replace("_", "-").strip("-")
     yield "# Guessed by `hardtower init`; every setting: docs/configuration.md."
@@ -244,9 +316,17 @@ def _config(
     yield f"  root: {json.dumps(str(files.root))}"
     yield "labelling:"
     yield _line(f"  alpha: {alpha[0]:g}", alpha[1])
-    if splits[0]:
+    if guess.conversion is None and guess.window_days:
+        window = LabellingSettings().window_days + guess.window_days
+        yield _line(
+            f"  window_days: {window}",
+            f"of clicks younger than {guess.window_days} days nothing is known: there are no "
+            "conversion times",
+        )
+    if splits[0] is not None:
         yield _line("splits:", splits[1])
-        yield from (f"  {key}: {days}" for key, days in splits[0].items())
+        yield f"  eval_days: {splits[0].eval_days}"
+        yield f"  calibration_days: {splits[0].calibration_days}"
     else:
         yield f"# {splits[1]}"
 

@@ -29,6 +29,7 @@ LEAK_RIG = 0.5
 MOST_SURE = 0.3
 """Share of the conversions that may lie on values which nearly always convert."""
 ROW_ID_SHARE = 0.98
+TAKEN = "the task labeller gives its own field this name; rename the column in the log to use it"
 LEAST_TAIL, SPREAD_OF_TAIL = 2.0, 0.8
 """A number from 0 on with a long tail: its largest value, and its standard deviation as a share of
 its mean."""
@@ -140,6 +141,7 @@ class Guess:
       of_column: of features, leaks and columns left out.
       unsure: what could not be told, in sentences.
       label: int64 [n], by `label_column` and `positive_labels`.
+      setup_code: int64 [n], number of each row's setup, from 0 on.
     """
 
     timestamp: Column
@@ -150,6 +152,7 @@ class Guess:
     window_days: int = DEFAULT_WINDOW
     zone: str | None = None
     setup: tuple[str, ...] = ()
+    setup_code: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     setup_columns: tuple[SetupColumn, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
     categorical: list[Categorical] = field(default_factory=list)
@@ -170,6 +173,8 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
     """
     if missing := [name for name in asked.names if name not in columns]:
         raise InputError(f"no column {', '.join(missing)}; the log has: {', '.join(columns)}")
+    if reserved := [name for name in asked.names if name in RESERVED]:
+        raise InputError(f"column {reserved[0]}: {TAKEN}")
     timestamp, why_time = _click_time(columns, asked)
     conversion = _conversion_time(columns, timestamp, asked)
     label_column, label, positive, why_label, others = _label(columns, conversion, asked)
@@ -183,6 +188,7 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
     _time_zone(found)
     _window(found)
     taken = {timestamp.name, label_column.name, conversion.name if conversion else ""}
+    columns = _without_reserved(found, columns)
     rest = {name: column for name, column in columns.items() if name not in taken}
     known = {n: evidence(c, label) for n, c in rest.items() if c.kind not in ("nested", "empty")}
     rest = dict(_without_leaks(found, rest, known))
@@ -193,6 +199,15 @@ def guess(columns: Mapping[str, Column], asked: Asked) -> Guess:
         if column.oddity and column.name not in taken:
             found.unsure.append(f"column {column.name}: {column.oddity}")
     return found
+
+
+def _without_reserved(found: Guess, columns: Mapping[str, Column]) -> Mapping[str, Column]:
+    reserved = [name for name in columns if name in RESERVED]
+    for name in reserved:
+        found.left_out.append(name)
+        found.of_column[name] = TAKEN
+        found.unsure.append(f"column {name} was left out: {TAKEN}")
+    return {name: column for name, column in columns.items() if name not in reserved}
 
 
 def _low(name: str) -> str:
@@ -438,7 +453,7 @@ def _setup(
     candidates.sort(key=lambda c: -c.rig)
     found.setup_columns = tuple(candidates)
     if asked.setup:
-        found.setup, found.reasons["setup"] = asked.setup, "as asked"
+        _take_setup(found, rest, asked.setup, "as asked")
         return
     hinted = [c for c in candidates if _is(SETUP, c.column) and not _is(CATEGORY, c.column)]
     chosen = hinted or [c for c in candidates if c.setups >= 5] or candidates
@@ -449,17 +464,27 @@ def _setup(
         )
     best = chosen[0]
     with_goal = [g for g in goals if g != best.column]
-    found.setup = (best.column, *with_goal[:1])
-    found.reasons["setup"] = (
-        f"{best.setups:,} values, half of them with {best.clicks:,.0f} rows or more; alone a RIG "
-        f"of {best.rig:.3f}" + (f"; {with_goal[0]} by its name" if with_goal else "")
-    )
+    why = f"{with_goal[0]} by its name" if with_goal else ""
+    _take_setup(found, rest, (best.column, *with_goal[:1]), why)
     others = [c.column for c in candidates if c.column != best.column][:3]
     if not hinted:
         found.unsure.append(
             f"what a conversion setup is: {best.column} separates conversions best"
             + (f"; {', '.join(others)} could be it too (--setup)" if others else " (--setup)")
         )
+
+
+def _take_setup(found: Guess, rest: Mapping[str, Column], names: tuple[str, ...], why: str) -> None:
+    """Takes columns for the setup; its figures are those of the columns together."""
+    found.setup, found.setup_code = names, _joined([rest[name].code for name in names])
+    setups = int(found.setup_code.max()) + 1
+    whole = Column(", ".join(names), "text", found.setup_code, setups)
+    shown = _setup_column(whole.name, whole, evidence(whole, found.label))
+    figures = (
+        f"{shown.setups:,} setups, half of them with {shown.clicks:,.0f} rows or more; alone a RIG "
+        f"of {shown.rig:.3f}"
+    )
+    found.reasons["setup"] = "; ".join(filter(None, [figures, why]))
 
 
 KEYS = ("text", "integer", "flag")
@@ -508,9 +533,7 @@ def _features(found: Guess, rest: Mapping[str, Column]) -> None:
         why = ""
         if name == found.roles.get("spend"):
             continue
-        if name in RESERVED:
-            why = "the task labeller's own name: rename the column to use it"
-        elif column.kind == "nested":
+        if column.kind == "nested":
             why = "several values in a row, or of a type that is not read"
         elif column.kind == "empty":
             why = "empty"
@@ -594,13 +617,6 @@ def _transform(
     if low >= 0 and known.max() > LEAST_TAIL and known.std() > SPREAD_OF_TAIL * known.mean():
         return "log1p", f"a long tail: {shown}"
     return "zscore", shown
-
-
-def setup_totals(found: Guess, columns: Mapping[str, Column]) -> tuple[Ints, Ints]:
-    """Clicks and conversions of each setup in the sample, int64 [setups]."""
-    code = _joined([columns[name].code for name in found.setup])
-    clicks = np.bincount(code).astype(np.int64)
-    return clicks, np.bincount(code, found.label, len(clicks)).astype(np.int64)
 
 
 def _joined(codes: Sequence[Ints]) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import itertools
@@ -19,7 +20,7 @@ import pyarrow.csv as pc_csv
 from common.arrays import Ints
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
 from components.example_gen.readers.head import check_compression, check_text
-from components.example_gen.readers.plain import open_text
+from components.example_gen.readers.plain import open_text, text_stream
 from schemas.contract import CsvFormat
 from schemas.errors import InputError
 
@@ -29,6 +30,8 @@ MOST_BYTES = 4 << 30
 """Of files that are read; of a larger log, files spread evenly over it."""
 BATCH_ROWS = 65_536
 DIALECT_LINES = 50
+HEAD_BYTES = 4 << 20
+"""Of text, by which its encoding is told."""
 DIGITS = "0123456789"
 NULLS = ("", "NULL", "null", r"\N", "NA", "N/A", "None", "NaN", "nan")
 """Texts that stand for no value in one program's files or another's."""
@@ -99,7 +102,7 @@ def find_files(places: Sequence[Path]) -> Files:
         raise InputError(f"files of several formats: {shown}; wanted the log's own files alone")
     root = Path(os.path.commonpath([path.parent for path in paths]))
     pattern, days = _pattern([str(path.relative_to(root)) for path in paths])
-    layout, named = _dialect(paths[0]) if forms[0] == "csv" else (CsvFormat(), True)
+    layout, named = _dialect(paths) if forms[0] == "csv" else (CsvFormat(), True)
     return Files(forms[0], paths, root, pattern, days, layout, named)
 
 
@@ -176,14 +179,15 @@ def _common(texts: Sequence[str]) -> str:
     return "".join(letters[0] for letters in alike)
 
 
-def _dialect(path: Path) -> tuple[CsvFormat, bool]:
+def _dialect(paths: Sequence[Path]) -> tuple[CsvFormat, bool]:
     """Layout of text, and whether its first line names the columns.
 
     Raises:
       InputError: the lines are no table.
     """
-    check_text(str(path))
-    with open_text(str(path)) as file:
+    path, encoding = paths[0], _encoding(paths)
+    check_text(str(path), encoding)
+    with open_text(str(path), encoding) as file:
         lines = list(itertools.islice(file, DIALECT_LINES))
     best: tuple[int, str, list[list[str]]] = (1, ",", [])
     for delimiter in ",\t;|":
@@ -200,7 +204,21 @@ def _dialect(path: Path) -> tuple[CsvFormat, bool]:
     head = rows[0]
     names = not any(_is_number(cell) for cell in head) and len({*head}) == width
     columns = () if names else tuple(f"column_{i}" for i in range(1, width + 1))
-    return CsvFormat(delimiter=delimiter, columns=columns), names
+    return CsvFormat(delimiter=delimiter, columns=columns, encoding=encoding), names
+
+
+def _encoding(paths: Sequence[Path]) -> str:
+    """UTF-8 where all is, by the first and the last file's beginnings; else what Windows writes."""
+    for path in {paths[0], paths[-1]}:
+        with text_stream(str(path)) as stream:
+            head = stream.read(HEAD_BYTES)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(head)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8"
 
 
 def _is_number(text: str) -> bool:
@@ -298,16 +316,16 @@ def _once(names: Sequence[str]) -> list[str]:
 
 
 def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
-    check_text(str(path))
+    check_text(str(path), form.encoding)
     if form.columns:
         names = list(form.columns)
     else:
-        with open_text(str(path)) as file:
+        with open_text(str(path), form.encoding) as file:
             names = next(csv.reader(file, delimiter=form.delimiter), [])
     wanted = _once(names)
     try:
         with pc_csv.open_csv(
-            path,
+            text_stream(str(path), form.encoding),
             read_options=pc_csv.ReadOptions(
                 use_threads=False, column_names=list(form.columns) or None
             ),
@@ -326,7 +344,7 @@ def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
         ) as reader:
             for batch in reader:
                 yield pa.RecordBatch.from_arrays([_decoded(c) for c in batch.columns], wanted)
-    except (pa.ArrowException, OSError, EOFError, KeyError) as error:
+    except (pa.ArrowException, OSError, EOFError, KeyError, UnicodeError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from error
 
 

@@ -13,6 +13,7 @@ from pipeline.commands.options.lab import numbers_option
 from pipeline.commands.options.shared import as_of_option, at_day, config_option, set_option
 from pipeline.commands.shared.studies import bar, rich_table
 from schemas.errors import InputError
+from schemas.labelled import TRAIN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from labs.stability_lab.log.read import RowCounts
     from labs.stability_lab.volumes import Volumes
     from pipeline.config import PipelineConfig
+    from schemas.contract import Contract
 
 ANSWERS = {
     "yes": "The log can support the question.",
@@ -47,7 +49,7 @@ def check(
     from components.example_gen.labels import unseen_labels
     from components.example_gen.peek import Span
     from components.example_gen.readers.source import Window
-    from components.task_labeler.settings import with_pins
+    from components.task_labeler.settings import as_labelled
     from labs.stability_lab.log.read import scan_log
     from labs.stability_lab.volumes import default_alphas, judge_volumes, volumes
     from pipeline.config import load_config
@@ -59,7 +61,7 @@ def check(
     quiet_libraries()
     config = load_config(config_name, at_day(overrides, as_of))
     contract = config.data_contract
-    labelling = with_pins(config.labelling, contract.roles.setup)
+    labelling = as_labelled(config.labelling, contract)
     day = resolve_as_of(config.as_of)
     with bar("reading the log") as progress:
         log, rows = scan_log(contract, Path(config.input.root), day, config.window_days, progress)
@@ -89,7 +91,8 @@ def check(
     support = judge_volumes(by_alpha[labelling.alpha], config.gate.min_hard_positives)
     style = "bold green" if support.answer == "yes" else "bold yellow"
     console.print(ANSWERS[support.answer], style=style)
-    _list(console, chain(support.reasons, harmful_settings(log, labelling, config.splits)))
+    _list(console, chain(support.reasons, _blind(log, contract, periods[TRAIN])))
+    _list(console, harmful_settings(log, config))
     if support.answer == "no":
         raise InputError(f"{support.reasons[0]}; wanted another alpha, or longer periods or log")
 
@@ -155,6 +158,18 @@ def _table(by_alpha: Volumes, chosen: float) -> Table:
     key = frozenset(n for n, alpha in enumerate(by_alpha) if alpha == chosen)
     caption = "Share of the clicks that is hard, hard conversions as a judged fit would know them"
     return Table(caption, ["#alpha", *(f"#{name}" for name in periods)], rows, key)
+
+
+def _blind(log: LabLog, contract: Contract, train: Period) -> Iterator[str]:
+    """Of a log some of whose clicks to train on are older than its first known label."""
+    from components.task_labeler.calendar import blind_words, evidence_from
+
+    cells, start = log.cells, evidence_from(log.first_day, contract)
+    trained = (cells.day >= train.first) & (cells.day < train.end)
+    clicks = int(cells.clicks[trained & (cells.day < start)].sum())
+    if clicks:
+        of = int(cells.clicks[trained].sum())
+        yield blind_words(clicks, of, log.first_day, contract)
 
 
 def _what_is_possible(config: PipelineConfig, days: int) -> Iterator[str]:

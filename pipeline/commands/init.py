@@ -48,7 +48,7 @@ def init(
     from common.files.atomic import write_files
     from labs.first_look.columns import look_at
     from labs.first_look.draft import draft
-    from labs.first_look.guess import Asked, guess, setup_totals
+    from labs.first_look.guess import Asked, guess
     from labs.first_look.sample import find_files, read_sample
     from pipeline.config import load_config
     from pipeline.terminal.quiet import quiet_libraries
@@ -65,7 +65,7 @@ def init(
     sample = read_sample(files)
     columns = look_at(sample.table, typed=files.form != "csv")
     guessed = guess(columns, Asked(timestamp, label, conversion_timestamp, setup))
-    made = draft(plain, files, sample, guessed, setup_totals(guessed, columns), contract)
+    made = draft(plain, files, sample, guessed, contract)
     try:
         write_files(out, {contract.name: made.contract, config.name: made.config})
     except OSError as error:

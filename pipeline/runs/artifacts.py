@@ -93,6 +93,11 @@ def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) ->
     )
 
 
+def assignments_of(out: Path, run_id: str) -> Path:
+    """Folder of the TaskAssignments of a run that has come so far."""
+    return Path(_outputs(out / STORE_FILE, run_id)["task_assignments"])
+
+
 def _outputs(store: Path, run_id: str) -> dict[str, str]:
     """Folder of each output in `WANTED` of a run."""
     from ml_metadata.metadata_store import metadata_store

@@ -1,4 +1,4 @@
-"""Settings that a log would be better off without, told before a run."""
+"""Settings that a log would be better off without, told before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.as_of import resolve_as_of
-from components.example_gen.peek import COUNTED_ROWS
-from components.task_labeler.settings import LabellingSettings, SplitSettings, with_pins
+from common.days import to_day
+from common.files.arrow import parquet_table
+from common.runs.files import AssignmentFile
+from components.task_labeler.settings import as_labelled
 from pipeline.config import PipelineConfig
-from pipeline.runs.outlook import Outlook
 
 if TYPE_CHECKING:
     from labs.stability_lab.log.cells import LabLog
 
+MOST_COUNTS = 1_000_000
+"""Counts of a log up to which a run replays it: some seconds of a processor."""
 
-def harmful_settings(
-    log: LabLog, labelling: LabellingSettings, splits: SplitSettings
-) -> Iterator[str]:
+
+def harmful_settings(log: LabLog, config: PipelineConfig) -> Iterator[str]:
     """`dominated_settings` of a log after its warm-up, judged by its own later clicks."""
     from labs.stability_lab.log.judge import Hindsight, first_evaluated
     from labs.stability_lab.replay.dominated import dominated_settings
 
-    first = first_evaluated(log, splits.warmup(log.as_of - log.first_day))
+    contract = config.data_contract
+    labelling = as_labelled(config.labelling, contract)
+    first = first_evaluated(log, config.splits.warmup(log.as_of - log.first_day))
     judge = Hindsight(log, labelling.window_days)
-    yield from dominated_settings(log, labelling, judge, log.cells.day >= first)
+    # Without conversion times there is no choice of it.
+    fixed = {"delay"} if contract.roles.conversion_timestamp is None else set()
+    yield from dominated_settings(log, labelling, judge, log.cells.day >= first, fixed)
 
 
-def harm_ahead(config: PipelineConfig, outlook: Outlook) -> Iterator[str]:
-    """As `harmful_settings`, of a run; nothing of logs that would take long to read twice, or whose
-    number of rows is not known beforehand: `hardtower check` reads those.
+def harm_of_labels(config: PipelineConfig, assignments: Path) -> Iterator[str]:
+    """As `harmful_settings`, by what a run's labeller has counted; nothing of logs that would take
+    long to replay: `hardtower check` does those.
 
-    Raises:
-      InputError: a file or column is wrong.
+    Args:
+      assignments: folder of the run's TaskAssignments.
     """
-    rows = outlook.span.rows
-    if rows is None or rows > COUNTED_ROWS:
-        return
-    from labs.stability_lab.log.read import scan_log
+    from labs.stability_lab.log.cells import build_log
 
-    root = Path(config.input.root)
-    as_of = resolve_as_of(config.as_of)
-    log, _ = scan_log(config.data_contract, root, as_of, config.window_days)
-    if log is not None:
-        yield from harmful_settings(
-            log, with_pins(config.labelling, config.data_contract.roles.setup), config.splits
-        )
+    counts = parquet_table(assignments / AssignmentFile.COUNTS)
+    if 0 < counts.num_rows <= MOST_COUNTS:
+        window = config.data_contract.attribution_window_days
+        log = build_log(counts, to_day(resolve_as_of(config.as_of)), window)
+        yield from harmful_settings(log, config)

@@ -14,7 +14,7 @@ from common.runs.provenance import code_version, run_name
 from common.versions.attempt import Attempt
 from pipeline.config import PipelineConfig
 from pipeline.runs.debris import remove_debris, temporary_files
-from pipeline.runs.harm import harm_ahead
+from pipeline.runs.harm import harm_of_labels
 from pipeline.runs.lock import hold_output
 from pipeline.runs.outlook import Outlook, look_ahead
 from pipeline.runs.progress import Progress, Stage, recorded
@@ -24,6 +24,8 @@ from pipeline.terminal.console import Console
 from schemas.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
+
+LABELLER = "TaskLabeler"
 
 
 def run_pipeline(
@@ -74,8 +76,6 @@ def run_pipeline(
         try:
             with recorded(out, record) as progress:
                 console.heading(config.name, name, outlook.lines())
-                for warning in harm_ahead(config, outlook):
-                    console.note(warning)
                 with console.captured_logs():
                     try:
                         check_store(out)
@@ -116,6 +116,7 @@ def _execute(
     console.note("loading TFX")
     from pipeline.pipeline import Places, create_pipeline, default_parameters
     from pipeline.runners.local import run_local
+    from pipeline.runs.artifacts import assignments_of
 
     run = RunInfo(
         run_id=run_id,
@@ -131,6 +132,9 @@ def _execute(
 
     def on_stage(stage: Stage) -> None:
         progress.stage(stage)
-        console.stage(stage, outlook.seconds.get(stage.name))
+        console.stage(stage, (outlook.seconds or {}).get(stage.name))
+        if stage.name == LABELLER and stage.seconds is not None and not stage.reused:
+            for warning in harm_of_labels(config, assignments_of(out, run_id)):
+                console.note(warning)
 
     run_local(create_pipeline(config, run, places), run_id, on_stage)

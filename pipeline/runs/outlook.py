@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 
 from common.as_of import resolve_as_of
-from common.days import to_day
+from common.days import to_date, to_day
 from common.pages.text import counted, duration
 from components.example_gen.peek import Span, peek
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
-from components.task_labeler.calendar import Period, split_periods
+from components.task_labeler.calendar import Period, evidence_from, split_periods
 from pipeline.config import PipelineConfig
 from pipeline.runs.record import records
 from schemas.errors import InputError
 from schemas.labelled import TRAIN
+
+TYPICAL = "a million simulated clicks take about seven minutes on two cores"
+"""By `pipeline/configs/simulator.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,17 @@ class Outlook:
       span: the log, as far as its files tell.
       periods: split -> its days; of a log whose first day is not known, the train period begins
         with the window.
-      seconds: what each stage took when it last ran in this folder.
+      blind: of a log without conversion times, the first day on which a label is known, and days
+        from click to label.
+      seconds: what each stage took when it last ran in this folder; None where no run is meant.
     """
 
     as_of: date
     window: Window
     span: Span
     periods: Mapping[str, Period]
-    seconds: Mapping[str, float]
+    blind: tuple[date, int] | None
+    seconds: Mapping[str, float] | None
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """What it says, as (name, words)."""
@@ -46,8 +51,17 @@ class Outlook:
             words = str(period) if begins else f".. {str(period).split(' .. ')[1]}"
             length = counted(period.end - period.first, "day")
             yield name, f"{words} ({length})" if begins else words
+        if self.blind is not None:
+            first, days = self.blind
+            yield (
+                "labels",
+                f"known from {first} on, {counted(days, 'day')} after the click: the log has no "
+                "conversion times",
+            )
         if self.seconds:
             yield "time", f"about {duration(sum(self.seconds.values()))}, as the last run here"
+        elif self.seconds is not None:
+            yield "time", f"not known before a first run here; {TYPICAL}"
 
 
 def log_lines(window: Window, span: Span) -> Iterator[tuple[str, str]]:
@@ -81,11 +95,11 @@ def look_ahead(config: PipelineConfig, out: Path | None = None) -> Outlook:
         root = Path(config.input.root)
         open_source(contract, root, window).shards()
         span = peek(contract, root, window)
-    return outlook(config, span, stage_seconds(out, config.name) if out else {})
+    return outlook(config, span, stage_seconds(out, config.name) if out else None)
 
 
 def outlook(
-    config: PipelineConfig, span: Span, seconds: Mapping[str, float] = MappingProxyType({})
+    config: PipelineConfig, span: Span, seconds: Mapping[str, float] | None = None
 ) -> Outlook:
     """What a run makes of a log's days.
 
@@ -110,7 +124,10 @@ def outlook(
             f"{error} [the log may begin later than its window of "
             f"{counted(config.window_days, 'day')}]"
         ) from None
-    return Outlook(as_of, window, span, periods, seconds)
+    known, days = evidence_from(to_day(first), contract), contract.attribution_window_days
+    timed = contract.roles.conversion_timestamp is not None or not days
+    blind = None if timed or span.first_day is None else (to_date(known), days)
+    return Outlook(as_of, window, span, periods, blind, seconds)
 
 
 def stage_seconds(out: Path, name: str) -> dict[str, float]:

@@ -243,4 +243,4 @@ def _table(rows: list[SummaryRow]) -> Table:
 def _lead(lead: Bounded | None) -> str:
     if lead is None:
         return ""
-    return f"{signed(lead.value)} {between(lead.low, lead.high)}"
+    return f"{signed(lead.value)}\n{between(lead.low, lead.high)}"

@@ -25,6 +25,7 @@ from service.decoding.request import (
     BadFieldError,
     Context,
     Request,
+    by_feature,
     column_names,
     refuse_count,
     refuse_large,
@@ -131,7 +132,7 @@ class ArrowDecoder:
             if kind not in (kinds := self._kinds[name]):
                 wanted = " or ".join(map(str, kinds))
                 raise BadFieldError(f"candidates.{name}", f"{str(kind)[:80]}; wanted {wanted}")
-        columns = {self._features[n]: n for n in names if n not in FIELDS}
+        columns = by_feature({n: n for n in names if n not in FIELDS}, self._features)
 
         def blocks(features: Sequence[str], kinds: Sequence[pa.DataType]) -> list[_Block]:
             sent = [(row, columns[name]) for row, name in enumerate(features) if name in columns]

@@ -8,7 +8,7 @@ bounded before it starts, by counting the body's commas and brackets.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -23,10 +23,12 @@ from service.decoding.request import (
     BadFieldError,
     Context,
     Request,
+    by_feature,
     column_names,
     float64s,
     refuse_count,
     refuse_large,
+    refuse_second,
 )
 from service.models.inputs import InputSchema, RawFeatures
 
@@ -49,6 +51,8 @@ _WORDS = {
     "object": "an object",
 }
 """msgspec's names of types."""
+_UNWRITABLE = re.compile(r'["\\]')
+"""What msgspec takes in no name of a field; a feature with it goes by its input's name."""
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
 _TYPED = re.compile(r"Expected `(.*)`, got `(.*)`")
 
@@ -64,13 +68,27 @@ class JsonDecoder:
     def __init__(self, schema: InputSchema, max_candidates: int) -> None:
         self._schema = schema
         self._most = max_candidates
-        features = _features(schema)
+        names = _writable(schema.spellings())
+        self._names = tuple(names)
+        self._places = [
+            [place for place, of in enumerate(names.values()) if of == feature]
+            for feature in (*schema.numbers, *schema.text)
+        ]
+        features = _struct(
+            "Features",
+            [
+                (name, float | None, _NO_NUMBER)
+                if feature in schema.numbers
+                else (name, str | None, _NO_TEXT)
+                for name, feature in names.items()
+            ],
+        )
         self._none: Any = features()
         candidate = _struct(
             "Candidate",
             [(name, _Text, _NO_TEXT) for name in FIELDS] + [("features", features, self._none)],
         )
-        self._features = column_names(schema)
+        self._features = _writable(column_names(schema))
         columnar = _struct(
             "Columnar",
             [(name, list[_Text] | None | msgspec.UnsetType, msgspec.UNSET) for name in FIELDS]
@@ -144,20 +162,47 @@ class JsonDecoder:
 
     def _keys(self, features: Any) -> int:
         """How many features are given, null or not."""
-        width = len(self._schema.numbers)
         values = msgspec.structs.astuple(features)
-        absent = values[:width].count(_NO_NUMBER) + values[width:].count(_NO_TEXT)
-        return len(values) - absent
+        return sum(value is not _NO_NUMBER and value is not _NO_TEXT for value in values)
 
     def _shared(self, features: Any) -> Context:
         width = len(self._schema.numbers)
-        values = msgspec.structs.astuple(features)
+        spelt = [(value,) for value in msgspec.structs.astuple(features)]
+        values = [value for (value,) in self._by_feature(spelt, lambda i: "context")]
         numbers = np.array([None if v is _NO_NUMBER else v for v in values[:width]], np.float64)
-        refuse_large(numbers, lambda row: f"context.{self._schema.numbers[row]}")
+        refuse_large(
+            numbers, lambda row: f"context.{self._schema.column(self._schema.numbers[row])}"
+        )
         return Context(
             [v or "" for v in values[width:]],
             numbers.astype(np.float32),
         )
+
+    def _by_feature(
+        self, spelt: Sequence[Sequence[Any]], place: Callable[[int], str]
+    ) -> list[Sequence[Any]]:
+        """Values [features, n], numbers before text, of those by name.
+
+        Args:
+          spelt: values [names, n], absent where a feature goes by another of its names.
+          place: where the features of one of the n stand.
+
+        Raises:
+          BadFieldError: a feature is there by two names.
+        """
+        values = []
+        for first, *others in self._places:
+            own = spelt[first]
+            for other in others:
+                own = list(own)
+                for i, value in enumerate(spelt[other]):
+                    if value is _NO_NUMBER or value is _NO_TEXT:
+                        continue
+                    if own[i] is not _NO_NUMBER and own[i] is not _NO_TEXT:
+                        refuse_second(place(i), self._names[first], self._names[other])
+                    own[i] = value
+            values.append(own)
+        return values
 
     def _rows(
         self, candidates: Sequence[Any], context: Any
@@ -165,7 +210,8 @@ class JsonDecoder:
         """Features and fields, and how many keys the candidates have."""
         schema, n, width = self._schema, len(candidates), len(self._schema.numbers)
         *fields, features = zip(*map(msgspec.structs.astuple, candidates), strict=True)
-        values = list(zip(*map(msgspec.structs.astuple, features), strict=True))
+        spelt = list(zip(*map(msgspec.structs.astuple, features), strict=True))
+        values = self._by_feature(spelt, lambda i: f"candidates.{i}.features")
         shared = self._shared(context)
         columns = RawFeatures.empty(schema, n)
         wide = float64s(values[:width], n)
@@ -173,7 +219,9 @@ class JsonDecoder:
         keys = n * (1 + len(FIELDS) + len(schema.numbers) + len(schema.text))
         keys -= np.count_nonzero(lacking) + sum(own is self._none for own in features)
         np.copyto(wide, shared.numbers[:, None], where=lacking)
-        refuse_large(wide, lambda row, i: f"candidates.{i}.features.{schema.numbers[row]}")
+        refuse_large(
+            wide, lambda row, i: f"candidates.{i}.features.{schema.column(schema.numbers[row])}"
+        )
         columns.numbers[:] = wide
         for row, (default, own) in enumerate(zip(shared.text, values[width:], strict=True)):
             if all(own):
@@ -214,16 +262,20 @@ class JsonDecoder:
         fields: dict[str, Sequence[str | None]] = {
             name: given.pop(name) for name in FIELDS if name in given
         }
-        features = {self._features[column]: own for column, own in given.items()}
+        features = by_feature(given, self._features)
         columns = self._shared(context).repeated(schema, n)
         for row, name in enumerate(schema.text):
             if (text := features.get(name)) is not None:
                 columns.text[row] = text if all(text) else [v or "" for v in text]
         sent = [(row, name) for row, name in enumerate(schema.numbers) if name in features]
         wide = float64s([features[name] for _, name in sent], n)
-        refuse_large(wide, lambda row, i: f"candidates.{sent[row][1]}.{i}")
+        refuse_large(wide, lambda row, i: f"candidates.{schema.column(sent[row][1])}.{i}")
         columns.numbers[[row for row, _ in sent]] = wide
         return columns, fields, keys
+
+
+def _writable(names: dict[str, str]) -> dict[str, str]:
+    return {name: feature for name, feature in names.items() if not _UNWRITABLE.search(name)}
 
 
 def refuse_wide(body: bytes | bytearray, candidates: int, features: int) -> None:
@@ -303,15 +355,6 @@ def _outside_strings(body: bytes | bytearray) -> npt.NDArray[np.uint8]:
     characters = np.frombuffer(unescaped, np.uint8)
     inside = np.cumsum(characters == ord('"'), dtype=np.uint8) & 1
     return characters[inside == 0]
-
-
-def _features(schema: InputSchema) -> type[msgspec.Struct]:
-    """Numbers, then text."""
-    return _struct(
-        "Features",
-        [(name, float | None, _NO_NUMBER) for name in schema.numbers]
-        + [(name, str | None, _NO_TEXT) for name in schema.text],
-    )
 
 
 def _struct(name: str, fields: Sequence[tuple[Any, ...]]) -> type[msgspec.Struct]:

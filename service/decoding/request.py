@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError  # noqa: N812
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ LARGEST = float(np.finfo(np.float32).max)
 OUT_OF_RANGE = "out of range; wanted a number that float32 can hold"
 
 Texts = Sequence[str | None]
+Column = TypeVar("Column")
 
 
 class BadFieldError(ValueError):
@@ -87,9 +89,29 @@ class Context:
 
 
 def column_names(schema: InputSchema) -> dict[str, str]:
-    """Features by the names that they have in a body of columns."""
-    features = (*schema.text, *schema.numbers)
-    return {ESCAPED + n if n in FIELDS else n: n for n in features}
+    """Features by the names that they may have in a body of columns."""
+    return {ESCAPED + n if n in FIELDS else n: f for n, f in schema.spellings().items()}
+
+
+def by_feature(given: Mapping[str, Column], features: Mapping[str, str]) -> dict[str, Column]:
+    """Columns of a body by feature.
+
+    Args:
+      features: by the columns' names.
+
+    Raises:
+      BadFieldError: two of the columns are the same feature.
+    """
+    names: dict[str, str] = {}
+    for name in given:
+        if (other := names.setdefault(features[name], name)) != name:
+            refuse_second("candidates", other, name)
+    return {feature: given[name] for feature, name in names.items()}
+
+
+def refuse_second(place: str, name: str, other: str) -> NoReturn:
+    """Raises `BadFieldError`: a feature is there by two names."""
+    raise BadFieldError(f"{place}.{other}", f"the feature is there as {name!r} too; wanted it once")
 
 
 def float64s(columns: Sequence[Sequence[float | None]], n: int) -> npt.NDArray[np.float64]:

@@ -18,8 +18,8 @@ Features = Annotated[
         {
             "type": "object",
             "additionalProperties": {"type": ["string", "number", "null"]},
-            "description": "Raw features by column of the data set contract, named as the "
-            "inputs of the models' `raw` signature; null is missing.",
+            "description": "Raw features by column of the data set contract, or by input of the "
+            "models' `raw` signature; null is missing.",
         }
     ),
 ]

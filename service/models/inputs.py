@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +15,36 @@ from schemas.contract import Contract
 
 @dataclass(frozen=True)
 class InputSchema:
-    """Names of the inputs of the models' `raw` signature by type, in the order of the columns."""
+    """Inputs of the models' `raw` signature.
+
+    Attributes:
+      text, numbers: their names by type, in the order of the columns.
+      columns: by input, the column of the contract that it is named after. A model of an earlier
+        release does not say it.
+    """
 
     text: tuple[str, ...]
     numbers: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def column(self, name: str) -> str:
+        """What the log calls an input."""
+        return self.columns.get(name, name)
+
+    def spellings(self) -> dict[str, str]:
+        """Inputs by the names that requests may give them: the log's, and their own where the log
+        does not call another one so."""
+        own = {self.column(name): name for name in (*self.text, *self.numbers)}
+        return own | {name: name for name in own.values() if name not in own}
+
+    def input_of(self, column: str) -> str | None:
+        """The input of a column of the contract, if there is one."""
+        name = (self._inputs or input_names([column])).get(column)
+        return name if name in self.text or name in self.numbers else None
+
+    @cached_property
+    def _inputs(self) -> dict[str, str]:
+        return {column: name for name, column in self.columns.items()}
 
     def difference(self, wanted: InputSchema) -> str:
         """What is different here from what is wanted, in words; empty when nothing is."""
@@ -41,6 +69,7 @@ def contract_schema(contract: Contract) -> InputSchema:
     return InputSchema(
         tuple(sorted(names[f.name] for f in features.categorical)),
         tuple(sorted(names[f.name] for f in features.numeric)),
+        {name: column for column, name in names.items()},
     )
 
 

@@ -50,7 +50,8 @@ def read_schema(model: Path) -> InputSchema:
         packed = checked_json(PackedInputs, asset.read_bytes(), str(asset))
     except OSError as error:
         raise InputError(f"{asset}: {error.strerror}") from None
-    ordered = InputSchema(tuple(packed.text.values()), tuple(packed.numbers.values()))
+    columns = {name: column for column, name in {**packed.text, **packed.numbers}.items()}
+    ordered = InputSchema(tuple(packed.text.values()), tuple(packed.numbers.values()), columns)
     if difference := ordered.difference(schema):
         raise InputError(f"{asset}: {difference}, unlike signature {RAW!r}")
     return ordered

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from common.routing.rules import CandidateError, RoutingSettings, split_setups
-from common.versions.signatures import input_names
 from schemas.setup_id import setup_id
 from service.decoding.request import BadFieldError, Request, Texts
 from service.models.inputs import InputSchema
@@ -59,13 +57,8 @@ def bad_field(error: CandidateError) -> BadFieldError:
 
 def _feature(request: Request, schema: InputSchema, column: str) -> Feature:
     """The feature of a column of the contract."""
-    name = _input_name(column)
+    name = schema.input_of(column)
     return request.columns.text[schema.text.index(name)] if name in schema.text else None
-
-
-@cache
-def _input_name(column: str) -> str:
-    return input_names([column])[column]
 
 
 def _setup_ids(given: Texts, setup: dict[str, Feature]) -> list[str]:

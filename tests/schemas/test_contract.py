@@ -78,6 +78,15 @@ def test_a_zone_is_one_that_is_known() -> None:
             contract(timestamp_zone=zone)
 
 
+@pytest.mark.parametrize("encoding", ["cp125", "hex", "a\0b"])
+def test_an_encoding_is_one_of_text(encoding: str) -> None:
+    form = {"format": "csv", "pattern": "*"}
+    read = contract(input=form | {"csv": {"encoding": "UTF8"}})
+    assert read.input.csv.encoding == "utf-8"
+    with pytest.raises(InputError, match=r"csv\.encoding: no such encoding of text"):
+        contract(input=form | {"csv": {"encoding": encoding}})
+
+
 def test_a_query_says_what_labels_mean() -> None:
     query = {"format": "bigquery", "query": "select 1"}
     with pytest.raises(InputError, match="wanted a query that gives labels of 0 and 1"):

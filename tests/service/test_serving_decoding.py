@@ -179,6 +179,99 @@ def test_a_bad_body_is_named(body: Any, field: str, message: str) -> None:
     assert caught.value.field == field
 
 
+ODD = InputSchema(
+    ("input", "site.host", "setup_id"),
+    ("price__usd_", "input_2"),
+    {
+        "input": "größe",
+        "site.host": "site.host",
+        "setup_id": "setup id",
+        "price__usd_": "price (usd)",
+        "input_2": "input",
+    },
+)
+ODD_JSON = JsonDecoder(ODD, MOST)
+ODD_ARROW = ArrowDecoder(ODD, MOST, ODD_JSON.context)
+ODD_NAMES = {
+    "größe": ("größe",),
+    "site.host": ("site.host",),
+    "setup id": ("setup id", "features.setup_id"),
+    "price (usd)": ("price (usd)", "price__usd_"),
+    "input": ("input", "input_2"),
+}
+"""Of each column, the names that it may have in a body of columns. `input` is the log's own name of
+one column, and not TensorFlow's of another."""
+
+
+@given(st.lists(st.booleans(), min_size=10, max_size=10))
+def test_features_go_by_the_logs_names_and_by_tensorflows(cleaned: list[bool]) -> None:
+    """Rows, columns and Arrow of the same two candidates, each feature by either name."""
+    values = {
+        "größe": ["XL", None],
+        "site.host": ["s", "t"],
+        "setup id": ["x", "y"],
+        "price (usd)": [1.5, None],
+        "input": [2.5, 3.0],
+    }
+    pick = iter(cleaned)
+    columns = {ODD_NAMES[name][-next(pick)]: own for name, own in values.items()}
+    rows: list[dict[str, Any]] = [{"features": {}}, {"features": {}}]
+    for name, own in values.items():
+        spelt = ODD_NAMES[name][-next(pick)].removeprefix("features.")
+        for row, value in zip(rows, own, strict=True):
+            row["features"][spelt] = value
+    types = [pa.float64() if isinstance(own[0], float) else pa.string() for own in columns.values()]
+    arrays = dict(zip(columns, map(pa.array, columns.values(), types), strict=True))
+    for request in (
+        ODD_JSON.decode(json.dumps({"candidates": columns}).encode()),
+        ODD_JSON.decode(json.dumps({"candidates": rows}).encode()),
+        ODD_ARROW.decode(arrow(arrays)),
+    ):
+        assert request.columns.text.tolist() == [["XL", ""], ["s", "t"], ["x", "y"]]
+        np.testing.assert_array_equal(request.columns.numbers, [[1.5, np.nan], [2.5, 3.0]])
+        assert request.fields.get("setup_id", (None, None)) == (None, None)
+
+
+def test_a_context_by_one_name_gives_way_to_a_candidate_by_the_other() -> None:
+    body = {
+        "context": {"price__usd_": 9.0, "größe": "S"},
+        "candidates": [{"features": {"price (usd)": 1.0}}, {}],
+    }
+    request = ODD_JSON.decode(json.dumps(body).encode())
+    np.testing.assert_array_equal(request.columns.numbers[0], [1.0, 9.0])
+    assert request.columns.text[0].tolist() == ["S", "S"]
+
+
+TWICE = {"price (usd)": 1.0, "price__usd_": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"candidates": [{}, {"features": TWICE}]}, "candidates.1.features"),
+        ({"context": TWICE, "candidates": [{}]}, "context"),
+        ({"candidates": {name: [value] for name, value in TWICE.items()}}, "candidates"),
+        (arrow({name: pa.array([value]) for name, value in TWICE.items()}), "candidates"),
+    ],
+    ids=["rows", "context", "columns", "arrow"],
+)
+def test_a_feature_by_both_names_is_refused(body: Any, place: str) -> None:
+    of_arrow = isinstance(body, bytes)
+    decoder, sent = (ODD_ARROW, body) if of_arrow else (ODD_JSON, json.dumps(body).encode())
+    with pytest.raises(BadFieldError, match=r"there as 'price \(usd\)' too") as caught:
+        decoder.decode(sent)
+    assert caught.value.field == f"{place}.price__usd_"
+
+
+def test_a_name_that_the_parser_cannot_hold_goes_by_tensorflows() -> None:
+    schema = InputSchema((), ("inch__",), {"inch__": 'inch "\\'})
+    request = JsonDecoder(schema, MOST).decode(b'{"candidates": [{"features": {"inch__": 3}}]}')
+    assert request.columns.numbers.tolist() == [[3.0]]
+    context = JsonDecoder(schema, MOST).context
+    batch = arrow({'inch "\\': pa.array([3.0])})
+    assert ArrowDecoder(schema, MOST, context).decode(batch).columns.numbers == 3.0
+
+
 def test_brackets_and_commas_in_text_do_not_count() -> None:
     awkward = '{[,"\\' * 200 + "\\\\"
     request = decode({"candidates": [{"features": {"ad": awkward, "shop": "\\"}}] * MOST})

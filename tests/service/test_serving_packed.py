@@ -80,6 +80,13 @@ def test_the_service_scores_as_the_evaluated_graph(
     schema = read_schema(model)
     assert schema.text == ("advertiser", "user_type", "c-1.x")
     assert schema.numbers == ("price", "seen", "age", "flat", "flat_log", "never")
+    assert [schema.column(name) for name in ("user_type", "c-1.x", "flat_log")] == [
+        "user type",
+        "c-1.x",
+        "flat log",
+    ]
+    assert schema.input_of("user type") == "user_type"
+    assert schema.input_of("nowhere") is None
     columns = columns_of(schema, rows)
     scorer = SavedModelScorer(model, schema)
     np.testing.assert_allclose(scorer.score(columns), evaluated, rtol=1e-6)

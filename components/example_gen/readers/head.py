@@ -41,14 +41,19 @@ def check_compression(path: str) -> None:
             )
 
 
-def check_text(path: str) -> None:
-    """As `check_compression`, and raises `InputError` also for text in UTF-16 or UTF-32."""
+def check_text(path: str, encoding: str = "utf-8") -> None:
+    """As `check_compression`, and raises `InputError` also for text in UTF-16 or UTF-32 in the
+    place of UTF-8."""
     check_compression(path)
+    if encoding != "utf-8":
+        return
     head = _head(path)
     zeros = 0 if Path(path).suffix in _COMPRESSED else head.count(0)
     # Of Latin text in UTF-16 every second byte is 0.
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * zeros > len(head):
-        raise InputError(f"{path}: text in UTF-16 or bytes of no text; wanted UTF-8")
+        raise InputError(
+            f"{path}: text in UTF-16 or bytes of no text; wanted UTF-8 (`iconv -t UTF-8` makes it)"
+        )
     if zeros:
         raise InputError(f"{path}: a NUL at byte {head.index(0)}; wanted text, which has none")
 

@@ -116,7 +116,10 @@ def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _R
     if name == roles.label and contract.positive_labels:
         return _labels(contract.positive_labels, text)
     if name in contract.string_columns:
-        return "a string or a whole number, text in UTF-8", _strings
+        wanted = "a string or a whole number, text in UTF-8"
+        if text:
+            wanted += " (another encoding? set `input.csv.encoding` in the contract)"
+        return wanted, _strings
     if name in contract.float_columns:
         # A feature's NaN says that there is none, as Spark and Polars write it; money that is no
         # number is a fault.

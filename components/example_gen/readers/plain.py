@@ -107,7 +107,7 @@ class CsvSource(FileSource):
 
     def _check(self, files: tuple[str, ...]) -> None:
         for path in files:
-            check_text(path)
+            check_text(path, self._contract.input.csv.encoding)
             check_columns(path, self._names(path), self._contract.log_columns)
 
     def read(self, shard: str) -> Iterator[pa.RecordBatch]:
@@ -117,7 +117,7 @@ class CsvSource(FileSource):
         end = END + form.delimiter * len(columns)
         torn = TornRows(end, before=0 if form.columns else 1)
         try:
-            stream = WithEnd(pa.input_stream(shard, compression="detect"), f"\n{end}\n".encode())
+            stream = WithEnd(text_stream(shard, form.encoding), f"\n{end}\n".encode())
             with pc_csv.open_csv(
                 pa.PythonFile(stream, "r"),
                 # One thread, so that errors name the row.
@@ -141,6 +141,8 @@ class CsvSource(FileSource):
             yield from torn.rest(names)
             if not torn.ended:
                 raise EOFError("ends within quotes; wanted each quoted value closed")
+        except UnicodeError as error:
+            raise InputError(f"{shard}: not text in {form.encoding}: {error}") from error
         except (pa.ArrowException, OSError, EOFError, KeyError) as error:
             raise InputError(f"{shard}: {' '.join(str(error).split())[:LONGEST_REASON]}") from error
 
@@ -149,9 +151,9 @@ class CsvSource(FileSource):
         if form.columns:
             return list(form.columns)
         try:
-            with open_text(path) as file:
+            with open_text(path, form.encoding) as file:
                 return next(csv.reader(file, delimiter=form.delimiter), [])
-        except (OSError, EOFError, csv.Error) as error:
+        except (OSError, EOFError, UnicodeError, csv.Error) as error:
             raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
 
 
@@ -249,9 +251,15 @@ class TornRows:
             yield self.put_back(pa.RecordBatch.from_arrays([none] * len(columns), list(columns)))
 
 
-def open_text(path: str) -> io.TextIOWrapper:
-    """The file as text, decompressed by its name's ending as Arrow does; a mark is left out."""
+def text_stream(path: str, encoding: str = "utf-8") -> pa.NativeFile:
+    """The file's bytes in UTF-8, decompressed by its name's ending."""
     stream = pa.input_stream(path, compression="detect")
+    return stream if encoding == "utf-8" else pa.transcoding_input_stream(stream, encoding, "utf-8")
+
+
+def open_text(path: str, encoding: str = "utf-8") -> io.TextIOWrapper:
+    """The file as text, decompressed as by `text_stream`; a mark is left out."""
+    stream = text_stream(path, encoding)
     return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from common.pages.svg import drawing
 from components.reporter.plots.quality import CANDIDATE, MODEL_LOOKS
@@ -10,10 +11,27 @@ from components.reporter.plots.quality import CANDIDATE, MODEL_LOOKS
 Look = Mapping[str, float | None]
 """A row of `history.json`: `epoch`, `train_loss_<task>`, `calibration_log_loss_<task>`, ..."""
 
+TRAINING = "train_loss_{task}"
 SERIES = (
-    ("train_loss_{task}", "training", (0, (2, 1.5))),
+    (TRAINING, "training", (0, (2, 1.5))),
     ("calibration_log_loss_{task}", "calibration split", "-"),
 )
+
+
+FEW = 0.25
+"""Share of the longest stretch between looks, below which a mean over it is of too few steps."""
+
+
+def of_many_steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Epochs and means over the steps since the look before, without those of a few steps: after
+    the last regular look a training goes on for what is left of it.
+
+    >>> of_many_steps([(0.5, 0.31), (1.0, 0.30), (1.01, 0.72)])
+    [(0.5, 0.31), (1.0, 0.3)]
+    """
+    ends = [0.0, *(end for end, _ in points)]
+    stretches = [end - start for start, end in pairwise(ends)]
+    return [p for p, s in zip(points, stretches, strict=True) if s >= FEW * max(stretches)]
 
 
 def loss_curves(histories: Mapping[str, Sequence[Look]]) -> str:
@@ -37,6 +55,8 @@ def loss_curves(histories: Mapping[str, Sequence[Look]]) -> str:
                         (look.get("epoch"), look.get(key.format(task=task))) for look in looks
                     ]
                     known = [(x, y) for x, y in points if x is not None and y is not None]
+                    if key == TRAINING:
+                        known = of_many_steps(known)
                     if known:
                         axes.plot(
                             *zip(*known, strict=True),

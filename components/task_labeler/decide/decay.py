@@ -76,12 +76,15 @@ def decayed(
 ) -> tuple[Floats, Floats, Ints]:
     """Decayed conversions C, decayed clicks N and plain observed clicks before each day.
 
-        C(s, d) = sum over k of w(k) * conversions(s, d - k) seen before d
-        N(s, d) = sum over k of w(k) * exposure(s, d, k) * clicks(s, d - k)
+        C(s, d) = sum over k of w(k - youngest + 1) * conversions(s, d - k) seen before d
+        N(s, d) = sum over k of w(k - youngest + 1) * exposure(s, d, k) * clicks(s, d - k)
 
     for k from `youngest` to `window` (paper, section 3.1.2). Conversions belong to the day of
     their click, and count once they have happened. With an exposure, N is no less than C. The
     sums run in one fixed order, so that the same counts give the same bits.
+
+    Decay begins with the youngest age that counts: what is known latest has weight w(1), whenever
+    it becomes known, or else N would be small beside the prior's clicks for no other reason.
 
     Ten clicks of one setup on day 0, one of which converts on that day:
 
@@ -115,13 +118,13 @@ def decayed(
         seen = visible.at_age(k)
         if k < youngest:
             continue
-        then = counts.clicks[:, : days - k]
-        conversions[:, k:] += weights[k] * seen[:, : days - k]
+        then, weight = counts.clicks[:, : days - k], weights[k - youngest + 1]
+        conversions[:, k:] += weight * seen[:, : days - k]
         if exposure is None:
-            clicks[:, k:] += weights[k] * then
+            clicks[:, k:] += weight * then
         else:
             shown = exposure[:, k:, k]
-            clicks[:, k:] += weights[k] * (
+            clicks[:, k:] += weight * (
                 then * (shown if exposure_row is None else shown[exposure_row])
             )
         plain[:, k:] += then

@@ -47,6 +47,7 @@ GROUPS = "groups.parquet"
 DELAYS = "delays.parquet"
 MOMENTS = "moments.json"
 HISTORY = "history-{:05d}.parquet"
+COUNTS = "counts-{:05d}.parquet"
 TOTALS = "totals-{:05d}.json"
 DELAYED = "delayed"
 """Output of `CountShards` beside the counts."""
@@ -155,7 +156,7 @@ def add_moments(parts: Iterable[tuple[int, Floats]]) -> Moments:
 
 
 class AssignBucket(beam.DoFn):
-    """(bucket, merged counts) -> bucket; writes the bucket's history and totals."""
+    """(bucket, merged counts) -> bucket; writes the bucket's counts, history and totals."""
 
     def __init__(self, log: ClickLog, settings: LabellingSettings, folder: str) -> None:
         self._log, self._settings, self._folder = log, settings, folder
@@ -169,6 +170,7 @@ class AssignBucket(beam.DoFn):
             self._estimates = estimates_of(groups, moments, self._log, self._settings)
         window = self._log.contract.attribution_window_days
         history, totals = assign(counts, self._estimates, window, self._settings)
+        write_parquet(counts, f"{self._folder}/{COUNTS.format(bucket)}")
         write_parquet(history, f"{self._folder}/{HISTORY.format(bucket)}")
         text = json.dumps(
             {"by_day": {k: v.tolist() for k, v in totals.by_day.items()}, "counts": totals.counts}
@@ -183,7 +185,7 @@ def assign_pass(
     """Counts all shards and assigns all setups.
 
     `folder` gets `groups.parquet`, `delays.parquet`, `moments.json` and, for each bucket, its
-    history and totals.
+    counts, history and totals.
     """
     count = CountShards(log, settings.buckets)
     counted = (

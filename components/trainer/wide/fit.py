@@ -139,12 +139,14 @@ def fit_wide(
     if layout.advertiser is not None and settings.tells_newcomers(layout):
         newcomers = _newcomers(shards, later, state, settings, layout.advertiser)
     _log.info(
-        "Trainer: wide part of %s examples: %d sweeps, log loss %.5f; scales %s",
+        "Trainer: wide part of %s examples: %d sweeps, log loss %.5f",
         f"{examples:,}",
         sweeps,
         ended,
-        ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items()),
     )
+    scales = ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items())
+    # Too long for a terminal: for the run's log.
+    logging.getLogger(__name__).info("scales of the wide part: %s", scales)
     record = {"sweeps": sweeps, "loss": ended, "fields": fields}
     return WideFit(state.weights.times(settings.share), model.towers, newcomers, offset, record)
 

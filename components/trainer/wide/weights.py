@@ -226,7 +226,8 @@ class Shard:
     def place(self, weights: Weights) -> None:
         """Computes the logits anew; whichever way they went before is forgotten."""
         self._comes_from_last = self._has_stride = False
-        self.logit[:] = self.nums @ weights.of_numbers[self.tower]
+        # In double precision NumPy would copy all numbers for each product; so below.
+        self.logit[:] = self.nums @ weights.of_numbers[self.tower].astype(np.float32)
         for ids, of_towers in zip(self.ids, weights.of_fields, strict=True):
             self.logit += of_towers[self.tower][ids]
 
@@ -334,7 +335,6 @@ class Shard:
     def number_sums(self) -> tuple[Floats, Floats]:
         """Slope [numbers + 1] and information [numbers + 1, numbers + 1] of numbers and a one."""
         x = self.nums
-        # In double precision NumPy would copy all numbers for each product.
         slope = (self._slope.astype(np.float32) @ x).astype(np.float64)
         if self._of_numbers is None:
             weighted = x * self._information.astype(np.float32)[:, None]
@@ -349,7 +349,7 @@ class Shard:
 
     def move_numbers(self, change: Floats) -> None:
         """Adds a change of the tower's weights of numbers and of its intercept."""
-        self._move(self.nums @ change)
+        self._move((self.nums @ change.astype(np.float32)).astype(np.float64))
 
     def _move(self, change: Floats) -> None:
         """Overwrites the change."""

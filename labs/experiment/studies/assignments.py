@@ -111,11 +111,11 @@ def _by_history(
     from components.task_labeler.calendar import Calendar
     from components.task_labeler.decide.assign import assign_log
     from components.task_labeler.passes.label import HistoryLookup
-    from components.task_labeler.settings import with_pins
+    from components.task_labeler.settings import as_labelled
     from labs.stability_lab.replay.replay import ungrouped
 
     counts, _ = log_counts(data, log)
-    settings = changed(with_pins(log.labelling, log.contract.roles.setup), **dict(rule.changes))
+    settings = as_labelled(changed(log.labelling, **dict(rule.changes)), log.contract)
     first, as_of = int(pc.min(counts["day"]).as_py()), to_day(log.as_of)
     if not rule.grouped:
         counts = ungrouped(counts)

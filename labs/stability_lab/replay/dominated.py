@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from common.arrays import Bools
 from common.pages.text import share
@@ -25,7 +25,11 @@ WITHOUT: dict[str, dict[str, object]] = {
 
 
 def dominated_settings(
-    log: LabLog, settings: LabellingSettings, judge: Judge, scope: Bools
+    log: LabLog,
+    settings: LabellingSettings,
+    judge: Judge,
+    scope: Bools,
+    fixed: Collection[str] = (),
 ) -> Iterator[str]:
     """Settings without which there are fewer flips, beyond chance, and no more wrong clicks.
 
@@ -34,6 +38,7 @@ def dominated_settings(
 
     Args:
       scope: bool [n], cells that count.
+      fixed: settings that the log leaves no choice of.
     """
     truth = judge.hard(settings.alpha)
 
@@ -43,7 +48,7 @@ def dominated_settings(
     own = measured(settings)
     for name, change in WITHOUT.items():
         tried = changed(settings, **change)
-        if tried != settings and dominates(other := measured(tried), own):
+        if name not in fixed and tried != settings and dominates(other := measured(tried), own):
             yield (
                 f"labelling.{name} does harm on this log: without it {other.flips:,} flips instead "
                 f"of {own.flips:,}, {share(other.wrong_clicks)} of the clicks on the wrong side "

@@ -69,13 +69,13 @@ def open_study(asked: StudyOptions, default_warmup: str = "splits") -> Study:
       InputError: the config, the log or the warm-up is wrong.
     """
     from common.runs.provenance import run_name
-    from components.task_labeler.settings import with_pins
+    from components.task_labeler.settings import as_labelled
     from labs.stability_lab.log.judge import choose_judge, first_evaluated
     from labs.stability_lab.log.read import read_log
     from pipeline.config import load_config
 
     config = load_config(asked.config_name, at_day(asked.overrides, asked.as_of))
-    labelling = with_pins(config.labelling, config.data_contract.roles.setup)
+    labelling = as_labelled(config.labelling, config.data_contract)
     config = config.model_copy(update={"labelling": labelling})
     day, root = resolve_as_of(config.as_of), Path(config.input.root)
     with bar("reading the log") as progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -123,8 +123,10 @@ class Oracle:
             age = day - c.day
             if not 1 <= age <= self.o.window_days:
                 continue
-            if delay == "mature" and age <= ATTRIBUTION:
-                continue
+            if delay == "mature":
+                if age <= ATTRIBUTION:
+                    continue
+                age -= ATTRIBUTION
             w = 2.0 ** (-age * power / self.o.half_life_days)
             plain += 1
             conversions += w * self.seen(c, day)
@@ -603,6 +605,24 @@ def test_hand_worked_cvr() -> None:
         expected = (0.5 + expected) / 2.25
     assert row["historical_cvr"] == pytest.approx(expected, rel=1e-12)
     assert expected == pytest.approx(0.40726, abs=1e-5)
+
+
+def test_decay_begins_where_clicks_begin_to_count() -> None:
+    """Under `mature` a day's clicks weigh, once their labels are final, what they weigh a day after
+    the click where they count at once: the CVR is that of the same clicks moved back by the
+    attribution window."""
+    clicks = frequent(0.06, 4, 1.5, seed=3)
+    at_once = [replace(c, delay=None if c.delay is None else 0) for c in clicks]
+    moved = [replace(c, day=c.day - ATTRIBUTION) for c in at_once]
+    options = LabellingSettings(prior_clicks=20, window_days=10)
+    day = FIRST + 20
+    young = labelled(at_once, day, options.model_copy(update={"delay": "naive"}))
+    options = options.model_copy(update={"delay": "mature", "window_days": 10 + ATTRIBUTION})
+    old = labelled(moved, day, options)
+    for setup in {c.setup for c in clicks}:
+        assert old[setup, day]["historical_cvr"] == pytest.approx(
+            young[setup, day]["historical_cvr"], rel=1e-12
+        )
 
 
 def test_buckets_are_independent() -> None:

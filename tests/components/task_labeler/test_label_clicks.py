@@ -204,6 +204,51 @@ def test_with_a_window_of_0_days_yesterdays_labels_are_final(tmp_path: Path) -> 
         assert all(e["judged_label"] == e["y"] for e in examples)
 
 
+BLIND = CONTRACT.model_copy(
+    update={"roles": CONTRACT.roles.model_copy(update={"conversion_timestamp": None})}
+)
+
+
+def test_without_conversion_times_no_click_is_hard_for_want_of_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a window of five days the first label is known on the seventh day: until then nothing
+    is called hard, from then on `buy` is, and the run says how many clicks had nothing to go by."""
+    files = write_shards(tmp_path / "in", clicks(), 2)
+    with caplog.at_level("WARNING"):
+        made = label_files(tmp_path, files, contract=BLIND)
+    rows = made.table("history.parquet")
+    start = to_day(FIRST) + 6
+    assert not [row for row in rows if row["day"] < start and row["hard"]]
+    later = [row for row in rows if row["day"] >= start + 6 and row["observed_clicks"] >= 10]
+    assert {row["setup_id"].endswith("buy") for row in later if row["hard"]} == {True}
+    train = [e["t"] // DAY for e in made.examples("train")]
+    early = sum(day < start for day in train)
+    assert f"{early} of {len(train):,} clicks to train on are of days before 2024-03-07" in (
+        caplog.text
+    )
+    assert "it is known 5 days after its click" in caplog.text
+    assert "splits.warmup_days of 6" in caplog.text
+
+
+def test_a_labelling_window_without_a_final_label_is_refused(tmp_path: Path) -> None:
+    files = write_shards(tmp_path / "in", clicks(), 1)
+    short = LABELLING.model_copy(update={"window_days": 5})
+    with pytest.raises(InputError, match=r"seen 5, wanted above .* 5 days, such as 10"):
+        label_files(tmp_path, files, short, contract=BLIND)
+
+
+def test_the_counts_are_those_of_the_clicks(result: Labelled) -> None:
+    batch = clicks()
+    seen = conversion_times(batch, CONTRACT, to_day(AS_OF) * DAY)
+    setup = setup_ids([batch.column("shop"), batch.column("goal")])
+    blank = pa.array([""] * batch.num_rows)
+    wanted = merge_counts(
+        [count_clicks(setup, batch.column("goal"), blank, batch.column("t").to_numpy(), seen)]
+    )
+    assert result.table("counts.parquet") == wanted.to_pylist()
+
+
 @pytest.mark.parametrize(
     ("timed", "settings", "wanted"),
     [

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from labs.first_look.columns import look_at
-from labs.first_look.draft import choose_alpha
+from labs.first_look.draft import Totals, choose_alpha
 from pipeline.cli import main
 from pipeline.config import PipelineConfig, load_config
 from schemas.contract import Contract
@@ -393,4 +393,76 @@ def test_what_cannot_be_guessed_is_refused_in_one_line(case: str, folder: Path) 
 def test_alpha_parts_the_clicks(
     clicks: list[int], conversions: list[int], read: float, alpha: float
 ) -> None:
-    assert choose_alpha(np.array(clicks), np.array(conversions), read)[0] == alpha
+    totals = Totals(np.array(clicks), np.array(conversions))
+    assert choose_alpha(totals, read)[0] == alpha
+
+
+@pytest.mark.parametrize(
+    ("judged", "read", "alpha", "told"),
+    [
+        # The gate wants 50 hard conversions, and a quarter more are looked for: of the setups of
+        # 0.1 % alone there are 63, so that 1 % will do.
+        ([63, 90, 900], 1.0, 0.01, ""),
+        # Of these there are too few; with those of 3 % there are enough, at 5 %.
+        ([62, 90, 900], 1.0, 0.05, ""),
+        # In a sample of a fifth each stands for five.
+        ([13, 18, 180], 0.2, 0.01, ""),
+        # There are not enough at any: the one with the most hard conversions, and a word on it.
+        ([5, 9, 900], 1.0, 0.05, "with 0.05 about 14 hard conversions lie in the eval period"),
+    ],
+)
+def test_alpha_leaves_enough_to_judge_by(
+    judged: list[int], read: float, alpha: float, told: str
+) -> None:
+    clicks, conversions = np.array([400_000] * 3), np.array([400, 12_000, 120_000])
+    chosen, why, few = choose_alpha(Totals(clicks, conversions, np.array(judged)), read)
+    assert chosen == alpha
+    assert "of them in the eval period" in why
+    assert few.startswith(f"alpha: {told}") if told else few == ""
+
+
+def test_a_setup_of_two_columns_is_shown_by_both(folder: Path) -> None:
+    columns = clicks()
+    columns["goal"] = np.where(np.arange(ROWS) % 3, "buy", "visit")
+    write_csv(columns, folder / "log")
+    contract, _, _ = guessed(folder)
+    assert contract.roles.setup == ("campaign_id", "goal")
+    line = next(s for s in (folder / "mine.yaml").read_text().splitlines() if "  setup: [" in s)
+    pairs = {*zip(columns["campaign_id"].tolist(), columns["goal"].tolist(), strict=True)}
+    assert f"# {len(pairs)} setups, half of them with " in line
+
+
+def test_without_conversion_times_there_is_history_behind_the_window(folder: Path) -> None:
+    write_csv(without(clicks(), "conversion_time", "paid"), folder / "log")
+    contract, config, _ = guessed(folder)
+    assert contract.roles.conversion_timestamp is None
+    assert config.labelling.window_days == 28 + contract.attribution_window_days
+    done = CliRunner().invoke(main, ["check", "--config", str(folder / "mine-config.yaml")])
+    assert "known from 2025-03-09 on, 7 days after the click" in done.output
+    assert "when no label was known yet" in done.output
+
+
+def test_a_name_of_the_labellers_own_is_told(folder: Path) -> None:
+    columns = clicks()
+    columns["setup_id"] = columns["campaign_id"]
+    write_csv(columns, folder / "log")
+    contract, _, output = guessed(folder)
+    assert contract.roles.setup == ("campaign_id", "goal")
+    assert "column setup_id was left out: the task labeller gives its own field this" in output
+    done = init(folder, "--setup", "setup_id", "--force")
+    assert done.exit_code == 2
+    assert done.output.startswith("Error: column setup_id: the task labeller gives its own field")
+    assert len(done.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_text_in_another_encoding_is_read(folder: Path, encoding: str) -> None:
+    columns = clicks() | {"site": [("Café", "Größe", "news")[i % 3] for i in range(ROWS)]}
+    write_csv(columns, folder, "plain.csv")
+    text = (folder / "plain.csv").read_text(encoding="utf-8")
+    (folder / "log" / "log.csv").write_text(text, encoding=encoding)
+    contract, _, output = guessed(folder)
+    assert contract.input.csv.encoding == encoding
+    assert ("cp1252 was taken" in output) == (encoding == "cp1252")
+    done = CliRunner().invoke(main, ["check", "--config", str(folder / "mine-config.yaml")])
+    assert f"{ROWS:,} in the window, 0 of them break the contract" in done.output

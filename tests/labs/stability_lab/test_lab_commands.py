@@ -94,7 +94,7 @@ def written(project: Path, kind: str, out: str) -> tuple[dict[str, Any], str]:
 
 
 def test_stability(project: Path) -> None:
-    grid = ("--alphas", "0.03", "--bands", "0,0.1", "--half-lives", "7")
+    grid = ("--alphas", "0.03", "--bands", "0,0.1", "--half-lives", "28")
     done = hardtower("stability", project, *grid, out="st")
     assert done.exit_code == 0, done.output
     found, page = written(project, "stability", "st")

@@ -51,7 +51,7 @@ def test_kfp_loads_the_file_with_its_parameters_and_defaults(kfp_file: Path) -> 
         "as_of": "",
         "window_days": 50,
         "alpha": 0.05,
-        "half_life_days": 7.0,
+        "half_life_days": 28.0,
         "history_days": 28,
         "weight_hard": 0.5,
         "weight_soft": 0.5,

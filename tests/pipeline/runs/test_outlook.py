@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from small_log import CONFIG, CONTRACT, DAYS, FIRST, Project
 
-from components.example_gen.peek import Span
+from common.as_of import resolve_as_of
+from labs.stability_lab.log.read import scan_log
 from pipeline.config import PipelineConfig, load_config
-from pipeline.runs.harm import harm_ahead
+from pipeline.runs.harm import harm_of_labels
 from pipeline.runs.outlook import look_ahead, stage_seconds
 from pipeline.runs.record import RunRecord, write_record
 from schemas.errors import InputError
@@ -47,14 +48,17 @@ def test_without_conversion_times_labels_must_be_final(project: Project, tmp_pat
     project.write(contract=CONTRACT | {"roles": roles})
     lines = dict(look_ahead(config(project), tmp_path).lines())
     assert "recent" not in lines
+    assert lines["labels"].startswith(f"known from {FIRST + timedelta(days=6)} on")
     as_of = FIRST + timedelta(days=DAYS)
     eval_first = as_of - timedelta(days=5 + CONFIG["splits"]["eval_days"])
     # The attribution window of five days lies between calibration and eval.
     assert f".. {eval_first - timedelta(days=6)} (" in lines["calibration"]
 
 
-def test_without_earlier_runs_no_time_is_told(project: Project, tmp_path: Path) -> None:
-    assert "time" not in dict(look_ahead(config(project), tmp_path).lines())
+def test_without_earlier_runs_no_time_is_known(project: Project, tmp_path: Path) -> None:
+    lines = dict(look_ahead(config(project), tmp_path).lines())
+    assert lines["time"].startswith("not known before a first run here")
+    assert "time" not in dict(look_ahead(config(project)).lines())
 
 
 def test_the_newest_time_of_each_stage_counts(tmp_path: Path) -> None:
@@ -84,19 +88,32 @@ def test_a_window_that_is_too_short_is_refused_whatever_the_log(project: Project
         look_ahead(config(project, "window_days=14"))
 
 
-def test_a_setting_that_does_harm_is_told_before_the_run(project: Project) -> None:
-    """At an alpha that cuts through the rare goal's CVRs the delay correction costs flips and gains
-    nothing; at the project's own nothing does harm."""
+def counted(project: Project, folder: Path) -> Path:
+    """The file of a TaskAssignments that harm is looked for in."""
     own = config(project)
-    assert list(harm_ahead(own, look_ahead(own))) == []
-    other = config(project, "labelling.alpha=0.03")
-    (told,) = harm_ahead(other, look_ahead(other))
+    as_of = resolve_as_of(own.as_of)
+    log, _ = scan_log(own.data_contract, Path(own.input.root), as_of, own.window_days)
+    assert log is not None
+    pq.write_table(log.counts, folder / "counts.parquet")
+    return folder
+
+
+def test_a_setting_that_does_harm_is_told_before_training(project: Project, tmp_path: Path) -> None:
+    """At an alpha that cuts through the rare goal's CVRs, and by the last week alone, the delay
+    correction costs flips and gains nothing; with the project's own settings nothing does harm."""
+    assignments = counted(project, tmp_path)
+    assert list(harm_of_labels(config(project), assignments)) == []
+    restless = ("labelling.alpha=0.03", "labelling.half_life_days=7")
+    other = config(project, *restless)
+    (told,) = harm_of_labels(other, assignments)
     assert told.startswith("labelling.delay does harm on this log: without it ")
-    naive = config(project, "labelling.alpha=0.03", "labelling.delay=naive")
-    assert list(harm_ahead(naive, look_ahead(naive))) == []
+    naive = config(project, *restless, "labelling.delay=naive")
+    assert list(harm_of_labels(naive, assignments)) == []
 
 
-def test_a_log_of_unknown_size_is_not_read_twice(project: Project) -> None:
-    other = config(project, "labelling.alpha=0.03")
-    ahead = look_ahead(other)
-    assert list(harm_ahead(other, replace(ahead, span=Span()))) == []
+def test_a_log_that_takes_long_to_replay_is_left_alone(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = config(project, "labelling.alpha=0.03", "labelling.half_life_days=7")
+    monkeypatch.setattr("pipeline.runs.harm.MOST_COUNTS", 100)
+    assert list(harm_of_labels(other, counted(project, tmp_path))) == []
