@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 from sklearn.metrics import log_loss as reference_log_loss
 from sklearn.metrics import roc_auc_score
 
@@ -21,10 +22,12 @@ from components.trainer.settings import (
     LossSettings,
     ModelSettings,
     Recipe,
+    SamplingSettings,
     TrainingSettings,
     WideSettings,
 )
 from components.trainer.step.scoring import predict
+from components.trainer.wide.fit import fit_wide
 from components.transform.layout import FeatureLayout
 from schemas.errors import InputError
 
@@ -130,6 +133,19 @@ def test_the_last_step_is_kept(layout: FeatureLayout, clicks: Clicks) -> None:
     found = predict(result.network, "hard", hard).astype(np.float64)
     last = result.history[-1]["calibration_log_loss_hard"]
     assert reference_log_loss(hard.label, found) == pytest.approx(last, rel=1e-5)
+
+
+def test_no_epochs_leave_the_linear_part_alone(layout: FeatureLayout, clicks: Clicks) -> None:
+    data = clicks(1000, seed=1, signal=1.0), clicks(300, seed=2, signal=1.0)
+    result = run(layout, *data, epochs=0)
+    assert (result.kept_step, result.stopped_by, result.history) == (0, "epochs", [])
+    weights = fit_wide(*data, layout, MODEL, SamplingSettings()).weights
+    seen = clicks(200, seed=3)
+    logit = np.hstack([seen.nums, np.ones((len(seen), 1))]) @ weights.of_numbers[0]
+    for field, ids in zip(weights.of_fields, seen.ids.T, strict=True):
+        logit += field[0][ids]
+    assert np.ptp(logit) > 0.5
+    assert predict(result.network, "hard", seen) == pytest.approx(expit(logit), rel=1e-4)
 
 
 @pytest.mark.parametrize(("passes", "step", "by"), [(1.4, 7, "passes"), (9.0, 20, "epochs")])
