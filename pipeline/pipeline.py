@@ -38,6 +38,7 @@ from components.trainer.executor import JUDGED_RUN
 from components.trainer.settings import FitName, ModelSettings
 from components.transform.component import FeatureTransform
 from pipeline.config import PipelineConfig
+from pipeline.runs.store import STORE_FILE
 from schemas.contract import Contract
 from schemas.labelled import CALIBRATION, EVAL, TRAIN
 
@@ -74,7 +75,7 @@ class Places:
         Args:
           attempt: the run's, whose own leavings in the push folder don't count.
         """
-        store = metadata.sqlite_metadata_connection_config(str(out / "metadata.sqlite"))
+        store = metadata.sqlite_metadata_connection_config(str(out / STORE_FILE))
         serving = out / "serving"
         left_out = {} if attempt is None else {"but": attempt.left}
         root = str(out / "artifacts")

@@ -139,14 +139,21 @@ def _marks(
         start, end = max(low, line.low), min(high, line.high)
         if start <= end:
             bar = _line("bar", place(start), place(end), "50%", "50%")
+    values = [v for v in (line.estimate, line.low, line.high) if v is not None]
+    cut = [_arrow(place(low), _LEFT)] if min(values) < low else []
+    cut += [_arrow(place(high), _RIGHT)] if max(values) > high else []
+    dot = ""
     if low <= line.estimate <= high:
         dot = f'<circle cx="{place(line.estimate):.2f}%" cy="50%" r="5"/>'
-    else:
-        edge, arrow = (low, "\N{BLACK LEFT-POINTING TRIANGLE}")
-        if line.estimate > high:
-            edge, arrow = (high, "\N{BLACK RIGHT-POINTING TRIANGLE}")
-        dot = f'<text x="{place(edge):.2f}%" y="16" text-anchor="middle">{arrow}</text>'
-    return f'<g class="{tone}">{bar}{dot}</g>'
+    return f'<g class="{tone}">{bar}{dot}{"".join(cut)}</g>'
+
+
+_LEFT, _RIGHT = "\N{BLACK LEFT-POINTING TRIANGLE}", "\N{BLACK RIGHT-POINTING TRIANGLE}"
+
+
+def _arrow(at: float, towards: str) -> str:
+    """Where a line goes on beyond the edge."""
+    return f'<text x="{at:.2f}%" y="16" text-anchor="middle">{towards}</text>'
 
 
 def _line(name: str, x1: float, x2: float, y1: str, y2: str) -> str:

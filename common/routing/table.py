@@ -21,10 +21,10 @@ from common.routing.serving_file import (
     serving_table,
     setup_keys,
 )
+from common.versions.reference import ASSETS_EXTRA
 from schemas.checked import checked_json
 from schemas.errors import InputError
 
-ASSETS = "assets.extra"
 PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = "routing.parquet", "routing.arrow", "routing.json"
 TASKS = ("hard", "soft", "fallback")
 REMEMBERED = 100_000
@@ -97,7 +97,7 @@ class RoutingTable:
         Raises:
           InputError: a file is missing, broken, or of another assignment than its settings.
         """
-        extra = Path(version_dir) / ASSETS
+        extra = Path(version_dir) / ASSETS_EXTRA
         settings = _read_settings(extra / SETTINGS_FILE)
         path = extra / SERVING_FILE
         if path.is_file():

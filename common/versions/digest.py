@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.versions.reference import ASSETS_EXTRA
 from schemas.errors import InputError
-
-ASSETS_EXTRA = "assets.extra"
-"""Folder of a SavedModel for files that are no part of the model."""
 
 SUMS = "SHA256SUMS"
 """File of a version that lists all its others: 64 hex digits, two spaces, name, as `sha256sum -c`

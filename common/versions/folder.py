@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.versions.digest import ASSETS_EXTRA, SUMS, check_sums, write_sums
-from common.versions.reference import MANIFEST
+from common.versions.digest import SUMS, check_sums, write_sums
+from common.versions.reference import ASSETS_EXTRA, MANIFEST, MODEL_FILE
 from schemas.errors import InputError
 
 STAGING = ".staging-"
@@ -31,8 +31,6 @@ ONE_TASK_MODEL = "one_task"
 
 LOCK = ".lock"
 """Held by whoever changes the folder; holds the highest number ever given out."""
-
-MODEL_FILE = "saved_model.pb"
 
 _NUMBER = re.compile(r"0|[1-9][0-9]*")
 

@@ -16,7 +16,7 @@ from tfx.utils import io_utils, path_utils
 from common.clicks.tfrecords import read_batches, shard_files
 from common.files.gfile import read_json
 from common.runs.files import AssignmentFile
-from common.versions.reference import comparable_model
+from common.versions.reference import MODEL_FILE, comparable_model
 from components.evaluator.evaluate import Inputs, evaluate
 from components.evaluator.scores.table import CANDIDATE, LAST_BLESSED, LOGISTIC, ONE_TASK
 from components.evaluator.settings import EvaluationSettings, GateSettings
@@ -51,7 +51,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             ONE_TASK: _serving_path(input_dict["one_task"]),
         }
         reference = f"{artifact_utils.get_single_uri(input_dict['model'])}/{REFERENCE_DIRECTORY}"
-        if fileio.exists(f"{reference}/saved_model.pb"):
+        if fileio.exists(f"{reference}/{MODEL_FILE}"):
             models[LOGISTIC] = reference
         else:
             logger.warning(
@@ -86,7 +86,7 @@ def _baseline(
     if not artifacts:
         return Baseline()
     path = _comparable_path(artifacts)
-    if not fileio.exists(f"{path}/saved_model.pb"):
+    if not fileio.exists(f"{path}/{MODEL_FILE}"):
         return Baseline()
     version = artifacts[0].get_string_custom_property("version")
     name = f"version {version}" if version else "the last blessed model"

@@ -17,9 +17,7 @@ from common.files.local import local_path
 from common.runs.info import RunInfo
 from common.versions.attempt import Attempt
 from common.versions.folder import ServingFolder
-
-RECORD_FILE = "last_blessed.json"
-"""Written even before the first push: object stores know no empty folders."""
+from common.versions.reference import LAST_BLESSED
 
 logger = logging.getLogger("hardtower")
 
@@ -53,7 +51,7 @@ class Executor(base_executor.BaseExecutor):
             logger.info("LastBlessed: version %d of %s", newest.number, folder)
         for name, value in record.items():
             model.set_string_custom_property(name, value)
-        io_utils.write_string_file(f"{model.uri}/{RECORD_FILE}", json.dumps(record) + "\n")
+        io_utils.write_string_file(f"{model.uri}/{LAST_BLESSED}", json.dumps(record) + "\n")
 
     def _attempt(self, as_of: date, exec_properties: dict[str, Any]) -> Attempt:
         run = RunInfo(

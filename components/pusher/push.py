@@ -11,10 +11,11 @@ from typing import Any
 
 from common.files.local import read_local_json
 from common.routing.table import RoutingTable
-from common.versions.digest import ASSETS_EXTRA, model_digest, model_files
+from common.versions.digest import model_digest, model_files
 from common.versions.folder import ServingFolder
 from common.versions.manifest import Manifest
 from common.versions.reference import (
+    ASSETS_EXTRA,
     JUDGED_FIT,
     MANIFEST,
     ONE_TASK_DIRECTORY,

@@ -25,6 +25,7 @@ from common.clicks.tfrecords import read_records
 from common.days import to_day
 from common.pages.text import counted
 from common.statistics.poisson import level_interval
+from common.versions.signatures import SERVING_DEFAULT
 from components.pusher.record import RefitCheck
 from components.pusher.settings import RefitSettings
 from schemas import labelled
@@ -101,7 +102,7 @@ def served_predictions(clicks: NewClicks, hard_tower: str, one_task: str) -> Flo
 
 def _predictions(model: str, records: Sequence[bytes]) -> Floats:
     loaded = tf.saved_model.load(model)
-    serve = loaded.signatures["serving_default"]
+    serve = loaded.signatures[SERVING_DEFAULT]
     parts = [
         serve(examples=tf.constant(list(records[start : start + BATCH])))["probability"].numpy()
         for start in range(0, len(records), BATCH)

@@ -12,12 +12,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from common.versions.reference import MODEL_FILE
+from common.versions.signatures import SERVING_DEFAULT
 from components.pusher.settings import PushSettings
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 """Name that TF Serving looks for in `assets.extra`; an uncompressed TFRecord of PredictionLog."""
 
-SIGNATURE = "serving_default"
 RAW_SIGNATURE = "raw"
 
 
@@ -27,7 +28,7 @@ def raw_features(model: Path) -> frozenset[str]:
     Raises:
       ValueError: the SavedModel has no such signature.
     """
-    saved = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+    saved = saved_model_pb2.SavedModel.FromString((model / MODEL_FILE).read_bytes())
     signatures = saved.meta_graphs[0].signature_def
     if RAW_SIGNATURE not in signatures:
         raise ValueError(
@@ -64,7 +65,7 @@ def warmup_requests(
 def _request(examples: Sequence[bytes], settings: PushSettings) -> prediction_log_pb2.PredictionLog:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = settings.model_name
-    request.model_spec.signature_name = SIGNATURE
+    request.model_spec.signature_name = SERVING_DEFAULT
     request.inputs["examples"].CopyFrom(tf.make_tensor_proto(list(examples), tf.string))
     return prediction_log_pb2.PredictionLog(
         predict_log=prediction_log_pb2.PredictLog(request=request)

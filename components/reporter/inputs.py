@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from tfx.utils import path_constants
 
 from common.files.arrow import parquet_table
 from common.files.local import read_local_json
+from common.routing.table import PARQUET_FILE
 from common.runs.files import AssignmentFile, EvaluationFile, PushFile, TrainingFile
+from common.versions.reference import ASSETS_EXTRA, LAST_BLESSED
 
 Json = Mapping[str, Any]
 
-ROUTING_BEFORE = "Format-Serving/assets.extra/routing.parquet"
+ROUTING_BEFORE = f"{path_constants.SERVING_MODEL_DIR}/{ASSETS_EXTRA}/{PARQUET_FILE}"
 """Place of the routing table in the artifact of the last blessed model."""
 
 
@@ -85,14 +88,14 @@ def read_run_files(
         stability=_json(task_assignments, AssignmentFile.STABILITY),
         splits=_json(task_assignments, AssignmentFile.SPLITS, {}),
         assignments=_table(task_assignments, AssignmentFile.RUNS),
-        routing=_table(task_assignments, "routing.parquet"),
+        routing=_table(task_assignments, PARQUET_FILE),
         histories={model: looks for model, looks in histories.items() if looks},
         training={model: log for model, log in training.items() if log},
         push=_json(pushed, PushFile.RECORD),
         manifest=_json(pushed, PushFile.MANIFEST),
         gate=_json(gate, "gate.json"),
         ingest=_json(ingest, "ingest.json"),
-        before=_json(last_blessed, "last_blessed.json", {}),
+        before=_json(last_blessed, LAST_BLESSED, {}),
         routing_before=_table(last_blessed, ROUTING_BEFORE),
     )
 

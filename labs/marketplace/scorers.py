@@ -8,6 +8,7 @@ from typing import Protocol
 from scipy.special import expit, logit, ndtri
 
 from common.arrays import Floats
+from common.versions.reference import MODEL_FILE
 from labs.simulator.log.clicks import Clicks
 from labs.simulator.world.streams import Purpose, generator
 from labs.simulator.world.world import World
@@ -86,9 +87,9 @@ def make_scorer(spec: str, world: World, seed: int, stream: int, option: str) ->
         if not 0 <= sd <= 10:
             raise InputError(f"{option}: seen {spec!r}, wanted noisy:<sd> with an sd from 0 to 10")
         return Noisy(sd, seed, stream)
-    if not (Path(spec) / "saved_model.pb").is_file():
+    if not (Path(spec) / MODEL_FILE).is_file():
         raise InputError(
-            f"{option}: seen {spec!r}, which holds no saved_model.pb; wanted the folder of a "
+            f"{option}: seen {spec!r}, which holds no {MODEL_FILE}; wanted the folder of a "
             f"pushed version, or {ORACLE}, {MEAN} or {NOISY}:<sd>"
         )
     from labs.marketplace.model import PushedModelScorer

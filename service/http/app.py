@@ -16,13 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.decoding.arrow_body import MEDIA_TYPE
 from service.front import Front, UnavailableError
 from service.http.messages import ErrorResponse, PredictRequest, PredictResponse, Readiness
 from service.models.live import Poller
 from service.workers.wire import ARROW, JSON
 
 PREDICT = "/v1/predict"
-ARROW_TYPE = "application/vnd.apache.arrow.stream"
 _ARROW_BODY = {
     "type": "string",
     "format": "binary",
@@ -151,7 +151,7 @@ class Predict:
                 if not message.get("more_body", False):
                     break
             media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            kind = ARROW if media == ARROW_TYPE.encode() else JSON
+            kind = ARROW if media == MEDIA_TYPE.encode() else JSON
             reply = await self._front.predict(body, kind)
             return reply.status, reply.content
         except UnavailableError as error:
@@ -193,7 +193,7 @@ def _document_predict(app: FastAPI) -> None:
                     "required": True,
                     "content": {
                         "application/json": {"schema": refer(PredictRequest)},
-                        ARROW_TYPE: {"schema": _ARROW_BODY},
+                        MEDIA_TYPE: {"schema": _ARROW_BODY},
                     },
                 },
                 "responses": {

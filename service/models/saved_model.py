@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
+from common.versions.reference import MODEL_FILE
 from common.versions.signatures import (
     NUMBERS,
     PACKED,
@@ -37,7 +38,7 @@ def read_schema(model: Path) -> InputSchema:
       InputError: a file is missing or broken, or there is no such signature, or one of its inputs
         is neither string nor float32.
     """
-    file = model / "saved_model.pb"
+    file = model / MODEL_FILE
     signatures = _meta_graph(model).signature_def
     inputs = signatures[RAW].inputs
     if not inputs:
@@ -58,7 +59,7 @@ def read_schema(model: Path) -> InputSchema:
 
 
 def _meta_graph(model: Path) -> meta_graph_pb2.MetaGraphDef:
-    file = model / "saved_model.pb"
+    file = model / MODEL_FILE
     try:
         return saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[0]
     except (OSError, DecodeError, IndexError) as error:

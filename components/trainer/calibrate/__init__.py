@@ -1,1 +1,1 @@
-"""The calibrator of the served tower, fitted on the calibration split: Platt or isotonic."""
+"""What is fitted on the calibration split: level, Platt or isotonic of each tower; the reference."""

@@ -1,1 +1,1 @@
-"""Labelled columns to training columns in memory, sampled and cut into shuffled batches."""
+"""Labelled columns to training columns, in memory or on disk, sampled and cut into batches."""

@@ -28,9 +28,8 @@ from components.transform.graph import TransformGraph, feature_spec
 from components.transform.layout import FeatureLayout
 from schemas.contract import Contract
 
-SERVING_DIRECTORY = "Format-Serving"
 FULL_DIRECTORY = "Format-Full"
-"""Where a Model artifact holds the two graphs; the first is TFX's own name."""
+"""Where a Model artifact holds the graph of all towers, beside TFX's `Format-Serving`."""
 
 REFERENCE_DIRECTORY = "reference"
 """Where it holds the logistic regression that the network has to beat."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 
 from common.files.gfile import read_text
+from common.versions.reference import MODEL_FILE
 from common.versions.signatures import (
     EXAMPLES,
     NUMBERS,
@@ -178,7 +179,7 @@ def _same(one: npt.NDArray[np.generic], other: npt.NDArray[np.generic]) -> bool:
 
 def _inventory(directory: str, variables: _Variables) -> GraphInventory:
     model = saved_model_pb2.SavedModel()
-    with tf.io.gfile.GFile(os.path.join(directory, "saved_model.pb"), "rb") as file:
+    with tf.io.gfile.GFile(os.path.join(directory, MODEL_FILE), "rb") as file:
         model.ParseFromString(file.read())
     operations: set[str] = set()
     for meta_graph in model.meta_graphs:

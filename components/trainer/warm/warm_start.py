@@ -17,7 +17,7 @@ from common.arrays import Ints
 from common.as_of import resolve_as_of
 from common.days import to_date, to_day
 from common.files.gfile import read_json
-from common.versions.reference import MANIFEST, ONE_TASK_DIRECTORY, comparable_model
+from common.versions.reference import LAST_BLESSED, MANIFEST, ONE_TASK_DIRECTORY, comparable_model
 from components.trainer.network.embedding import own_rows
 from components.trainer.network.network import TwoTowerDCN
 from components.trainer.settings import ModelSettings, TrainingSettings
@@ -28,7 +28,6 @@ from components.transform.vocabulary_file import read_vocabularies
 from schemas.contract import Categorical, Contract, Features
 from schemas.labelled import CALIBRATION, TRAIN
 
-LAST_BLESSED_FILE = "last_blessed.json"
 """Beside the copy of the served version: its number and the run's as-of date."""
 
 _log = logging.getLogger("hardtower")
@@ -109,7 +108,7 @@ def _start(
     eval_days: int,
     served: bool,
 ) -> Start:
-    beside = read_json(os.path.join(os.path.dirname(base_model), LAST_BLESSED_FILE))
+    beside = read_json(os.path.join(os.path.dirname(base_model), LAST_BLESSED))
     version, as_of = str(beside["version"]), resolve_as_of(str(beside["as_of"]))
     if not version:
         raise ColdStartError("no model has been blessed yet")

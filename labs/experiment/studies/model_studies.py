@@ -61,7 +61,7 @@ def table1(settings: Settings, facts: RunFacts) -> Experiment:
             "holds fewer hard ones, and an epoch has more steps.",
             "W_hard 0 would leave the served tower at its initial weights, and the settings refuse "
             "it. In its place stands what soft examples alone can tell: a network trained on them "
-            "and stopped by them, scoring hard examples. It predicts soft rates; its AUC and its "
+            "and guarded by them, scoring hard examples. It predicts soft rates; its AUC and its "
             "RIG after Platt scaling are what can be compared.",
         ),
     )

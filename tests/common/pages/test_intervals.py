@@ -93,6 +93,23 @@ def test_one_far_off_does_not_flatten_the_others() -> None:
     assert place_of(others[0]) == pytest.approx(wanted, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "arrows"),
+    [
+        (0.05, 12.0, ["\N{BLACK RIGHT-POINTING TRIANGLE}"]),
+        (-12.0, 0.15, ["\N{BLACK LEFT-POINTING TRIANGLE}"]),
+        (0.05, 0.15, []),
+    ],
+)
+def test_an_interval_that_is_cut_off_says_where_it_goes_on(
+    low: float, high: float, arrows: list[str]
+) -> None:
+    near = [IntervalLine(f"n{i}", 0.01, -0.02, 0.03) for i in range(5)]
+    *_, cut = rows(figure(*near, IntervalLine("cut", 0.1, low, high)))
+    assert len(list(cut.iter("circle"))) == 1
+    assert [t.text for t in cut.iter("text")] == arrows
+
+
 def test_less_moves_the_zero() -> None:
     line = IntervalLine("level", 1.25, 0.75, None, note="n").less(1.0)
     assert line == IntervalLine("level", 0.25, -0.25, None, note="n")

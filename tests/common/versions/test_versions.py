@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from common.versions.digest import SUMS, check_sums
-from common.versions.folder import LOCK, MODEL_FILE, REMOVED, STAGING, RolledBack, ServingFolder
+from common.versions.folder import LOCK, REMOVED, STAGING, RolledBack, ServingFolder
+from common.versions.reference import MODEL_FILE
 from schemas.errors import InputError
 
 FILES = 12

@@ -45,8 +45,8 @@ def test_parameters_are_laid_over_loss_and_training(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_impossible_value_stops_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"^training, run with epochs=0: epochs"):
-        run(monkeypatch, epochs=0)
+    with pytest.raises(InputError, match=r"^training, run with epochs=-1: epochs"):
+        run(monkeypatch, epochs=-1)
 
 
 @pytest.mark.parametrize(

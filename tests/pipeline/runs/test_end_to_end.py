@@ -148,10 +148,10 @@ def test_the_served_fit_has_learned_from_yesterday(first_run: FinishedRun) -> No
         "pruning",
     ]
     for fit in (
-        "judged fit     clicks up to 2024-01-29, 22",
-        "served fit     clicks up to 2024-02-19, 1",
+        "judged fit     clicks up to 2024-01-29, 22 days before the as-of day",
+        "served fit     clicks up to 2024-02-19, 1 day before the as-of day",
     ):
-        assert f"{fit} days before the as-of day" in first_run.output
+        assert fit in first_run.output
 
 
 def test_the_manifest_says_where_it_comes_from(first_run: FinishedRun) -> None:
