@@ -26,8 +26,8 @@ Source: TypeAlias = str | Path | pa.NativeFile
 def parquet_file(source: Source) -> pq.ParquetFile:
     """A file's columns, to be read batch by batch; raises as pyarrow does.
 
-    INT96, in which Spark and Hive keep times, are microseconds: in nanoseconds, what pyarrow makes of
-    them, the year 2610 would be 2026.
+    INT96, in which Spark and Hive keep times, are microseconds: in nanoseconds, what pyarrow makes
+    of them, the year 2610 would be 2026.
     """
     return pq.ParquetFile(source, coerce_int96_timestamp_unit="us")
 

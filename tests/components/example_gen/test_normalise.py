@@ -172,8 +172,8 @@ def test_times_with_an_exponent_are_bad_values() -> None:
     [fault] = found.faults
     assert fault.rows.tolist() == [True] * 4 + [False]
     assert fault.words(found.batch, 0).startswith(
-        "column t: seen '1.76728E+09', wanted a whole number, a time in s since 1970-01-01, without "
-        "an exponent"
+        "column t: seen '1.76728E+09', wanted a whole number, a time in s since 1970-01-01, "
+        "without an exponent"
     )
 
 
