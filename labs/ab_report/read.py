@@ -12,6 +12,7 @@ import pyarrow as pa
 from common.files.apart import foreign_table
 from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_text
+from components.example_gen.readers.text import text_stream
 from schemas.errors import InputError
 
 SETUP, VARIANT, ADVERTISER, DAY = "setup", "variant", "advertiser", "day"
@@ -99,7 +100,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             # The header as a row: as a header, pandas would rename the second of two equal names.
             check_text(str(path))
             rows = pd.read_csv(
-                path,
+                text_stream(str(path)),
                 header=None,
                 dtype=str,
                 keep_default_na=False,

@@ -20,7 +20,7 @@ import pyarrow.csv as pc_csv
 from common.arrays import Ints
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
 from components.example_gen.readers.head import check_compression, check_text, is_log_file
-from components.example_gen.readers.plain import open_text, text_stream
+from components.example_gen.readers.text import damage_named, open_text, text_stream
 from schemas.contract import CsvFormat
 from schemas.errors import InputError
 
@@ -210,7 +210,10 @@ def _dialect(paths: Sequence[Path]) -> tuple[CsvFormat, bool]:
 def _encoding(paths: Sequence[Path]) -> str:
     """UTF-8 where all is, by the first and the last file's beginnings; else what Windows writes."""
     for path in {paths[0], paths[-1]}:
-        with text_stream(str(path)) as stream:
+        with (
+            damage_named(str(path)),
+            pa.input_stream(str(path), compression="detect") as stream,
+        ):
             head = stream.read(HEAD_BYTES)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"

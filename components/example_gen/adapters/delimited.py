@@ -18,6 +18,7 @@ from pyarrow import csv
 from components.example_gen.adapters.base import Opening, Options
 from components.example_gen.readers.head import check_text
 from components.example_gen.readers.normalise import cast_or_null, decimal_only
+from components.example_gen.readers.text import TextStream, open_text, text_stream
 from schemas.errors import InputError
 
 BLOCK_BYTES = 8 << 20
@@ -204,14 +205,15 @@ def spans(path: Path, size: int = SHARD_BYTES) -> tuple[str, ...]:
     return tuple(f"{start}-{min(start + size, total)}" for start in range(0, max(total, 1), size))
 
 
-def _open(path: Path, span: str) -> tuple[int, io.BufferedReader | str | None]:
+def _open(path: Path, span: str) -> tuple[int, TextStream | None]:
     """First byte that is read, and the stream: whole lines that begin inside the span."""
     if not span or path.suffix == ".gz":
-        return 0, str(path)
+        return 0, text_stream(str(path))
     start, end = (_line_start(path, int(byte)) for byte in span.split("-"))
     if start == end > 0:
         return start, None
-    return start, io.BufferedReader(ByteRange(path, start, end), BLOCK_BYTES)
+    span_bytes = io.BufferedReader(ByteRange(path, start, end), BLOCK_BYTES)
+    return start, TextStream(str(path), span_bytes, start)
 
 
 def _line_start(path: Path, byte: int) -> int:
@@ -233,8 +235,8 @@ def _lines_before(path: Path, byte: int) -> int:
 
 
 def _check_header(path: Path, layout: Layout) -> None:
-    with pa.input_stream(str(path)) as stream:
-        line = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace").readline()
+    with open_text(str(path)) as file:
+        line = file.readline()
     seen = line.rstrip("\r\n").split(layout.delimiter)
     if twice := [name for name in layout.columns if seen.count(name) > 1]:
         raise InputError(f"{path}: line 1: column {twice[0]!r} is there more than once; wanted one")

@@ -19,7 +19,7 @@ _MAGIC = {
 }
 """First bytes -> what they are, and how the names of such files end."""
 
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 
 
 def is_log_file(path: Path, folders: bool) -> bool:
@@ -56,7 +56,7 @@ def check_compression(path: str) -> None:
                 f"{path}: the content is {kind}; wanted a name that ends in {endings[0]}, or the "
                 "plain file"
             )
-        if ending in endings and ending in _COMPRESSED and not head.startswith(magic):
+        if ending in endings and ending in COMPRESSED and not head.startswith(magic):
             raise InputError(
                 f"{path}: the name ends in {ending}, the content is not {kind}; wanted both alike"
             )
@@ -69,7 +69,7 @@ def check_text(path: str, encoding: str = "utf-8") -> None:
     if encoding != "utf-8":
         return
     head = _head(path)
-    zeros = 0 if Path(path).suffix in _COMPRESSED else head.count(0)
+    zeros = 0 if Path(path).suffix in COMPRESSED else head.count(0)
     # Of Latin text in UTF-16 every second byte is 0.
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * zeros > len(head):
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_columns, check_compression, check_text
 from components.example_gen.readers.partitions import window_files
 from components.example_gen.readers.source import TORN, Source, Window
+from components.example_gen.readers.text import TextStream, open_text, text_stream
 from schemas.contract import Contract
 from schemas.errors import InputError
 
@@ -170,7 +170,7 @@ class WithEnd:
 
     closed = False
 
-    def __init__(self, stream: pa.NativeFile, end: bytes) -> None:
+    def __init__(self, stream: TextStream, end: bytes) -> None:
         self._stream, self._end = stream, end
 
     def read(self, size: int) -> bytes:
@@ -249,18 +249,6 @@ class TornRows:
         if self._places:
             none = pa.array([], pa.binary())
             yield self.put_back(pa.RecordBatch.from_arrays([none] * len(columns), list(columns)))
-
-
-def text_stream(path: str, encoding: str = "utf-8") -> pa.NativeFile:
-    """The file's bytes in UTF-8, decompressed by its name's ending."""
-    stream = pa.input_stream(path, compression="detect")
-    return stream if encoding == "utf-8" else pa.transcoding_input_stream(stream, encoding, "utf-8")
-
-
-def open_text(path: str, encoding: str = "utf-8") -> io.TextIOWrapper:
-    """The file as text, decompressed as by `text_stream`; a mark is left out."""
-    stream = text_stream(path, encoding)
-    return io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
 
 
 class TfRecordSource(FileSource):
