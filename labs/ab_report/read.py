@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from common.files.apart import foreign_table
 from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_text
-from components.example_gen.readers.text import text_stream
+from components.example_gen.readers.text import open_text, text_stream
 from schemas.errors import InputError
 
 SETUP, VARIANT, ADVERTISER, DAY = "setup", "variant", "advertiser", "day"
@@ -99,6 +100,7 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             # Text throughout: setups named 007 or NA stay as they are, and a bad number is shown.
             # The header as a row: as a header, pandas would rename the second of two equal names.
             check_text(str(path))
+            _check_quotes(path)
             rows = pd.read_csv(
                 text_stream(str(path)),
                 header=None,
@@ -120,6 +122,18 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error
     raise InputError(f"{path}: ends with {path.suffix!r}; wanted .csv or .parquet")
+
+
+def _check_quotes(path: Path) -> None:
+    """Raises `InputError` where text stands behind a closing quote, which pandas takes for more of
+    the value."""
+    with open_text(str(path)) as file:
+        rows = csv.reader(file, strict=True)
+        try:
+            for _ in rows:
+                pass
+        except csv.Error as error:
+            raise InputError(f"{path}: line {rows.line_num}: {error}") from error
 
 
 def _known_columns(path: Path, names: Sequence[str]) -> list[str]:

@@ -114,10 +114,13 @@ class CsvSource(FileSource):
         form = self._contract.input.csv
         names, columns = list(self._contract.log_columns), self._names(shard)
         check_columns(shard, columns, names)
-        end = END + form.delimiter * len(columns)
-        torn = TornRows(end, before=0 if form.columns else 1)
+        more = form.delimiter * len(columns)
+        end, mark = END + more, more + BEHIND
+        torn = TornRows(end, mark, before=0 if form.columns else 1)
         try:
-            stream = WithEnd(text_stream(shard, form.encoding), f"\n{end}\n".encode())
+            text = text_stream(shard, form.encoding)
+            marks = QuoteMarks(form.delimiter, mark.encode())
+            stream = WithEnd(text, marks, f"\n{end}\n".encode())
             with pc_csv.open_csv(
                 pa.PythonFile(stream, "r"),
                 # One thread, so that errors name the row.
@@ -152,7 +155,7 @@ class CsvSource(FileSource):
             return list(form.columns)
         try:
             with open_text(path, form.encoding) as file:
-                return next(csv.reader(file, delimiter=form.delimiter), [])
+                return next(csv.reader(file, delimiter=form.delimiter, strict=True), [])
         except (OSError, EOFError, UnicodeError, csv.Error) as error:
             raise InputError(f"{path}: line 1: {error}; wanted the columns' names") from error
 
@@ -161,8 +164,61 @@ END = "\x1e"
 """Begins the torn row that is added to every file."""
 
 
+BEHIND = "\x1d"
+"""Stands before text behind a closing quote, in a field of its own."""
+LONGEST_QUOTED = 4 * BLOCK_BYTES
+"""Of a quoted value that is looked through; Arrow refuses longer ones."""
+
+
+class QuoteMarks:
+    """Sets a mark between a closing quote and text behind it, as in `"i\\"os"`.
+
+    RFC 4180 doubles a quote within quotes. Where a program writes `\\"` instead, Arrow reads
+    `i\\os"`, a value that nobody has written.
+
+    Args:
+      mark: what is set; must begin with a delimiter.
+
+    Attributes:
+      held: a quoted value that has begun, which `marked` has not given out yet.
+    """
+
+    def __init__(self, delimiter: str, mark: bytes) -> None:
+        ends = rb"[\r\n" + re.escape(delimiter.encode()) + rb"]"
+        quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
+        # A quote that begins no field stands for itself.
+        self._sound = re.compile(rb'(?:[^"]++|(?<!%b)"|%b(?=%b))*+' % (ends, quoted, ends))
+        self._quoted = re.compile(quoted)
+        self._mark = mark
+        self._before = b"\n"
+        self.held = b""
+
+    def marked(self, data: bytes) -> bytes:
+        """The bytes with their marks, up to the last field that is known to be whole."""
+        if not self.held and b'"' not in data:
+            self._before = data[-1:]
+            return data
+        if len(self.held) > LONGEST_QUOTED:
+            return data
+        data, start, parts = self._before + self.held + data, 1, []
+        while (stop := self._end_of_sound(data, start)) < len(data):
+            quoted = self._quoted.match(data, stop)
+            if quoted is None or quoted.end() == len(data):
+                break
+            parts += [data[start : quoted.end()], self._mark]
+            start = quoted.end()
+        parts.append(data[start:stop])
+        self._before, self.held = data[stop - 1 : stop], data[stop:]
+        return b"".join(parts)
+
+    def _end_of_sound(self, data: bytes, start: int) -> int:
+        found = self._sound.match(data, start)
+        assert found is not None  # it matches nothing at all, too
+        return found.end()
+
+
 class WithEnd:
-    """A stream, then some bytes more.
+    """A stream with its quotes marked, then some bytes more.
 
     A quote that nobody closes takes in all that follows. Arrow says nothing of it; that the row
     behind the file's last one did not come tells.
@@ -170,39 +226,43 @@ class WithEnd:
 
     closed = False
 
-    def __init__(self, stream: TextStream, end: bytes) -> None:
-        self._stream, self._end = stream, end
+    def __init__(self, stream: TextStream, marks: QuoteMarks, end: bytes) -> None:
+        self._stream, self._marks, self._end = stream, marks, end
+        self._ready = b""
 
     def read(self, size: int) -> bytes:
         # In one piece, since Arrow wants the header within the first.
-        parts, left = [], size
-        while left and (data := self._stream.read(left)):
-            parts.append(data)
-            left -= len(data)
-        parts.append(self._end[:left])
-        self._end = self._end[left:]
-        return b"".join(parts)
+        while len(self._ready) < size and self._end:
+            if data := self._stream.read(size):
+                self._ready += self._marks.marked(data)
+            else:
+                self._ready += self._marks.marked(self._end) + self._marks.held
+                self._end = b""
+        piece, self._ready = self._ready[:size], self._ready[size:]
+        return piece
 
     def close(self) -> None:
         self._stream.close()
 
 
 class TornRows:
-    """Rows of a CSV file that Arrow leaves out, as they have another number of fields than columns.
+    """Rows of a CSV file that Arrow leaves out, as they have another number of fields than columns;
+    those with a mark of `QuoteMarks` among them.
 
     One over several lines counts for as many rows: a stray quote takes in the rows after it.
 
     Args:
       end: the row behind the last one.
+      mark: of text behind a closing quote.
       before: rows that Arrow counts before the first one, of which a header is one.
 
     Attributes:
       ended: whether the end has been seen.
     """
 
-    def __init__(self, end: str, before: int) -> None:
+    def __init__(self, end: str, mark: str, before: int) -> None:
         self.ended = False
-        self._end = end
+        self._end, self._mark = end, mark
         self._before = before
         """What Arrow's number of a row is greater by than its place."""
         self._done = 0
@@ -215,15 +275,16 @@ class TornRows:
         if text == self._end:
             self.ended = True
             return "skip"
+        fault = f"{row.actual_columns} fields for {row.expected_columns} columns"
+        if self._mark in text:
+            text, fault = text.replace(self._mark, ""), "text behind a closing quote"
         lines = 1 + len(LINE_BREAK.findall(text))
         shown = repr(text[:LONGEST_SHOWN]) + ("..." if len(text) > LONGEST_SHOWN else "")
         over = f" over {lines} lines" if lines > 1 else ""
         first = row.number - self._before - 1
         self._before -= lines - 1
         self._places += range(first, first + lines)
-        self._seen += [
-            f"{row.actual_columns} fields for {row.expected_columns} columns{over}: {shown}"
-        ] * lines
+        self._seen += [f"{fault}{over}: {shown}"] * lines
         return "skip"
 
     def put_back(self, batch: pa.RecordBatch) -> pa.RecordBatch:

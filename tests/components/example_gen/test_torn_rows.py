@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import random
 from datetime import date
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from components.example_gen.readers import plain
 from components.example_gen.readers.normalise import normalise
-from components.example_gen.readers.plain import open_source
+from components.example_gen.readers.plain import QuoteMarks, open_source
 from components.example_gen.readers.source import Window
 from components.example_gen.shard import ingest_shard
 from schemas.contract import Contract
@@ -156,6 +159,80 @@ def test_a_file_that_ends_within_quotes_is_refused(tmp_path: Path, row: str, pac
     path = tmp_path / f"clicks.csv{'.gz' if packed else ''}"
     path.write_bytes(gzip.compress(text) if packed else text)
     with pytest.raises(InputError, match=rf"{path.name}: ends within quotes"):
+        read(contract("csv"), tmp_path)
+
+
+def marked_slowly(text: str) -> str:
+    """Letter by letter: `!` between a closing quote and what is no end of its field."""
+    out, state = "", "start"
+    for letter in text:
+        if state == "closed" and letter not in ',\r\n"':
+            out += "!"
+        if state == "quoted":
+            state = "closed" if letter == '"' else "quoted"
+        elif letter in ",\r\n":
+            state = "start"
+        elif letter == '"' and state in ("start", "closed"):
+            state = "quoted"
+        else:
+            state = "plain"
+        out += letter
+    return out
+
+
+@given(text=st.text('a\\",\r\n', max_size=40), cuts=st.lists(st.integers(0, 40), max_size=5))
+@example(text='"i\\"os","",a"b"c\n"a,"b', cuts=[3, 4, 5])
+def test_quotes_are_marked_wherever_the_text_is_cut(text: str, cuts: list[int]) -> None:
+    marks = QuoteMarks(",", b"!")
+    places = [0, *sorted(cuts), len(text)]
+    pieces = [text[a:b].encode() for a, b in itertools.pairwise(places) if a < b]
+    found = b"".join(map(marks.marked, pieces)) + marks.held
+    assert found.decode() == marked_slowly(text)
+
+
+BEHIND_QUOTES = [r'"i\"os"', '"i"os', r'"say \"hi\", he"', '"" ']
+
+
+@pytest.mark.parametrize("value", BEHIND_QUOTES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_behind_a_closing_quote_costs_its_row(
+    tmp_path: Path, value: str, packed: bool
+) -> None:
+    lines = [f"x,{NOON + i},0,a" for i in range(9)]
+    lines[4] = f"{value},{NOON + 4},0,a"
+    text = "\n".join([",".join(COLUMNS), *lines]).encode()
+    path = tmp_path / f"clicks.csv{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    rows, words = read(contract("csv"), tmp_path)
+    assert rows == [None if i == 4 else (NOON + i, 0, "a") for i in range(9)]
+    [fault] = words
+    assert fault.startswith(f"seen text behind a closing quote: {lines[4]!r}, wanted one value")
+
+
+@pytest.mark.parametrize("value", ['"i""os"', '5" pipe', "o'x", '"a,b"', r"i\"os"])
+def test_other_quotes_are_sound(tmp_path: Path, value: str) -> None:
+    lines = [f"x,{NOON + i},0,{value}" for i in range(3)]
+    (tmp_path / "clicks.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
+    shop = next(csv.reader([value]))[0]
+    rows, words = read(contract("csv"), tmp_path)
+    assert [row[2] for row in rows if row] == [shop] * 3, words
+
+
+def test_a_quoted_value_that_ends_in_an_escaped_quote_takes_in_the_next_rows(
+    tmp_path: Path,
+) -> None:
+    lines = [f'"x",{NOON + i},0,a' for i in range(9)]
+    lines[4] = rf'"x\"",{NOON + 4},0,a'
+    (tmp_path / "clicks.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
+    rows, words = read(contract("csv"), tmp_path)
+    assert rows == [None if i in (4, 5) else (NOON + i, 0, "a") for i in range(9)]
+    assert words[0].startswith("seen text behind a closing quote over 2 lines: ")
+
+
+def test_names_with_text_behind_a_closing_quote_are_refused(tmp_path: Path) -> None:
+    head = ",".join(COLUMNS).replace("note", '"no"te')
+    (tmp_path / "clicks.csv").write_text(f"{head}\nx,{NOON},0,a\n")
+    with pytest.raises(InputError, match=r"clicks.csv: line 1: .* expected after"):
         read(contract("csv"), tmp_path)
 
 

@@ -116,6 +116,8 @@ BAD: dict[str, tuple[str, list[str]]] = {
         ["'spend'", "more than once"],
     ),
     "a row too long": (HEAD + GOOD + "t,A,mtl,1,2,3\n", ["Expected 5 fields in line 4, saw 6"]),
+    "text behind quotes": (HEAD + GOOD + '"t"1,A,mtl,1,2\n', ["line 4: ',' expected after '\"'"]),
+    "quotes by a backslash": (HEAD + r'"s\"t",A,mtl,1,2' + "\n", ["line 2: ',' expected after"]),
     "UTF-16": ("s\0e\0t\0", ["UTF-16"]),
     "a NUL": ("\ufeff" + HEAD.replace("p,", "p\0,"), ["a NUL at byte 8;"]),
     "not a number": (
