@@ -334,6 +334,7 @@ def test_not_ready_until_a_version_loads(
         pass
     answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a"}]})
     assert "no version in serving could be loaded" in answer.text
+    (tmp_path / "serving" / "5").rmdir()
     version = ServingFolder(tmp_path / "serving").publish(fill).version
     while client.get("/ready").status_code != 200:
         pass
