@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
-from schemas.checked import checked_yaml
+from schemas.checked import checked, parse_yaml
 from schemas.errors import InputError
 
 SCHEMA_DIR = Path(__file__).parent
@@ -341,4 +341,9 @@ def load_contract(name_or_path: str) -> Contract:
 
 def parse_contract(text: str | bytes, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
-    return checked_yaml(Contract, text, source)
+    raw = parse_yaml(text, source)
+    if isinstance(raw, dict) and "contract" in raw and "roles" not in raw:
+        raise InputError(
+            f"{source}: that is a config; wanted the contract, which it names under `contract`"
+        )
+    return checked(Contract, raw, source)
