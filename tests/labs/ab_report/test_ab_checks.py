@@ -205,7 +205,7 @@ def test_days_may_be_dates(tmp_path: Path) -> None:
     pq.write_table(pa.table(two | {"day": days}), path)
     assert read_outcome(path, "control")["spend_variant"].tolist() == [4.0]
     pq.write_table(pa.table(two | {"day": days.take(pa.array([0, 0, 1, 1]))}), path)
-    with pytest.raises(InputError, match="row 2, columns setup, day, variant.*2026-01-01"):
+    with pytest.raises(InputError, match=r"row 2, columns setup, day, variant.*2026-01-01"):
         read_outcome(path, "control")
 
 
