@@ -125,7 +125,12 @@ def load_config(name_or_path: str, overrides: Iterable[str] = ()) -> PipelineCon
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.yaml")))
         raise InputError(f"config: no file {name_or_path!r}; wanted a path or one of: {known}")
-    config = checked(PipelineConfig, with_overrides(read_yaml(path), overrides), str(path))
+    raw = read_yaml(path)
+    if "roles" in raw and "contract" not in raw:
+        raise InputError(
+            f"{path}: that is a contract; wanted a config, which names it under `contract`"
+        )
+    config = checked(PipelineConfig, with_overrides(raw, overrides), str(path))
     try:
         refuse_short_window(config.labelling, config.data_contract)
     except InputError as error:

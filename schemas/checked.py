@@ -60,7 +60,14 @@ def first_problem(error: ValidationError) -> str:
     reason = finding["msg"].removeprefix("Value error, ")
     if finding["type"] == "extra_forbidden":
         reason = "unknown key"
-    seen = repr(finding.get("input"))
+    seen = _shown(finding.get("input"))
     shown = f" (seen: {seen})" if key and len(seen) <= 120 else ""
     more = f" [and {error.error_count() - 1} more]" if error.error_count() > 1 else ""
     return f"{key}: {reason}{shown}{more}" if key else f"{reason}{more}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no whole number of more than a few thousand digits
+        return "a number of too many digits to show"

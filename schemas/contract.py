@@ -9,15 +9,16 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
 from schemas import labelled
 from schemas.base import Frozen
-from schemas.checked import checked_yaml
+from schemas.checked import checked, parse_yaml
 from schemas.errors import InputError
 
 SCHEMA_DIR = Path(__file__).parent
@@ -40,9 +41,11 @@ class CsvFormat(Frozen):
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
         try:
-            "".encode(encoding)
+            carries = _carries_text(encoding)
         except (LookupError, ValueError):
-            raise ValueError("no such encoding of text; wanted one such as cp1252") from None
+            carries = False
+        if not carries:
+            raise ValueError("no such encoding of text; wanted one such as cp1252")
         return codecs.lookup(encoding).name
 
     @model_validator(mode="after")
@@ -50,6 +53,17 @@ class CsvFormat(Frozen):
         if twice := sorted({c for c in self.columns if self.columns.count(c) > 1}):
             raise ValueError(f"columns: listed twice: {', '.join(twice)}")
         return self
+
+
+_PROBE = "".join(map(chr, range(0x20, 0x7F))) + "\\u0041 +AEE- ~{~}\r\n\t"
+"""ASCII, and what `unicode_escape`, `utf-7` and their like write other characters by."""
+
+
+def _carries_text(encoding: str) -> bool:
+    """Whether every ASCII character is itself in the encoding, and as long as any other."""
+    raw = _PROBE.encode(encoding)
+    mark = len("".encode(encoding))
+    return raw.decode(encoding) == _PROBE and (len(raw) - mark) % len(_PROBE) == 0
 
 
 class InputFormat(Frozen):
@@ -147,6 +161,12 @@ class Features(Frozen):
         return (*(f.name for f in self.categorical), *(f.name for f in self.numeric))
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Zones by names that mean the same on every machine, and something on each."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
 class Contract(Frozen):
     """A click log's data set contract."""
 
@@ -193,10 +213,9 @@ class Contract(Frozen):
     @field_validator("timestamp_zone")
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
-        try:
-            return zone if zone is None else ZoneInfo(zone).key
-        except (ValueError, OSError, KeyError):
-            raise ValueError("no such time zone; wanted one such as UTC or Europe/Berlin") from None
+        if zone is not None and zone not in _zones():
+            raise ValueError("no such time zone; wanted one such as UTC or Europe/Berlin")
+        return zone
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:
@@ -322,4 +341,9 @@ def load_contract(name_or_path: str) -> Contract:
 
 def parse_contract(text: str | bytes, source: str = "contract") -> Contract:
     """As `load_contract`, from YAML or JSON text; `source` names it in errors."""
-    return checked_yaml(Contract, text, source)
+    raw = parse_yaml(text, source)
+    if isinstance(raw, dict) and "contract" in raw and "roles" not in raw:
+        raise InputError(
+            f"{source}: that is a config; wanted the contract, which it names under `contract`"
+        )
+    return checked(Contract, raw, source)

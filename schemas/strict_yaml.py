@@ -23,6 +23,12 @@ _FLOAT = "tag:yaml.org,2002:float"
 _MERGE = "tag:yaml.org,2002:merge"
 _OCTAL = "!leading-zero"
 
+_INT_PATTERN = r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+"
+_FLOAT_PATTERN = (
+    r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML declares no ClassVar
@@ -41,6 +47,14 @@ class _Loader(yaml.SafeLoader):
             )
         return super().construct_scalar(node)
 
+    def plain_int(self, node: yaml.ScalarNode) -> Any:
+        """The number of a scalar tagged as one: YAML 1.1 would read 40, 90 and 15 of `!!int 050`,
+        `!!int 1:30` and `!!int 1_5`."""
+        return super().construct_yaml_int(_as_plain(node, _INT_PATTERN))
+
+    def plain_float(self, node: yaml.ScalarNode) -> Any:
+        return super().construct_yaml_float(_as_plain(node, f"{_INT_PATTERN}|{_FLOAT_PATTERN}"))
+
     def leading_zero(self, node: yaml.ScalarNode) -> Any:
         raise yaml.constructor.ConstructorError(
             None,
@@ -49,6 +63,18 @@ class _Loader(yaml.SafeLoader):
             "leading zeros, or in quotes where it is text",
             node.start_mark,
         )
+
+
+def _as_plain(node: yaml.ScalarNode, pattern: str) -> yaml.ScalarNode:
+    if not isinstance(node, yaml.ScalarNode) or re.fullmatch(pattern, node.value) is None:
+        raise yaml.constructor.ConstructorError(
+            None,
+            None,
+            f"{node.value!r} is tagged as a number; wanted one in plain decimal digits, without "
+            "leading zeros, `_` and `:`",
+            node.start_mark,
+        )
+    return node
 
 
 def _resolve(tag: str, pattern: str, first: str) -> None:
@@ -60,14 +86,11 @@ _resolve(_NULL, "~|null|Null|NULL", "~nN")
 _resolve(_NULL, "", "")
 _resolve(_BOOL, "true|True|TRUE|false|False|FALSE", "tTfF")
 _resolve(_OCTAL, r"[-+]?0[0-9]+", "-+0")
-_resolve(_INT, r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789")
-_resolve(
-    _FLOAT,
-    r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-    "-+.0123456789",
-)
+_resolve(_INT, _INT_PATTERN, "-+0123456789")
+_resolve(_FLOAT, _FLOAT_PATTERN, "-+.0123456789")
 _resolve(_MERGE, "<<", "<")
+_Loader.add_constructor(_INT, _Loader.plain_int)
+_Loader.add_constructor(_FLOAT, _Loader.plain_float)
 _Loader.add_constructor(_OCTAL, _Loader.leading_zero)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,12 +103,11 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
             check_text(str(path))
             _check_quotes(path)
             rows = pd.read_csv(
-                text_stream(str(path)),
+                io.TextIOWrapper(text_stream(str(path)), "utf-8-sig", newline=""),
                 header=None,
                 dtype=str,
                 keep_default_na=False,
                 skip_blank_lines=False,
-                encoding="utf-8-sig",
             )
             names = rows.iloc[0].to_list()
             known = _known_columns(path, names)

@@ -74,6 +74,15 @@ def draft(name: str, files: Files, sample: Sample, guess: Guess, contract: Path)
         unsure.append("the text's encoding: it is not UTF-8, cp1252 was taken (input.csv.encoding)")
     if not files.named:
         unsure.append("the columns' names: the text has no line of them")
+    if taken := [
+        f"{word} in {counted(rows, 'row')} of {column.name}"
+        for column in guess.categorical
+        for word, rows in sample.nulls.get(column.name, {}).items()
+    ]:
+        unsure.append(
+            f"what stands for no value: {', '.join(taken)}{_of_sample(sample)} was taken for none; "
+            "what is a value goes out of input.csv.null_values"
+        )
     if not sample.whole:
         unsure.append("the log's size: it is large, and only a part of its files was read")
     splits, why_splits = choose_splits(first, last, guess)
@@ -90,6 +99,11 @@ def draft(name: str, files: Files, sample: Sample, guess: Guess, contract: Path)
         )
     )
     return Draft(text, config + "\n", first, last, alpha, tuple(unsure))
+
+
+def _of_sample(sample: Sample) -> str:
+    kept = sample.table.num_rows
+    return "" if kept == sample.rows else f" (of {counted(kept, 'row')} looked at)"
 
 
 def _pattern(files: Files, sample: Sample, seconds: Floats) -> tuple[str, str]:

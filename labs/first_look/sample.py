@@ -8,8 +8,9 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,12 @@ import pyarrow.csv as pc_csv
 
 from common.arrays import Ints
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
-from components.example_gen.readers.head import check_compression, check_text, is_log_file
+from components.example_gen.readers.head import (
+    check_columns,
+    check_compression,
+    check_text,
+    is_log_file,
+)
 from components.example_gen.readers.text import damage_named, open_text, text_stream
 from schemas.contract import CsvFormat
 from schemas.errors import InputError
@@ -46,6 +52,7 @@ _ENDINGS = {
     ".tfrecords": "tfrecord",
 }
 _PACKED = (".gz", ".zst", ".bz2", ".lz4")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)(\D?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
@@ -78,12 +85,14 @@ class Sample:
     Attributes:
       rows: read; all of the log's unless `whole` is false.
       file_of_row: int64 [n], place in `Files.paths` of each row's file.
+      nulls: of text, the words of `NULLS` that were taken for no value: rows by column and word.
     """
 
     table: pa.Table
     rows: int
     whole: bool
     file_of_row: Ints
+    nulls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def find_files(places: Sequence[Path]) -> Files:
@@ -187,11 +196,12 @@ def _dialect(paths: Sequence[Path]) -> tuple[CsvFormat, bool]:
     """
     path, encoding = paths[0], _encoding(paths)
     check_text(str(path), encoding)
-    with open_text(str(path), encoding) as file:
+    with _one_line(path, encoding), open_text(str(path), encoding) as file:
         lines = list(itertools.islice(file, DIALECT_LINES))
     best: tuple[int, str, list[list[str]]] = (1, ",", [])
     for delimiter in ",\t;|":
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        with _one_line(path, encoding):
+            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
         widths = {len(row) for row in rows}
         if len(widths) == 1 and (width := widths.pop()) > best[0]:
             best = (width, delimiter, rows)
@@ -201,16 +211,40 @@ def _dialect(paths: Sequence[Path]) -> tuple[CsvFormat, bool]:
             f"{path}: no delimiter of , tab ; | gives each of the first {len(lines)} lines as many "
             "values; wanted a table of text"
         )
-    head = rows[0]
-    names = not any(_is_number(cell) for cell in head) and len({*head}) == width
+    names = _is_header(rows[0], rows[1:])
     columns = () if names else tuple(f"column_{i}" for i in range(1, width + 1))
     return CsvFormat(delimiter=delimiter, columns=columns, encoding=encoding), names
+
+
+def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Whether a table's first line names its columns: it has words above most columns of amounts.
+
+    Where no column is of amounts: whether it has no amount itself, and no word twice.
+    """
+    below = [[cell for cell in column if cell not in NULLS] for column in zip(*others, strict=True)]
+    amounts = [i for i, column in enumerate(below) if column and all(map(_is_amount, column))]
+    if not amounts:
+        return not any(map(_is_amount, first)) and len({*first}) == len(first)
+    words = [i for i in amounts if first[i] not in NULLS and not _is_amount(first[i])]
+    return 2 * len(words) > len(amounts)
+
+
+@contextmanager
+def _one_line(path: Path, encoding: str) -> Iterator[None]:
+    """Ends what text that cannot be read raises as an `InputError`."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise InputError(f"{path}: not text in {encoding}: {error}") from error
+    except (pa.ArrowException, OSError, EOFError, KeyError, csv.Error) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from error
 
 
 def _encoding(paths: Sequence[Path]) -> str:
     """UTF-8 where all is, by the first and the last file's beginnings; else what Windows writes."""
     for path in {paths[0], paths[-1]}:
         with (
+            _one_line(path, "utf-8"),
             damage_named(str(path)),
             pa.input_stream(str(path), compression="detect") as stream,
         ):
@@ -224,7 +258,10 @@ def _encoding(paths: Sequence[Path]) -> str:
     return "utf-8"
 
 
-def _is_number(text: str) -> bool:
+def _is_amount(text: str) -> bool:
+    """Whether a cell is a number, or a date."""
+    if _DAY.match(text):
+        return True
     try:
         float(text)
     except ValueError:
@@ -255,7 +292,17 @@ def read_sample(files: Files) -> Sample:
         raise InputError(f"{files.paths[0]}: no row in this file or any other")
     table = _together(parts)
     of_file = table[_FILE].to_numpy().astype(np.int64)
-    return Sample(table.drop([_FILE]), rows, len(chosen) == len(files.paths), of_file)
+    table, nulls = table.drop([_FILE]), {}
+    if files.form == "csv":
+        nulls = {name: _words_for_none(table[name]) for name in table.schema.names}
+        none = pa.array(NULLS)
+        table = pa.table({n: pc.if_else(pc.is_in(table[n], none), None, table[n]) for n in nulls})
+    return Sample(table, rows, len(chosen) == len(files.paths), of_file, nulls)
+
+
+def _words_for_none(column: pa.ChunkedArray) -> dict[str, int]:
+    found = pc.value_counts(column.filter(pc.is_in(column, pa.array(NULLS))))
+    return dict(zip(*(found.field(i).to_pylist() for i in (0, 1)), strict=True))
 
 
 _FILE = "\0file"
@@ -284,9 +331,9 @@ def _together(parts: Sequence[pa.Table]) -> pa.Table:
     names = list(dict.fromkeys(name for part in parts for name in part.schema.names))
     kinds: dict[str, set[pa.DataType]] = {name: set() for name in names}
     for part in parts:
-        for field in part.schema:
-            if not pa.types.is_null(field.type):
-                kinds[field.name].add(field.type)
+        for one in part.schema:
+            if not pa.types.is_null(one.type):
+                kinds[one.name].add(one.type)
 
     def column(part: pa.Table, name: str) -> pa.ChunkedArray:
         one = next(iter(kinds[name])) if len(kinds[name]) == 1 else pa.string()
@@ -303,7 +350,7 @@ def _batches(files: Files, path: Path) -> Iterator[pa.RecordBatch]:
     if files.form == "parquet":
         try:
             file = parquet_file(str(path))
-            names = _once(file.schema_arrow.names)
+            names = _usable(path, file.schema_arrow.names)
         except UNREADABLE as error:
             raise InputError(f"{path}: not a Parquet file: {error}") from error
         yield from parquet_batches(str(path), file, names, BATCH_ROWS)
@@ -313,9 +360,21 @@ def _batches(files: Files, path: Path) -> Iterator[pa.RecordBatch]:
         yield from _example_batches(path)
 
 
-def _once(names: Sequence[str]) -> list[str]:
-    """Names that a contract can use: there once, and not empty."""
-    return [name for name in names if name and list(names).count(name) == 1]
+def _usable(path: Path, names: Sequence[str]) -> list[str]:
+    """Names of columns, without the empty ones.
+
+    Raises:
+      InputError: a name that no contract can say which column it is of: one that is there twice,
+        or has a line break or another control character in it.
+    """
+    named = [name for name in names if name]
+    check_columns(str(path), named, list(dict.fromkeys(named)))
+    if odd := [name for name in named if _CONTROL.search(name)]:
+        raise InputError(
+            f"{path}: column {odd[0]!r} has a line break or another control character in its name; "
+            "wanted one without"
+        )
+    return named
 
 
 def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
@@ -323,11 +382,12 @@ def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
     if form.columns:
         names = list(form.columns)
     else:
-        with open_text(str(path), form.encoding) as file:
+        with _one_line(path, form.encoding), open_text(str(path), form.encoding) as file:
             names = next(csv.reader(file, delimiter=form.delimiter), [])
-    wanted = _once(names)
-    try:
-        with pc_csv.open_csv(
+    wanted = _usable(path, names)
+    with (
+        _one_line(path, form.encoding),
+        pc_csv.open_csv(
             text_stream(str(path), form.encoding),
             read_options=pc_csv.ReadOptions(
                 use_threads=False, column_names=list(form.columns) or None
@@ -341,14 +401,13 @@ def _text_batches(path: Path, form: CsvFormat) -> Iterator[pa.RecordBatch]:
             convert_options=pc_csv.ConvertOptions(
                 include_columns=wanted,
                 column_types=dict.fromkeys(wanted, pa.binary()),
-                null_values=list(NULLS),
+                null_values=[""],
                 strings_can_be_null=True,
             ),
-        ) as reader:
-            for batch in reader:
-                yield pa.RecordBatch.from_arrays([_decoded(c) for c in batch.columns], wanted)
-    except (pa.ArrowException, OSError, EOFError, KeyError, UnicodeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+        ) as reader,
+    ):
+        for batch in reader:
+            yield pa.RecordBatch.from_arrays([_decoded(c) for c in batch.columns], wanted)
 
 
 def _decoded(column: pa.Array) -> pa.Array:
@@ -366,7 +425,7 @@ def _example_batches(path: Path) -> Iterator[pa.RecordBatch]:
     check_compression(str(path))
     for decoded in decoded_examples(str(path)):
         columns = [_scalar(column) for column in decoded.columns]
-        yield pa.RecordBatch.from_arrays(columns, decoded.schema.names)
+        yield pa.RecordBatch.from_arrays(columns, _usable(path, decoded.schema.names))
 
 
 def _scalar(column: pa.Array) -> pa.Array:

@@ -139,3 +139,16 @@ def test_settings_survive_yaml(tmp_path: Path) -> None:
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     assert load_config(str(path)) == config
+
+
+def test_a_contract_is_no_config_nor_a_config_a_contract() -> None:
+    shipped = SCHEMA_DIR / "complete_journey.yaml"
+    with pytest.raises(InputError) as caught:
+        load_config(str(shipped))
+    wanted = "that is a contract; wanted a config, which names it under `contract`"
+    assert str(caught.value) == f"{shipped}: {wanted}"
+    config = CONFIG_DIR / "complete_journey.yaml"
+    with pytest.raises(InputError) as caught:
+        load_contract(str(config))
+    wanted = "that is a config; wanted the contract, which it names under `contract`"
+    assert str(caught.value) == f"{config}: {wanted}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from pydantic import Field, PositiveInt
 
-from schemas.base import Frozen
+from schemas.base import Days, Frozen
 from schemas.checked import checked, checked_json, checked_yaml
 from schemas.errors import InputError
 
@@ -54,17 +56,46 @@ def test_what_cannot_be_read_is_one_line() -> None:
 
 class Flags(Frozen):
     width: PositiveInt = 1
+    days: Days = 1
     rates: tuple[float, ...] = ()
     either: int | bool = 0
     deep: bool = False
     sizes: tuple[Size, ...] = ()
     options: dict[str, object] = Field(default_factory=dict)
+    shares: Mapping[str, float] = Field(default_factory=dict)
 
 
-@pytest.mark.parametrize("text", ["width: true", "rates: [0.5, false]", "sizes: [{width: true}]"])
+@pytest.mark.parametrize(
+    "text",
+    ["width: true", "rates: [0.5, false]", "shares: {a: true}", "sizes: [{width: true}]"],
+)
 def test_true_and_false_are_no_numbers(text: str) -> None:
     with pytest.raises(InputError, match=r"flags: .*wanted neither true nor false"):
         checked_yaml(Flags, text, "flags")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("width: '6_4'", "width: 6_4", "width: '064'", "width: ' 64'", "width: ٦٤"),
+        *("shares: {a: '0_5'}", "rates: [1_0e-2]", "rates: ['00.5']", "sizes: [{width: '6_4'}]"),
+    ],
+)
+def test_texts_that_only_some_readers_take_for_a_number_are_none(text: str) -> None:
+    with pytest.raises(InputError, match=r"flags: .*wanted a number in plain decimal digits"):
+        checked_yaml(Flags, text, "flags")
+
+
+def test_plain_texts_of_numbers_are_numbers() -> None:
+    found = checked_yaml(Flags, "{width: '64', rates: ['0.5', '1e-3', '-0']}", "flags")
+    assert (found.width, found.rates) == (64, (0.5, 0.001, 0.0))
+    assert checked(Size, {"width": 1, "names": ["6_4", "050"]}, "size").names == ("6_4", "050")
+
+
+@pytest.mark.parametrize("key", ["days: 0x{}", "rates: [0x{}]", "sizes: [0x{}]"])
+def test_a_number_of_too_many_digits_is_one_short_line(key: str) -> None:
+    with pytest.raises(InputError, match=r"^flags: [^\n]{1,150}$"):
+        checked_yaml(Flags, key.format("f" * 5000), "flags")
 
 
 def test_true_and_false_are_themselves() -> None:

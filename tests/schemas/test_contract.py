@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import encodings.aliases
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from schemas.checked import checked
 from schemas.contract import (
@@ -14,6 +19,7 @@ from schemas.contract import (
     SETUP_BUCKETS,
     Categorical,
     Contract,
+    CsvFormat,
     Numeric,
     load_contract,
 )
@@ -73,18 +79,51 @@ def test_shipped_contracts_have_the_features_that_they_list(path: Path) -> None:
 
 def test_a_zone_is_one_that_is_known() -> None:
     assert contract(timestamp_zone="Europe/Berlin").timestamp_zone == "Europe/Berlin"
-    for zone in ("Europe/Bärlin", "../etc/passwd", ""):
+    odd = ("localtime", "Factory", "posix/Europe/Berlin", "right/UTC", "posixrules", "tzdata.zi")
+    for zone in ("Europe/Bärlin", "../etc/passwd", "", *odd):
         with pytest.raises(InputError, match="timestamp_zone: no such time zone"):
             contract(timestamp_zone=zone)
 
 
-@pytest.mark.parametrize("encoding", ["cp125", "hex", "a\0b"])
+def test_every_zone_that_is_taken_localises() -> None:
+    times = pa.array([1_700_000_000], pa.timestamp("s"))
+    for zone in available_timezones():
+        try:
+            contract(timestamp_zone=zone)
+        except InputError:
+            continue
+        pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="latest")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        *("cp125", "hex", "a\0b", "rot13", "undefined"),
+        *("punycode", "idna", "utf-7", "unicode_escape", "raw_unicode_escape", "hz"),
+    ],
+)
 def test_an_encoding_is_one_of_text(encoding: str) -> None:
     form = {"format": "csv", "pattern": "*"}
     read = contract(input=form | {"csv": {"encoding": "UTF8"}})
     assert read.input.csv.encoding == "utf-8"
+    for common in ("ascii", "latin-1", "cp1252", "utf-8-sig", "utf-16", "utf-32-le", "gb18030"):
+        contract(input=form | {"csv": {"encoding": common}})
     with pytest.raises(InputError, match=r"csv\.encoding: no such encoding of text"):
         contract(input=form | {"csv": {"encoding": encoding}})
+
+
+def test_every_encoding_that_is_taken_gives_its_lines_back() -> None:
+    line = 'a,b;c\td|"e\\u0041 +AEE- ~{~}",2026-01-31T12:00:00\r\n'
+    taken = 0
+    for encoding in {*encodings.aliases.aliases.values()}:
+        try:
+            CsvFormat(encoding=encoding)
+        except ValidationError:
+            continue
+        raw = pa.BufferReader(line.encode(encoding))
+        assert pa.transcoding_input_stream(raw, encoding, "utf-8").read() == line.encode(), encoding
+        taken += 1
+    assert taken > 50
 
 
 def test_a_query_says_what_labels_mean() -> None:

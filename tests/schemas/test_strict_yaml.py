@@ -24,6 +24,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("2026-02-20", "2026-02-20"),
         ("2024-13-45", "2024-13-45"),
         ("'050'", "050"),
+        ("[!!int '50', !!int 0x1F, !!float '50', !!float 1e-3]", [50, 31, 50.0, 0.001]),
         ("a: &a {x: 1}\nb: {<<: *a, y: 2}", {"a": {"x": 1}, "b": {"x": 1, "y": 2}}),
         ("a: &a {x: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b}", {
             "a": {"x": 1}, "b": {"x": 2}, "c": {"x": 2},
@@ -56,8 +57,15 @@ def test_scalars_are_those_of_yaml_1_2(text: str | bytes, wanted: object) -> Non
         ("!!python/object:os.system x", r"could not determine a constructor"),
         ("a: !!bool x", r"its tag or escape cannot stand for"),
         ("a: !!timestamp foo", r"its tag or escape cannot stand for"),
-        ("a: !!int ''", r"its tag or escape cannot stand for"),
-        ("a: !!float '_'", r"its tag or escape cannot stand for"),
+        *(
+            (f"a: !!{tag} {text!r}", rf"'{text}' is tagged as a number; wanted .*plain")
+            for tag, texts in {
+                "int": ("", "050", "1:30", "6_4", "0b11", "0o62", " 5", "5.0"),
+                "float": ("", "_", "1_0e-2", "1:30.5", "050", "00.5e", "nan"),
+            }.items()
+            for text in texts
+        ),
+        ("a: !!int [1]", r"tagged as a number|expected a scalar"),
         ('a: "\\UFFFFFFFF"', r"its tag or escape cannot stand for"),
     ],
 )

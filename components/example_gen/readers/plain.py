@@ -162,12 +162,10 @@ class CsvSource(FileSource):
 
 END = "\x1e"
 """Begins the torn row that is added to every file."""
-
-
 BEHIND = "\x1d"
 """Stands before text behind a closing quote, in a field of its own."""
 LONGEST_QUOTED = 4 * BLOCK_BYTES
-"""Of a quoted value that is looked through; Arrow refuses longer ones."""
+"""Of a quoted value. Arrow refuses rows of more than a block or two."""
 
 
 class QuoteMarks:
@@ -194,12 +192,19 @@ class QuoteMarks:
         self.held = b""
 
     def marked(self, data: bytes) -> bytes:
-        """The bytes with their marks, up to the last field that is known to be whole."""
+        """The bytes with their marks, up to the last field that is known to be whole.
+
+        Raises:
+          EOFError: a quoted value does not end.
+        """
         if not self.held and b'"' not in data:
             self._before = data[-1:]
             return data
         if len(self.held) > LONGEST_QUOTED:
-            return data
+            raise EOFError(
+                f"a value of more than {LONGEST_QUOTED:,} bytes within quotes; wanted each quoted "
+                "value closed"
+            )
         data, start, parts = self._before + self.held + data, 1, []
         while (stop := self._end_of_sound(data, start)) < len(data):
             quoted = self._quoted.match(data, stop)

@@ -27,17 +27,17 @@ class TextStream(io.BufferedIOBase):
     def __init__(
         self, path: str, stream: pa.NativeFile | io.BufferedReader, first: int = 0
     ) -> None:
-        self._path, self._stream, self._place = path, stream, first
+        self.name, self._stream, self._place = path, stream, first
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        with damage_named(self._path):
+        with damage_named(self.name):
             data = bytes(self._stream.read(None if size is None or size < 0 else size))
         if (nul := data.find(0)) >= 0:
             raise InputError(
-                f"{self._path}: a NUL at byte {self._place + nul} of the text; wanted text, which "
+                f"{self.name}: a NUL at byte {self._place + nul} of the text; wanted text, which "
                 "has none"
             )
         self._place += len(data)

@@ -229,6 +229,18 @@ def test_a_quoted_value_that_ends_in_an_escaped_quote_takes_in_the_next_rows(
     assert words[0].startswith("seen text behind a closing quote over 2 lines: ")
 
 
+def test_a_quoted_value_without_measure_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(plain, "LONGEST_QUOTED", 4 * 512)
+    lines = [f"x,{NOON + i},0,a" for i in range(999)]
+    lines[300] = '"' + lines[300]
+    (tmp_path / "clicks.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
+    with pytest.raises(InputError, match=r"clicks.csv: a value of more than 2,048 bytes within"):
+        read(contract("csv"), tmp_path)
+
+
 def test_names_with_text_behind_a_closing_quote_are_refused(tmp_path: Path) -> None:
     head = ",".join(COLUMNS).replace("note", '"no"te')
     (tmp_path / "clicks.csv").write_text(f"{head}\nx,{NOON},0,a\n")

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from labs.first_look.columns import look_at
 from labs.first_look.draft import Totals, choose_alpha
+from labs.first_look.sample import find_files, read_sample
 from pipeline.cli import main
 from pipeline.config import PipelineConfig, load_config
 from schemas.contract import Contract
@@ -466,3 +467,88 @@ def test_text_in_another_encoding_is_read(folder: Path, encoding: str) -> None:
     assert ("cp1252 was taken" in output) == (encoding == "cp1252")
     done = CliRunner().invoke(main, ["check", "--config", str(folder / "mine-config.yaml")])
     assert f"{ROWS:,} in the window, 0 of them break the contract" in done.output
+
+
+BODY = "1767276094,,0,a7,p19,48.42\n1767254231,1767410121,1,a1,p16,49.38\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("time,paid,y,shop,site,price\n" + BODY, True),
+        ("time,paid,007,shop,2024,price\n" + BODY, True),
+        ("1,2,3,4,5,6\n" + BODY, False),
+        (BODY, False),
+        ("2026-01-01,a,b\n2026-01-02,c,d\n", False),
+        ("day,a,007\n2026-01-01,b,c\n2026-01-02,d,e\n", True),
+        ("shop,site\na,b\nc,d\n", True),
+        ("a,a\nb,c\nd,e\n", False),
+        ("shop,2024\na,b\n", False),
+        ("time,price\n", True),
+    ],
+)
+def test_a_line_of_names_has_words_above_amounts(text: str, named: bool, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(text)
+    found = find_files([tmp_path])
+    assert found.named == named
+    width = text.split("\n")[0].count(",") + 1
+    assert len(found.csv.columns) == (0 if named else width)
+
+
+def renamed(old: str, new: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        write_csv(clicks(), folder)
+        header, body = (folder / "log.csv").read_text().split("\n", 1)
+        (folder / "log.csv").write_text(f"{header.replace(old, new)}\n{body}")
+
+    return write
+
+
+def doubled_parquet(folder: Path) -> None:
+    columns = clicks()
+    names = ["price" if name == "temper" else name for name in columns]
+    pq.write_table(pa.table(list(columns.values()), names), folder / "log.parquet")
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a name twice": (renamed("temper", "price"), "column price is there more than once; wanted"),
+    "a name twice, Parquet": (doubled_parquet, "column price is there more than once; wanted one"),
+    "a line break in a name": (renamed("price", "pri\nce"), r"column 'pri\nce' has a line break"),
+    "bytes": (
+        lambda p: (p / "log.csv").write_bytes(bytes(range(1, 256)) * 9),
+        "not text in cp1252",
+    ),
+    "a long field": (
+        lambda p: (p / "log.csv").write_text(f"a,b\n1,{'x' * 200_000}\n"),
+        "field larger than field limit",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_cannot_be_read_is_refused_in_one_line(case: str, folder: Path) -> None:
+    write, wanted = UNREADABLE[case]
+    write(folder / "log")
+    done = init(folder)
+    assert done.exit_code == 2
+    assert done.output.startswith(f"Error: {folder / 'log' / 'log.'}"), done.output
+    assert wanted in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_words_taken_for_no_value_are_told(folder: Path) -> None:
+    columns = clicks()
+    columns["site"] = [
+        "NA" if i < 30 else "null" if i == 30 else s for i, s in enumerate(columns["site"])
+    ]
+    columns["temper"] = ["NaN" if i < 9 else str(t) for i, t in enumerate(columns["temper"])]
+    write_csv(columns, folder / "log")
+    _, _, output = guessed(folder)
+    told = [line for line in output.splitlines() if "what stands for no value" in line]
+    wanted = "NA in 30 rows of site, null in 1 row of site was taken for none"
+    assert [wanted in line for line in told] == [True]
+    # Among numbers such a word can be nothing else.
+    assert "temper" not in told[0]
+    sample = read_sample(find_files([folder / "log"]))
+    assert sample.nulls["temper"] == {"NaN": 9}
+    assert sample.table["site"].null_count == 31
