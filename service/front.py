@@ -76,7 +76,8 @@ class Front:
             loaded = self.live.current()
             if loaded is None:
                 name = self.settings.serving_dir.name
-                raise UnavailableError(f"no version in {name} could be loaded")
+                state = "could be loaded" if self.live.refusals else "is loaded yet"
+                raise UnavailableError(f"no version in {name} {state}")
             try:
                 return await loaded.contents.ask(body, kind)
             except RetiredError:

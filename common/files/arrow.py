@@ -24,13 +24,17 @@ Source: TypeAlias = str | Path | pa.NativeFile
 
 
 def parquet_file(source: Source) -> pq.ParquetFile:
-    """A file's columns, to be read batch by batch; raises as pyarrow does."""
-    return pq.ParquetFile(source)
+    """A file's columns, to be read batch by batch; raises as pyarrow does.
+
+    INT96, in which Spark and Hive keep times, are microseconds: in nanoseconds, what pyarrow makes
+    of them, the year 2610 would be 2026.
+    """
+    return pq.ParquetFile(source, coerce_int96_timestamp_unit="us")
 
 
 def parquet_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
     """The whole file, or some of its columns; raises as pyarrow does."""
-    table = pq.ParquetFile(source).read(None if columns is None else list(columns))
+    table = parquet_file(source).read(None if columns is None else list(columns))
     # A damaged page can leave a column shorter than the others.
     table.validate()
     return table

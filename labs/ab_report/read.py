@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from common.files.apart import foreign_table
+from common.files.arrow import open_parquet
 from components.example_gen.readers.head import check_text
 from schemas.errors import InputError
 
@@ -19,8 +21,22 @@ CLICKS, IMPRESSIONS, REQUESTS, BUDGET = "clicks", "impressions", "requests", "bu
 REQUIRED = (SETUP, VARIANT, SPEND, CONVERSIONS)
 AMOUNTS = (SPEND, CONVERSIONS, CLICKS, IMPRESSIONS, REQUESTS, BUDGET)
 NAMES = (SETUP, VARIANT, ADVERTISER)
-_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-_TEXTS = (pa.types.is_string, pa.types.is_large_string)
+_PLAIN = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_null,
+)
+_AS_TEXT = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_boolean,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
+"""Of names and days; pandas knows fewer times and zones."""
 SMALLEST, LARGEST = 1e-12, 1e18
 """Amounts other than 0. Sums, squares and ratios of them stay far within a float."""
 
@@ -46,14 +62,6 @@ def read_outcome(path: Path, control: str) -> pd.DataFrame:
         advertisers, or variants other than the control and one more, or no spend.
     """
     table, first_row = _load(path)
-    if missing := [name for name in REQUIRED if name not in table.columns]:
-        raise InputError(
-            f"{path}: no column {missing[0]!r}; seen {', '.join(map(str, table.columns))}; "
-            f"wanted {', '.join(REQUIRED)}"
-        )
-    known = dict.fromkeys((*REQUIRED, *AMOUNTS, *NAMES, DAY))
-    if twice := [name for name in known if (table.columns == name).sum() > 1]:
-        raise InputError(f"{path}: column {twice[0]!r} is there more than once; wanted one")
     if table.empty:
         raise InputError(f"{path}: no rows; wanted one per setup and variant")
     amounts = [name for name in AMOUNTS if name in table.columns]
@@ -98,10 +106,13 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
                 skip_blank_lines=False,
                 encoding="utf-8-sig",
             )
+            names = rows.iloc[0].to_list()
+            known = _known_columns(path, names)
             table = rows.iloc[1:].reset_index(drop=True)
-            return table.set_axis(rows.iloc[0].to_list(), axis=1), 2
+            return table.set_axis(names, axis=1)[known], 2
         if path.suffix.lower() in (".parquet", ".pq"):
-            return _plain(path, foreign_table(str(path))).to_pandas(), 1
+            known = _known_columns(path, open_parquet(str(path)).schema_arrow.names)
+            return _plain(path, foreign_table(str(path), known)).to_pandas(), 1
     except InputError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
@@ -110,17 +121,39 @@ def _load(path: Path) -> tuple[pd.DataFrame, int]:
     raise InputError(f"{path}: ends with {path.suffix!r}; wanted .csv or .parquet")
 
 
+def _known_columns(path: Path, names: Sequence[str]) -> list[str]:
+    """Those of the file's columns that are read; raises `InputError` where one is missing or there
+    more than once."""
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}; seen {', '.join(map(str, names))}; "
+            f"wanted {', '.join(REQUIRED)}"
+        )
+    known = [name for name in dict.fromkeys((*AMOUNTS, *NAMES, DAY)) if name in names]
+    if twice := [name for name in known if list(names).count(name) > 1]:
+        raise InputError(f"{path}: column {twice[0]!r} is there more than once; wanted one")
+    return known
+
+
 def _plain(path: Path, table: pa.Table) -> pa.Table:
-    """The table with text for bytes; raises `InputError` where an amount's column holds neither
-    numbers nor text, such as bools, which pandas takes for numbers too."""
+    """The table with text for bytes, dates and times.
+
+    Raises:
+      InputError: a column holds what is neither a number nor text, such as lists; or what pandas
+        would take for numbers, such as the bools of an amount.
+    """
     columns = []
     for name, column in zip(table.schema.names, table.columns, strict=True):
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        tests = (*_NUMBERS, *_TEXTS, pa.types.is_null)
-        if name in AMOUNTS and not any(test(kind) for test in tests):
-            raise InputError(f"{path}: column {name!r}: seen {kind}, wanted numbers")
-        is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-        columns.append(column.cast(pa.string()) if is_bytes else column)
+        kinds = _PLAIN if name in AMOUNTS else (*_PLAIN, *_AS_TEXT)
+        if not any(test(kind) for test in kinds):
+            wanted = "numbers" if name in AMOUNTS else "text or whole numbers"
+            raise InputError(f"{path}: column {name!r}: seen {kind}, wanted {wanted}")
+        try:
+            is_text = any(test(kind) for test in _AS_TEXT)
+            columns.append(column.cast(pa.string()) if is_text else column)
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: column {name!r}: seen {kind}: {error}") from error
     return pa.Table.from_arrays(columns, table.schema.names)
 
 

@@ -20,7 +20,12 @@ import pyarrow.csv as pc_csv
 
 from common.arrays import Ints
 from common.files.arrow import UNREADABLE, parquet_batches, parquet_file
-from components.example_gen.readers.head import check_columns, check_compression, check_text
+from components.example_gen.readers.head import (
+    check_columns,
+    check_compression,
+    check_text,
+    is_log_file,
+)
 from components.example_gen.readers.plain import open_text, text_stream
 from schemas.contract import CsvFormat
 from schemas.errors import InputError
@@ -120,10 +125,10 @@ def _below(place: Path) -> list[Path]:
     files = [
         path
         for path in place.rglob("*")
-        if path.is_file()
-        and path.stat().st_size
-        and _ending(path) in _ENDINGS
+        if _ending(path) in _ENDINGS
         and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
+        and is_log_file(path, folders=True)
+        and path.stat().st_size
     ]
     if not files:
         raise InputError(f"{place}: no file below that ends in one of {', '.join(_ENDINGS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,7 +26,7 @@ WANTED = {
     "transform_graph": "Transform",
     "examples": "ClickLogGen",
 }
-"""Output -> the component that makes it."""
+"""Output -> the node that makes it."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,20 @@ def _outputs(store: Path, run_id: str) -> dict[str, str]:
     if context is None:
         raise InputError(f"{store}: holds no run {run_id!r}; wanted the store that it ran with")
     executions: list[Any] = handle.get_executions_by_context(context.id)
-    events = handle.get_events_by_execution_ids([execution.id for execution in executions])
+    nodes = {e.id: _node(handle.get_contexts_by_execution(e.id)) for e in executions}
+    events = handle.get_events_by_execution_ids(list(nodes))
+    # Outputs of other nodes have the same names: the served fit's Transform has a graph too.
     made = [
         (event.path.steps[0].key, event.artifact_id)
         for event in events
-        if event.type == metadata_store_pb2.Event.OUTPUT and event.path.steps[0].key in WANTED
+        if event.type == metadata_store_pb2.Event.OUTPUT
+        and WANTED.get(event.path.steps[0].key) == nodes[event.execution_id]
     ]
     artifacts = handle.get_artifacts_by_id([number for _, number in made])
     uris = {a.id: place_here(store.parent, str(a.uri)) for a in artifacts}
     return {name: uris[number] for name, number in made}
+
+
+def _node(contexts: Iterable[Any]) -> str | None:
+    """Id of the DAG's node that an execution is of: TFX names a context `<pipeline>.<node>`."""
+    return next((c.name.rsplit(".", 1)[-1] for c in contexts if c.type == "node"), None)

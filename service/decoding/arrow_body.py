@@ -8,6 +8,7 @@ Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,11 @@ from service.models.inputs import InputSchema, RawFeatures
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 LARGEST_SCHEMA = 2**18
 """Bytes of a stream's schema, at most."""
+
+_OURS = (b"request_id", b"key", b"context")
+_OF_LIBRARIES = re.compile(rb"pandas|r|.*[:.].*", re.DOTALL)
+"""Metadata that pandas, R and Arrow's own extensions (`ARROW:...`) write and that says nothing of a
+candidate. Any other is a misspelt one of ours."""
 
 _TEXTS = (pa.string(), pa.large_string())
 _NUMBERS = (pa.float32(), pa.float64(), pa.int32(), pa.int64())
@@ -178,7 +184,7 @@ def _checked_rows(body: bytes) -> int:
     schema = messages.read_next_message()
     if schema.metadata.size > LARGEST_SCHEMA:
         raise BadFieldError("", f"schema of {schema.metadata.size} bytes; wanted {LARGEST_SCHEMA}")
-    _refuse_second_keys(schema.metadata.to_pybytes())
+    _refuse_keys(schema.metadata.to_pybytes())
     batch = messages.read_next_message()
     if batch.type != "record batch":
         raise BadFieldError("", f"a {batch.type} message; wanted a record batch of plain columns")
@@ -197,8 +203,8 @@ def _checked_rows(body: bytes) -> int:
     raise BadFieldError("", "more than one record batch; wanted one")
 
 
-def _refuse_second_keys(schema: bytes) -> None:
-    """Refuses a schema whose metadata has a key twice, of which pyarrow takes the first."""
+def _refuse_keys(schema: bytes) -> None:
+    """Refuses a schema whose metadata has an unknown key, or one twice: pyarrow takes the first."""
     header = _child(_root(schema), _MESSAGE_HEADER)
     place = header.Offset(_slot(_SCHEMA_METADATA)) if header else 0
     if header is None or not place:
@@ -208,9 +214,12 @@ def _refuse_second_keys(schema: bytes) -> None:
     for i in range(header.VectorLen(place)):
         pair = Table(header.Bytes, header.Indirect(start + 4 * i))
         key = pair.String(pair.Pos + pair.Offset(_slot(_PAIR_KEY)))
+        name = key.decode(errors="replace")[:LONGEST_TEXT]
         if key in seen:
-            name = key.decode(errors="replace")[:LONGEST_TEXT]
             raise BadFieldError(name, "is there twice in the schema's metadata")
+        if key not in _OURS and not _OF_LIBRARIES.fullmatch(key):
+            ours = ", ".join(k.decode() for k in _OURS)
+            raise BadFieldError(name, f"unknown key of the schema's metadata; wanted {ours}")
         seen.add(key)
 
 

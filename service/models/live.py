@@ -144,7 +144,8 @@ class Live:
             pause = min(LONGEST_PAUSE, 2.0 ** (attempts - 1))
             reason = " ".join(str(error).split()) or type(error).__name__
             self._refusals[number] = Refusal(reason, attempts, self._clock() + pause)
-            logger.error("version %d refused, %s goes on serving: %s", number, before, reason)
+            kept = "none serves" if before is None else f"{before} goes on serving"
+            logger.error("version %d refused, %s: %s", number, kept, reason)
             self._metrics.refused()
             return False
         self._current = Loaded(number, contents)
@@ -152,7 +153,8 @@ class Live:
             replaced.contents.retire()
         self._refusals.pop(number, None)
         seconds = self._clock() - start
-        logger.info("version %d serves now, %s before it (%.2f s)", number, before, seconds)
+        was = "the first" if before is None else f"after {before}"
+        logger.info("version %d serves now, %s (%.2f s)", number, was, seconds)
         self._metrics.loaded(seconds)
         return True
 

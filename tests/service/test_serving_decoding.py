@@ -323,6 +323,10 @@ def test_a_key_twice_is_named() -> None:
     context = {"context": '{"age": 1, "age": 1}'}
     with pytest.raises(BadFieldError, match=r"^context: key 'age' is there twice"):
         ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, context))
+    with pytest.raises(BadFieldError, match=r"^contxt: unknown key of the schema's metadata"):
+        ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, {"contxt": '{"age": 2}'}))
+    of_libraries = {"pandas": "{}", "ARROW:extension:name": "x", "key": "k"}
+    assert ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, of_libraries)).key == "k"
     metadata = pa.KeyValueMetadata([("key", "a"), ("context", "{}"), ("key", "b")])
     with pytest.raises(BadFieldError, match=r"^key: is there twice in the schema's metadata"):
         ARROW_BODIES.decode(arrow({"age": pa.array([1.0])}, metadata))

@@ -328,6 +328,13 @@ def test_not_ready_until_a_version_loads(
     assert client.get("/ready").status_code == 503
     answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a"}]})
     assert answer.status_code == 503
+    assert "no version in serving is loaded yet" in answer.text
+    (tmp_path / "serving" / "5").mkdir(parents=True)
+    while "5" not in client.get("/ready").text:
+        pass
+    answer = client.post("/v1/predict", json={"candidates": [{"setup_id": "a"}]})
+    assert "no version in serving could be loaded" in answer.text
+    (tmp_path / "serving" / "5").rmdir()
     version = ServingFolder(tmp_path / "serving").publish(fill).version
     while client.get("/ready").status_code != 200:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,26 @@ _MAGIC = {
 """First bytes -> what they are, and how the names of such files end."""
 
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+
+
+def is_log_file(path: Path, folders: bool) -> bool:
+    """Whether a path that a log's pattern finds is a file; the rest would be rows left out unseen.
+
+    Args:
+      folders: whether the pattern finds folders besides the files in them.
+
+    Raises:
+      InputError: it is a link to nothing, a pipe, or a folder where `folders` is false.
+    """
+    if path.is_file():
+        return True
+    if folders and path.is_dir():
+        return False
+    if path.is_symlink() and not path.exists():
+        seen = f"a link to {os.readlink(path)}, which is not there"
+    else:
+        seen = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+    raise InputError(f"{path}: {seen}; wanted a file of the log")
 
 
 def check_compression(path: str) -> None:

@@ -16,6 +16,8 @@ from schemas.errors import InputError
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _TEXTS = (pa.binary(), pa.large_binary(), pa.string(), pa.large_string())
+_NANOSECONDS = r"(:[0-9]{2}\.[0-9]{6})[0-9]{1,3}(Z|[+-][0-9:]+)?$"
+"""The end of a date-time, its digits after the microseconds in no group."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def _reader(name: str, contract: Contract) -> tuple[str, Callable[[pa.Array], _R
             return wanted, lambda column: _date_times(column, zone)
         wanted = f"a whole number, a time in {unit} since 1970-01-01"
         if text:
-            wanted += " (a date-time? set `timestamp_unit: iso` in the contract)"
+            wanted += (
+                ", without an exponent (a date-time? set `timestamp_unit: iso` in the contract)"
+            )
         return wanted, lambda column: _seconds(column, PER_SECOND[unit], text, zone)
     if name == roles.label and contract.positive_labels:
         return _labels(contract.positive_labels, text)
@@ -168,9 +172,18 @@ def _seconds(column: pa.Array, per_second: int, text: bool, zone: str | None) ->
         return _moments(column, zone)
     if pa.types.is_floating(column.type) and column.type != pa.float64():
         raise TypeError("it holds times to a minute or worse; wanted int64 or float64")
+    if text and column.type in _TEXTS:
+        column = _without_exponents(column)
     read = _integers(column, text, whole=False)
     none = pc.equal(read.values, NO_CONVERSION)
     return _Read(pc.if_else(none, NO_CONVERSION, pc.divide(read.values, per_second)), read.none)
+
+
+def _without_exponents(column: pa.Array) -> pa.Array:
+    """Text with words in the place of `1.76728E+09`, which a spreadsheet has rounded to hours."""
+    text = _utf8(column)
+    exponents = pc.match_substring_regex(text, r"^\s*[+-]?[0-9.]+[eE]")
+    return pc.if_else(exponents, "rounded", text) if pc.any(exponents).as_py() else text
 
 
 def _date_times(column: pa.Array, zone: str | None) -> _Read:
@@ -178,11 +191,11 @@ def _date_times(column: pa.Array, zone: str | None) -> _Read:
         return _moments(column, zone)
     if column.type not in _TEXTS and not pa.types.is_null(column.type):
         raise TypeError("`timestamp_unit: iso` is for text")
-    text = _utf8(column)
-    # Nanoseconds wrap around in 1677 and 2262, and only they read nine digits of a second.
-    kinds = [pa.timestamp(unit, "UTC") for unit in ("us", "ns")]
+    # Nanoseconds wrap around in 1677 and 2262, and only they would read nine digits of a second.
+    text = pc.replace_substring_regex(_utf8(column), _NANOSECONDS, r"\1\2")
+    kinds = [pa.timestamp("us", "UTC")]
     if zone is not None:
-        kinds += [pa.timestamp(unit) for unit in ("us", "ns")]
+        kinds.append(pa.timestamp("us"))
     seconds = pa.nulls(len(text), pa.int64())
     for kind in kinds:
         if seconds.null_count > text.null_count:

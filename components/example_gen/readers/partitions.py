@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from common.days import to_day
+from components.example_gen.readers.head import is_log_file
 from components.example_gen.readers.source import Window
 from schemas.errors import InputError
 
@@ -21,7 +22,8 @@ def window_files(root: Path, pattern: str, window: Window) -> tuple[str, ...]:
       pattern: glob with `{YYYY}`, `{MM}`, `{DD}` or `{SPAN}` where the day stands.
 
     Raises:
-      InputError: nothing matches, or a day after the first partition has no file.
+      InputError: nothing matches, a day after the first partition has no file, or what matches
+        is no file.
     """
     whole = _glob(root, pattern)
     if not is_partitioned(pattern):
@@ -82,4 +84,5 @@ def _of_day(pattern: str, day: date) -> str:
 
 
 def _matching(pattern: str) -> list[str]:
-    return sorted(f for f in glob.glob(pattern, recursive=True) if Path(f).is_file())
+    found = sorted(glob.glob(pattern, recursive=True))
+    return [path for path in found if is_log_file(Path(path), folders="**" in pattern)]

@@ -1,1 +1,1 @@
-"""What is fitted on the calibration split: level, Platt or isotonic of each tower; the reference."""
+"""What is fitted on the calibration split: level, Platt or isotonic; the reference."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from common.files import apart
 from common.files.apart import foreign_batches, foreign_table
+from common.files.arrow import parquet_table
 from schemas.errors import InputError
 
 
@@ -96,3 +98,13 @@ def test_a_reader_that_has_ended_itself_is_replaced(
     for _ in range(2):
         assert sum(b.num_rows for b in foreign_batches(str(log), ["n"], 500)) == 1000
         time.sleep(0.5)
+
+
+def test_far_years_in_int96_are_what_they_say(tmp_path: Path) -> None:
+    path = tmp_path / "spark.parquet"
+    moments = [datetime(2610, 7, 1), datetime(1441, 6, 5), datetime(2026, 1, 2, 3, 4, 5, 678_901)]
+    times = pa.table({"t": pa.array(moments, pa.timestamp("us"))})
+    pq.write_table(times, path, use_deprecated_int96_timestamps=True)
+    assert pq.ParquetFile(path).schema.column(0).physical_type == "INT96"
+    for table in (foreign_table(str(path)), parquet_table(path)):
+        assert table["t"].to_pylist() == moments

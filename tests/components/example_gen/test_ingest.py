@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -650,6 +651,30 @@ def test_the_root_is_a_folder_and_no_pattern(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     write(folder, "parquet", ROWS)
     assert len(open_source(contract(), folder, WINDOW).shards()) == 1
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link to nothing": (lambda path: path.symlink_to("gone.csv"), "a link to gone.csv"),
+    "a pipe": (os.mkfifo, "a pipe, a socket or a device"),
+    "a folder": (Path.mkdir, "a folder"),
+}
+
+
+@pytest.mark.parametrize("case", NO_FILES)
+def test_what_matches_and_is_no_file_is_named(tmp_path: Path, case: str) -> None:
+    make, seen = NO_FILES[case]
+    write(tmp_path, "csv", ROWS)
+    make(tmp_path / "more.csv")
+    with pytest.raises(InputError, match=rf"more\.csv: {seen}.*; wanted a file of the log"):
+        open_source(contract("csv"), tmp_path, WINDOW).shards()
+
+
+def test_folders_on_the_way_of_a_pattern_are_no_files(tmp_path: Path) -> None:
+    below = tmp_path / "day.csv"
+    below.mkdir()
+    path = write(below, "csv", ROWS)
+    terms = contract("csv", input={"format": "csv", "pattern": "**/*.csv"})
+    assert open_source(terms, tmp_path, WINDOW).shards() == (str(path),)
 
 
 def test_times_in_float32_are_refused(tmp_path: Path) -> None:

@@ -62,7 +62,13 @@ def test_far_years_and_fine_seconds_are_what_they_say() -> None:
     """Nanoseconds in 64 bits wrap around after 2262: 2610 would be a day of 2026."""
     found = read(
         contract(timestamp_unit="iso"),
-        t=["2610-07-24T00:34:33Z", "1441-06-05T00:00:00Z", "2026-01-02T00:00:00.123456789Z"],
+        t=[
+            "2610-07-24T00:34:33Z",
+            "1441-06-05T00:00:00Z",
+            "2026-01-02T00:00:00.123456789Z",
+            "2610-07-01T00:00:00.123456789Z",
+            "2610-07-01T01:00:00.1234567+01:00",
+        ],
     )
     wanted = [
         datetime(y, m, d, H, M, S, tzinfo=UTC).timestamp()
@@ -70,6 +76,8 @@ def test_far_years_and_fine_seconds_are_what_they_say() -> None:
             (2610, 7, 24, 0, 34, 33),
             (1441, 6, 5, 0, 0, 0),
             (2026, 1, 2, 0, 0, 0),
+            (2610, 7, 1, 0, 0, 0),
+            (2610, 7, 1, 0, 0, 0),
         )
     ]
     assert found.batch["t"].to_pylist() == wanted
@@ -142,13 +150,31 @@ def test_numbers_in_text_are_decimal() -> None:
     batch = pa.record_batch([pa.array(text)] * 5, names=list("tyscm"))
     found = normalise(batch, made, "log.csv")
     whole = [number for number, _ in NUMBERS.values()]
-    assert found.batch["t"].to_pylist() == found.batch["y"].to_pylist() == whole
-    assert found.batch["c"].to_pylist() == [-1 if n is None else n for n in whole]
+    assert found.batch["y"].to_pylist() == whole
+    # A time with an exponent has been rounded on the way.
+    times = [None if text == "7e3" else n for text, n in zip(text, whole, strict=True)]
+    assert found.batch["t"].to_pylist() == times
+    assert found.batch["c"].to_pylist() == [-1 if n is None else n for n in times]
     assert found.batch["m"].to_pylist() == [number for _, number in NUMBERS.values()]
     faults = {fault.column: int(fault.rows.sum()) for fault in found.faults}
-    assert faults == {"t": 9, "y": 9, "c": 9, "m": 7}
+    assert faults == {"t": 10, "y": 9, "c": 10, "m": 7}
     broken = {(f.column, int(f.rows.sum())) for f in found.broken_rules(made) if f.column == "m"}
     assert broken == {("m", 7), ("m", 2)}
+
+
+ROUNDED = ["1.76728E+09", "1.7676576e9", " 1e9", "+1.E9", "1767657600"]
+
+
+def test_times_with_an_exponent_are_bad_values() -> None:
+    """What a spreadsheet shows of 1767283456 are three hours of clicks."""
+    found = read(contract(), t=ROUNDED)
+    assert found.batch["t"].to_pylist() == [None] * 4 + [1767657600]
+    [fault] = found.faults
+    assert fault.rows.tolist() == [True] * 4 + [False]
+    assert fault.words(found.batch, 0).startswith(
+        "column t: seen '1.76728E+09', wanted a whole number, a time in s since 1970-01-01, "
+        "without an exponent"
+    )
 
 
 def test_no_conversion_has_many_names() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -167,6 +167,46 @@ def test_amounts_of_other_types_are_refused(tmp_path: Path, spend: pa.Array, see
     pq.write_table(pa.table(columns | {"spend": spend}), path)
     with pytest.raises(InputError, match=rf"test.parquet: column 'spend': seen {seen}"):
         ab_report(path, AbReportSettings())
+
+
+SIDES = {
+    "setup": ["s", "s"],
+    "variant": ["control", "mtl"],
+    "spend": [1, 2],
+    "conversions": [1, 1],
+}
+MARS = pa.array([0, 1], pa.timestamp("us", "Mars/X"))
+ODD_NAMES: dict[str, tuple[str, pa.Array, str]] = {
+    "lists": ("setup", pa.array([["a"], ["a"]]), r"seen list<item: string>, wanted text"),
+    "bytes of one size": ("setup", pa.array([b"a", b"a"], pa.binary(1)), r"seen fixed_size_binary"),
+    "an unknown zone": ("day", MARS, r"seen timestamp\[us, tz=Mars/X\]: .*Mars/X"),
+}
+
+
+@pytest.mark.parametrize("case", ODD_NAMES)
+def test_names_of_other_types_are_refused(tmp_path: Path, case: str) -> None:
+    name, values, seen = ODD_NAMES[case]
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.table(SIDES | {name: values}), path)
+    with pytest.raises(InputError, match=rf"test.parquet: column '{name}': {seen}"):
+        read_outcome(path, "control")
+
+
+def test_columns_that_nobody_asks_for_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.table(SIDES | {"day": ["1", "2"], "seen_at": MARS}), path)
+    assert read_outcome(path, "control")["spend_variant"].tolist() == [2.0]
+
+
+def test_days_may_be_dates(tmp_path: Path) -> None:
+    path = tmp_path / "test.parquet"
+    days = pa.array([date(2026, 1, 1), date(2026, 1, 2)] * 2)
+    two = {name: [v for v in values for _ in range(2)] for name, values in SIDES.items()}
+    pq.write_table(pa.table(two | {"day": days}), path)
+    assert read_outcome(path, "control")["spend_variant"].tolist() == [4.0]
+    pq.write_table(pa.table(two | {"day": days.take(pa.array([0, 0, 1, 1]))}), path)
+    with pytest.raises(InputError, match=r"row 2, columns setup, day, variant.*2026-01-01"):
+        read_outcome(path, "control")
 
 
 def test_names_in_bytes_are_text(tmp_path: Path) -> None:

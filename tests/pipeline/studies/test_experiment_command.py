@@ -56,13 +56,25 @@ def test_its_figures_are_those_of_the_run(first_run: FinishedRun, table3: Result
                 for r in metrics
                 if (r["model"], r["slice"], r["metric"]) == (model, "task=hard", metric)
             )
-            assert hard["arms"][arm][metric]["value"] == pytest.approx(wanted, rel=2e-3, abs=1e-4)
+            assert hard["arms"][arm][metric]["value"] == pytest.approx(wanted, rel=1e-4)
     assert hard["arms"]["two_tower"]["rig"]["spread"] is None
     claim = next(f for f in hard["findings"] if f["metric"] == "rig")
     gap = hard["arms"]["two_tower"]["rig"]["value"] - hard["arms"]["one_task"]["rig"]["value"]
     assert claim["estimate"] == pytest.approx(gap)
     assert claim["low"] < claim["estimate"] < claim["high"]
     assert claim["supported"] is (claim["low"] > 0)
+
+
+def test_its_features_are_those_of_the_judged_fit(first_run: FinishedRun) -> None:
+    """The served fit has a graph of the same name, which knows the eval period."""
+    run = find_artifacts(first_run.project.out, first_run.folder.name)
+    graph = Path(run.transform_graph)
+    assert graph.relative_to(first_run.project.out).parts[:3] == (
+        "artifacts",
+        "Transform",
+        "transform_graph",
+    )
+    assert (graph.parents[2] / "ServedTransform" / "transform_graph").is_dir()
 
 
 def test_the_page_and_the_tables(first_run: FinishedRun, table3: Result) -> None:
