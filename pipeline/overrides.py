@@ -10,7 +10,6 @@ from typing import Any
 from schemas.checked import parse_yaml
 from schemas.errors import InputError
 
-
 LONGEST_SHOWN = 120
 """Characters of an override that an error shows."""
 
