@@ -10,6 +10,9 @@ from typing import Any
 from schemas.checked import parse_yaml
 from schemas.errors import InputError
 
+LONGEST_SHOWN = 120
+"""Characters of an override that an error shows."""
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys and values of a file.
@@ -35,15 +38,20 @@ def with_overrides(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
-            raise InputError(f"--set: seen {override!r}, wanted key=value")
+            raise InputError(f"--set: seen {_short(override)!r}, wanted key=value")
+        source = f"--set {_short(override)}"
         if undone := [k for k in before if f"{k}.".startswith(f"{key}.")]:
-            raise InputError(f"--set {override}: {undone[0]!r} is set twice; wanted once")
+            raise InputError(f"{source}: {undone[0]!r} is set twice; wanted once")
         before.append(key)
         *parents, leaf = key.split(".")
         place = changed
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise InputError(f"--set {override}: {parent!r} holds a value, not keys")
-        place[leaf] = parse_yaml(text, f"--set {override}")
+                raise InputError(f"{source}: {parent!r} holds a value, not keys")
+        place[leaf] = parse_yaml(text, source)
     return changed
+
+
+def _short(override: str) -> str:
+    return override if len(override) <= LONGEST_SHOWN else f"{override[:LONGEST_SHOWN]}..."

@@ -100,6 +100,7 @@ def environment(package: str | None = None) -> Environment:
     made.filters.update(
         anything=text.anything,
         count=text.count,
+        counted=text.counted,
         decimal=text.decimal,
         share=text.share,
         signed=text.signed,

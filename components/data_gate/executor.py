@@ -16,6 +16,7 @@ from tfx.utils import io_utils
 
 from common.files.gfile import write_json
 from common.files.local import local_path
+from common.pages.text import counted
 from common.versions.folder import ServingFolder
 from common.versions.reference import TRAIN_STATISTICS
 from components.data_gate.distances import distances
@@ -59,7 +60,8 @@ class Executor(base_executor.BaseExecutor):
             DataGateSettings.model_validate_json(exec_properties["settings"]),
         )
         for kind, features in warned(findings).items():
-            logger.info("DataGate: %s in %d features: %s", kind, len(features), ", ".join(features))
+            told = counted(len(features), "feature")
+            logger.info("DataGate: %s in %s: %s", kind, told, ", ".join(features))
         require_sound(findings)
         write_json(
             {

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from common.files.gfile import write_json
+from common.pages.text import counted
 from common.runs.files import EvaluationFile
 from common.statistics.bootstrap import Scored
 from components.evaluator.metrics.calibration_curve import Bin, calibration_curve
@@ -85,7 +86,8 @@ def evaluate(inputs: Inputs, output: str, make_pipeline: Callable[[], beam.Pipel
         places = {model: inputs.models.get(model, "") for model in evaluated(inputs.models)}
         _ = pipeline | "Predict" >> scores | WriteEvaluation(places, slices, output)
     table = merge_parts(parts, len(inputs.shards), f"{output}/{EvaluationFile.PREDICTIONS}")
-    logger.info("Evaluator: scored %d models on %s examples", len(inputs.models), f"{len(table):,}")
+    models, examples = counted(len(inputs.models), "model"), counted(len(table), "example")
+    logger.info("Evaluator: scored %s on %s", models, examples)
 
     drawn = intervals(table, slices, settings)
     records = load_records(output, slices, drawn.values)

@@ -13,7 +13,7 @@ import apache_beam as beam
 
 from common.days import SECONDS_PER_DAY, to_date
 from common.files.gfile import read_text, write_json, write_text
-from common.pages.text import counted
+from common.pages.text import count, counted
 from components.example_gen.labels import unseen_labels
 from components.example_gen.readers.plain import open_source
 from components.example_gen.readers.source import Window
@@ -93,7 +93,8 @@ def ingest(
         contract than `settings` allows.
     """
     keys = open_source(contract, root, window).shards()
-    logger.info("ExampleGen: %d shards, days %s .. %s", len(keys), window.start, window.days[-1])
+    shards = counted(len(keys), "shard")
+    logger.info("ExampleGen: %s, days %s .. %s", shards, window.start, window.days[-1])
     shard_reports = f"{report_uri}/shards.jsonl"
     with make_pipeline() as pipeline:
         read = IngestShard(
@@ -114,14 +115,14 @@ def ingest(
     write_json(report, f"{report_uri}/ingest.json")
     _judge(report, contract, window, settings)
     if report["empty"]:
-        logger.warning("ExampleGen: %d of %d shards hold no row", report["empty"], len(keys))
+        logger.warning("ExampleGen: %s of %s without a row", count(report["empty"]), shards)
     logger.info(
-        "ExampleGen: %s clicks of %s .. %s, %s rows set aside, %s outside the window",
-        f"{report['rows'] - report['rejected']:,}",
+        "ExampleGen: %s of %s .. %s, %s set aside, %s outside the window",
+        counted(report["rows"] - report["rejected"], "click"),
         report["first_day"],
         report["last_day"],
-        f"{report['rejected']:,}",
-        f"{report['outside']:,}",
+        counted(report["rejected"], "row"),
+        count(report["outside"]),
     )
     return report
 
@@ -159,7 +160,8 @@ def _judge(
     rows, rejected = report["rows"], report["rejected"]
     if report["empty"] == report["shards"]:
         raise InputError(
-            f"contract {contract.name}: no row in any of {report['shards']} files of "
+            f"contract {contract.name}: no row in any of "
+            f"{counted(report['shards'], 'file')} of "
             f"{contract.input.pattern!r}; wanted at least one"
         )
     if rows == 0:
@@ -173,6 +175,6 @@ def _judge(
         logger.warning("ExampleGen: %s", words)
     if rejected > settings.max_bad_row_share * rows:
         raise InputError(
-            f"{report['first_fault']} [{rejected} of {rows} rows break the contract; "
+            f"{report['first_fault']} [{rejected:,} of {counted(rows, 'row')} break the contract; "
             f"max_bad_row_share allows {settings.max_bad_row_share:.3%}]"
         )

@@ -106,11 +106,11 @@ def label_clicks(
     history = _whole_history(temp)
     totals = _day_totals(temp)
     logger.info(
-        "TaskLabeler: %d setups on %s .. %s, %d flips",
-        totals.counts["setups"],
+        "TaskLabeler: %s on %s .. %s, %s",
+        counted(totals.counts["setups"], "setup"),
         to_date(first),
         log.as_of,
-        int(totals.by_day["flips"].sum()),
+        counted(int(totals.by_day["flips"].sum()), "flip"),
     )
 
     write_parquet(history, f"{folders.assignments}/{AssignmentFile.HISTORY}")
@@ -127,8 +127,8 @@ def label_clicks(
         write_parquet(curves_table(judged, latest), curves)
     fits = history.num_rows <= labelling.broadcast_rows
     logger.info(
-        "TaskLabeler: %d assignments, joined to clicks by %s",
-        history.num_rows,
+        "TaskLabeler: %s, joined to clicks by %s",
+        counted(history.num_rows, "assignment"),
         "broadcast" if fits else "key",
     )
     whole = f"{folders.assignments}/{AssignmentFile.HISTORY}" if fits else None
@@ -152,12 +152,12 @@ def label_clicks(
     doubtful = outputs.doubtful_hard(history, trained, labelling)
     if doubtful.share >= DOUBTFUL_SHARE:
         logger.warning(
-            "TaskLabeler: %s of %s hard examples to train on are of %d setups whose CVR is now "
+            "TaskLabeler: %s of %s to train on are of %s whose CVR is now "
             "above %g x alpha: labelled before they had shown it; a longer splits.warmup_days "
             "leaves such days out",
             f"{doubtful.examples:,}",
-            f"{doubtful.hard_examples:,}",
-            doubtful.setups,
+            counted(doubtful.hard_examples, "hard example"),
+            counted(doubtful.setups, "setup"),
             outputs.FAR,
         )
     write_json(report, f"{folders.assignments}/{AssignmentFile.SPLITS}")

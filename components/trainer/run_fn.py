@@ -204,7 +204,8 @@ def _fit_calibrators(
         )
     for tower, of_tower in fitted.items():
         method, examples = of_tower.calibrator.method, of_tower.record["examples"]
-        _log.info("Trainer: %s calibrated by %s on %d examples", tower, method, examples)
+        told = counted(examples, "example")
+        _log.info("Trainer: %s calibrated by %s on %s", tower, method, told)
     return fitted
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 from scipy.stats import chisquare
 
+from common.pages.text import counted
 from labs.ab_report.read import BUDGET, CLICKS, IMPRESSIONS, REQUESTS, SETUP, SPEND
 from labs.ab_report.settings import AbReportSettings
 
@@ -102,8 +103,8 @@ def _budgets(outcome: pd.DataFrame, settings: AbReportSettings) -> Check:
         "failed" if uneven else "passed",
         float(gap.max()),
         wanted,
-        f"{uneven} of {len(known)} setups split unevenly; largest departure {gap.max():.2%}, "
-        f"setup {known[SETUP][worst]}",
+        f"{uneven:,} of {counted(len(known), 'setup')} split unevenly; largest departure "
+        f"{gap.max():.2%}, setup {known[SETUP][worst]}",
     )
 
 
@@ -121,7 +122,7 @@ def _overspend(outcome: pd.DataFrame) -> Check:
         "failed" if count else "passed",
         float(count),
         wanted,
-        f"{count} of {len(outcome)} setups spent more than their budget",
+        f"{count:,} of {counted(len(outcome), 'setup')} spent more than their budget",
     )
 
 

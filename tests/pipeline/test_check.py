@@ -113,7 +113,7 @@ def test_bad_rows_are_counted_by_rule(tmp_path: Path) -> None:
     strict = check(config, "--set", "ingest.max_bad_row_share=0.0001")
     assert strict.exit_code == 2
     assert strict.output.splitlines()[-1].startswith("Error: ")
-    assert "4 of 8004 rows break the contract" in strict.output
+    assert "4 of 8,004 rows break the contract" in strict.output
 
 
 def test_a_log_of_two_days_says_what_is_possible(tmp_path: Path) -> None:

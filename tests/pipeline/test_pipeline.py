@@ -152,3 +152,10 @@ def test_a_contract_is_no_config_nor_a_config_a_contract() -> None:
         load_contract(str(config))
     wanted = "that is a config; wanted the contract, which it names under `contract`"
     assert str(caught.value) == f"{config}: {wanted}"
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 5000, "1" * 5000, "[" + "x" * 5000])
+def test_a_long_override_is_one_short_line(value: str) -> None:
+    with pytest.raises(InputError, match=r"^[^\n]{1,500}$") as caught:
+        load_config("complete_journey", [f"window_days={value}"])
+    assert "window_days" in str(caught.value)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from common.pages.text import counted
 from components.trainer.data.storage import MEMORY, Array, Storage, pieces
 from components.trainer.settings import Labels
 from components.transform.layout import FeatureLayout
@@ -159,7 +160,7 @@ def check_columns(columns: Columns, layout: FeatureLayout, split: str) -> None:
             raise ValueError(f"split {split!r}: {name} has shape {seen}; wanted {shape}")
     if not columns.hard.any():
         raise InputError(
-            f"split {split!r}: none of its {n} examples is hard; wanted at least one "
+            f"split {split!r}: none of its {counted(n, 'example')} is hard; wanted at least one "
             "(raise alpha or use a longer period)"
         )
     for rows, block in columns.blocks():

@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import logit
 
 from common.arrays import Floats, Floats32, Indices
+from common.pages.text import counted
 from components.trainer.data.columns import Columns, task_numbers
 from components.trainer.data.sampling import logit_shifts
 from components.trainer.data.storage import pieces
@@ -139,9 +140,9 @@ def fit_wide(
     if layout.advertiser is not None and settings.tells_newcomers(layout):
         newcomers = _newcomers(shards, later, state, settings, layout.advertiser)
     _log.info(
-        "Trainer: wide part of %s examples: %d sweeps, log loss %.5f",
-        f"{examples:,}",
-        sweeps,
+        "Trainer: wide part of %s: %s, log loss %.5f",
+        counted(examples, "example"),
+        counted(sweeps, "sweep"),
         ended,
     )
     scales = ", ".join(f"{name} {row['scale']:.2f}" for name, row in fields.items())

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from common.clicks.rows import Fault, conversion_times, first_in_words
 from common.days import SECONDS_PER_DAY, to_day
+from common.pages.text import counted
 from components.example_gen.labels import count_labels, unseen_labels
 from components.example_gen.readers.normalise import normalise
 from components.example_gen.readers.plain import open_source
@@ -61,7 +62,7 @@ class RowCounts:
         if self.bad <= most * self.rows:
             return ""
         return (
-            f"{self.first_fault} [{self.bad} of {self.rows} rows break the contract; "
+            f"{self.first_fault} [{self.bad:,} of {counted(self.rows, 'row')} break the contract; "
             f"max_bad_row_share allows {most:.3%}]"
         )
 

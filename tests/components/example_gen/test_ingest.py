@@ -127,6 +127,22 @@ def test_every_format_gives_the_same_examples(tmp_path: Path, form: str) -> None
     assert report["rejected"] == report["outside"] == 0
 
 
+def test_what_is_read_is_told_in_numbers_of_one_and_of_many(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="hardtower")
+    first = {name: values[:1] for name, values in ROWS.items()}
+    for folder, rows in (("one", first), ("many", {n: v * 1_200 for n, v in first.items()})):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, "parquet", rows)
+        run(tmp_path / folder, contract())
+    told = [m for m in caplog.messages if m.startswith("ExampleGen: ")]
+    assert [m.split(",")[0] for m in told[::2]] == ["ExampleGen: 1 shard"] * 2
+    assert told[1].startswith("ExampleGen: 1 click of ")
+    assert told[3].startswith("ExampleGen: 1,200 clicks of ")
+    assert all(m.endswith(", 0 rows set aside, 0 outside the window") for m in told[1::2])
+
+
 def weighted(form: str = "parquet") -> Contract:
     roles = contract().model_dump()["roles"] | {"weight": "importance"}
     return contract(form, roles=roles)

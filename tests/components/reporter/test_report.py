@@ -592,7 +592,9 @@ def test_hard_examples_that_were_soft_are_told(run_root: Path) -> None:
     doubtful = {"examples": 1200, "setups": 7, "hard_examples": 24000}
     file.write_text(json.dumps(stability | {"doubtful_hard": doubtful}))
     text = Page(render(read(run_root))).plain()
-    assert "1,200 of 24,000 hard examples that are trained on (5%) are of 7 setups" in text
+    assert "1,200 of 24,000 hard examples that are trained on (5%) are of 7 setups whose" in text
+    file.write_text(json.dumps(stability | {"doubtful_hard": doubtful | {"setups": 1}}))
+    assert "(5%) are of 1 setup whose" in Page(render(read(run_root))).plain()
 
 
 def test_the_same_run_gives_the_same_page(html: str, run_root: Path) -> None:

@@ -589,6 +589,7 @@ def test_both_joins_give_the_same_records(
     )
     joins = [m.rsplit(" ", 1)[1] for m in caplog.messages if "joined to clicks by" in m]
     assert joins == ["key", "broadcast"]
+    assert f"TaskLabeler: {rows:,} assignments, joined to clicks by key" in caplog.messages
     assert by_key.json("splits.json") == broadcast.json("splits.json")
     for split in SPLITS:
         left, right = (shard_files(str(m.folder / f"Split-{split}")) for m in (by_key, broadcast))
