@@ -23,8 +23,11 @@ def frozen_data(description: str | None) -> tuple[Path, FrozenData]:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     folder = parser.parse_args().out / "experiments"
-    records = list(folder.glob("data/*/data.json"))
-    if len(records) != 1:
-        parser.error(f"{folder}: data of {len(records)} runs; wanted one (`hardtower experiment`)")
-    text = records[0].read_text("utf-8")
-    return folder, FrozenData(records[0].parent, records[0].parent.name, json.loads(text))
+    records = {
+        file: json.loads(file.read_text("utf-8")) for file in folder.glob("data/*/data.json")
+    }
+    # `freshness` keeps data of its own, by the served fit's feature graph.
+    judged = [f for f, r in records.items() if Path(r["transform_graph"]).parts[-3] == "Transform"]
+    if len(judged) != 1:
+        parser.error(f"{folder}: data of {len(judged)} runs; wanted one (`hardtower experiment`)")
+    return folder, FrozenData(judged[0].parent, judged[0].parent.name, records[judged[0]])

@@ -21,11 +21,11 @@ from common.routing.serving_file import (
     serving_table,
     setup_keys,
 )
-from common.versions.reference import ASSETS_EXTRA
+from common.versions.reference import ASSETS_EXTRA, ROUTING_FILE
 from schemas.checked import checked_json
 from schemas.errors import InputError
 
-PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = "routing.parquet", "routing.arrow", "routing.json"
+PARQUET_FILE, SERVING_FILE, SETTINGS_FILE = ROUTING_FILE, "routing.arrow", "routing.json"
 TASKS = ("hard", "soft", "fallback")
 REMEMBERED = 100_000
 """Setups whose rows a table remembers, since traffic asks for the same ones again and again; when

@@ -10,6 +10,9 @@ MODEL_FILE = "saved_model.pb"
 ASSETS_EXTRA = "assets.extra"
 """Folder of a SavedModel for files that TF Serving does not read."""
 
+ROUTING_FILE = "routing.parquet"
+"""The routing table, in that folder."""
+
 TRAIN_STATISTICS = f"{ASSETS_EXTRA}/train_statistics.pb"
 """TFDV statistics of the train period, the reference of drift."""
 

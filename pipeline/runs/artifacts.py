@@ -21,12 +21,15 @@ from schemas.checked import checked, first_problem
 from schemas.errors import InputError
 
 WANTED = {
-    "labelled_columns": "TaskLabeler",
-    "task_assignments": "TaskLabeler",
-    "transform_graph": "Transform",
-    "examples": "ClickLogGen",
+    "labelled_columns": ("TaskLabeler", "labelled_columns"),
+    "task_assignments": ("TaskLabeler", "task_assignments"),
+    "transform_graph": ("Transform", "transform_graph"),
+    "served_transform_graph": ("ServedTransform", "transform_graph"),
+    "examples": ("ClickLogGen", "examples"),
 }
-"""Output -> the node that makes it."""
+"""Folder -> the node that makes it, and its output."""
+
+OPTIONAL = ("served_transform_graph", "examples")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class RunArtifacts:
       config: what it was run with.
       as_of: the day it ran for.
       labelled_columns, task_assignments, transform_graph: folders.
+      served_transform_graph: folder; none where no served fit was made.
       examples: folder of the click log's examples; none where another component read the log.
     """
 
@@ -46,6 +50,7 @@ class RunArtifacts:
     labelled_columns: str
     task_assignments: str
     transform_graph: str
+    served_transform_graph: str | None
     examples: str | None
 
 
@@ -75,12 +80,12 @@ def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) ->
       InputError: it does not, or they are gone.
     """
     folders = _outputs(out / STORE_FILE, run_id)
-    for name, component in WANTED.items():
-        if name == "examples" and name not in folders:
+    for name, (node, output) in WANTED.items():
+        if name in OPTIONAL and name not in folders:
             continue
         if name not in folders or not Path(folders[name]).is_dir():
             raise InputError(
-                f"{out / STORE_FILE}: run {run_id} has no {name} of {component} on "
+                f"{out / STORE_FILE}: run {run_id} has no {output} of {node} on "
                 "this disk; wanted the output folder of a local run with its artifacts"
             )
     return RunArtifacts(
@@ -90,6 +95,7 @@ def artifacts_of(out: Path, run_id: str, config: PipelineConfig, as_of: date) ->
         folders["labelled_columns"],
         folders["task_assignments"],
         folders["transform_graph"],
+        folders.get("served_transform_graph"),
         folders.get("examples"),
     )
 
@@ -100,7 +106,7 @@ def assignments_of(out: Path, run_id: str) -> Path:
 
 
 def _outputs(store: Path, run_id: str) -> dict[str, str]:
-    """Folder of each output in `WANTED` of a run."""
+    """Those of the folders in `WANTED` that a run has made."""
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2
 
@@ -115,12 +121,12 @@ def _outputs(store: Path, run_id: str) -> dict[str, str]:
     executions: list[Any] = handle.get_executions_by_context(context.id)
     nodes = {e.id: _node(handle.get_contexts_by_execution(e.id)) for e in executions}
     events = handle.get_events_by_execution_ids(list(nodes))
-    # Outputs of other nodes have the same names: the served fit's Transform has a graph too.
+    names = {place: name for name, place in WANTED.items()}
     made = [
-        (event.path.steps[0].key, event.artifact_id)
+        (names[place], event.artifact_id)
         for event in events
         if event.type == metadata_store_pb2.Event.OUTPUT
-        and WANTED.get(event.path.steps[0].key) == nodes[event.execution_id]
+        and (place := (nodes[event.execution_id], event.path.steps[0].key)) in names
     ]
     artifacts = handle.get_artifacts_by_id([number for _, number in made])
     uris = {a.id: place_here(store.parent, str(a.uri)) for a in artifacts}

@@ -68,8 +68,10 @@ def planned(asked: ExperimentRequest, frozen: FrozenRun) -> Plan:
     labelling = run.config.labelling
     log = Log(run.examples, contract, run.as_of, labelling, root)
     rolled: tuple[Rolled, ...] = ()
+    data = frozen.data
     if EXPERIMENTS[asked.name].rolling and contract.roles.conversion_timestamp is not None:
-        rolled = roll(frozen.data, log, run.config.splits, *(asked.rolling or Rolling()))
+        data = frozen.served_data
+        rolled = roll(data, log, run.config.splits, *(asked.rolling or Rolling()))
     elif asked.rolling is not None:
         raise InputError(
             f"--dates, --days: {asked.name} has no as-of days; wanted them for freshness"
@@ -87,7 +89,7 @@ def planned(asked: ExperimentRequest, frozen: FrozenRun) -> Plan:
     )
     return Plan(
         build(asked.name, settings, facts),
-        frozen.data,
+        data,
         log,
         tuple(settings.training.seed + turn for turn in range(asked.seeds)),
         asked.sample,

@@ -51,12 +51,20 @@ class FrozenRun:
         Raises:
           InputError: an example or the log's truth cannot be read.
         """
+        return self._kept(self.run.transform_graph)
+
+    @cached_property
+    def served_data(self) -> FrozenData:
+        """As `data`, by the served fit's graph, which knows the ids of all days."""
+        return self._kept(self.run.served_transform_graph or self.run.transform_graph)
+
+    def _kept(self, transform_graph: str) -> FrozenData:
         from labs.experiment.trainings.data import DataOrigin, keep
 
         frozen = read_local_json(Path(self.run.task_assignments) / AssignmentFile.SETTINGS)
         source = DataOrigin(
             self.run.labelled_columns,
-            self.run.transform_graph,
+            transform_graph,
             self.run.config.data_contract,
             Path(self.run.config.input.root),
             str(frozen["assignment_id"]),

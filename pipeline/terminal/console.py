@@ -17,10 +17,9 @@ from rich.table import Table
 
 from common.files.local import read_local_json
 from common.pages.text import between, counted, decimal, duration, signed
-from common.routing.table import PARQUET_FILE
 from common.runs.files import EvaluationFile, RunFile
 from common.versions.manifest import FitRecord
-from common.versions.reference import ASSETS_EXTRA
+from common.versions.reference import ASSETS_EXTRA, ROUTING_FILE
 from components.reporter.summary import MODELS, Bounded, SummaryRow, summary_rows
 from pipeline.runs.progress import Stage
 from pipeline.terminal.tables import terminal
@@ -134,7 +133,7 @@ class Console:
         if version is not None:
             model = out / "serving" / str(version)
             self._rich.print(f"model          {model}", markup=False)
-            routing = model / ASSETS_EXTRA / PARQUET_FILE
+            routing = model / ASSETS_EXTRA / ROUTING_FILE
             self._rich.print(f"routing table  {routing}", markup=False)
         return blessed
 

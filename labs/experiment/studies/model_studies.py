@@ -246,8 +246,8 @@ def freshness(settings: Settings, facts: RunFacts) -> Experiment:
             "then, taken as they are or corrected by each click's completeness as known on that "
             "day, and from final ones, which nobody can have (the ceiling).",
             "Tasks are those of the labeller on each click's day, and each example is scored by "
-            "the tower of its task. The feature graph is the run's for all arms and days: its "
-            "vocabularies are of the run's train split.",
+            "the tower of its task. The feature graph is the run's served fit's for all arms "
+            "and days; ids that an arm has not met have no weight in it.",
         ),
         ("hard", "all", "hard_quick", "hard_slow", "hard_known", "hard_new", *facts.day_sets),
     )
