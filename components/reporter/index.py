@@ -122,7 +122,7 @@ def _runs(runs: Sequence[Run]) -> Table:
         head,
         [
             [
-                Cell(run.run_id, href=_link("runs", run.run_id, "report.html"))
+                Cell(run.run_id, href=_link("runs", run.run_id, RunFile.REPORT))
                 if run.has_report
                 else run.run_id,
                 run.as_of,
